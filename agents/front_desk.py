@@ -32,7 +32,7 @@ class Visit(Collecting):
 
 
 def stage_of(turn: Turn[Visit]) -> str:
-    """Return the stage of the call: the first field of VALUES that is empty, or else time, booking or goodbye."""
+    """Return the stage of the call: the first field of VALUES that is empty, and then time, booking and goodbye."""
     visit = turn.state
     missing = next((one.field for one in VALUES if not getattr(visit, one.field)), "")
     return missing or ("goodbye" if visit.booked else "booking" if (visit.day, visit.time) in visit.free else "time")
@@ -99,7 +99,7 @@ agent = VoiceAgent(
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """Answer without a model. The tools on offer show the stage. If a tool returns a question, ask it."""
+    """Answer without a model. The available tools tell which stage it is. If a tool returns a question, ask it."""
     result = str(scene.answered[-1].result) if scene.answered else ""
     if "book_appointment" in scene.results:
         yield result if "Booked" in result else "Then I have not booked it. Which day or time would suit you better?"

@@ -43,7 +43,7 @@ class NotFound(BaseModel):
 
 
 class Catalogue(BaseModel):
-    """The contents of the data file."""
+    """The shop's products, orders and policies."""
 
     products: list[Product]
     orders: list[Order]
@@ -52,7 +52,7 @@ class Catalogue(BaseModel):
 
 @cache
 def catalogue() -> Catalogue:
-    """Return the contents of the data file, which is read only once."""
+    """Return the catalogue. Its file is read only once."""
     return Catalogue.model_validate_json(DATA.read_text(encoding="utf-8"))
 
 

@@ -29,7 +29,7 @@ class Intake(Collecting):
         return [field for field in QUESTIONS if not getattr(self, field)]
 
     def next_question(self) -> str:
-        """Return what to ask next: the first missing field, or whether everything is right."""
+        """Return the question about the first missing field. If none is missing, ask whether everything is right."""
         if self.missing:
             return QUESTIONS[self.missing[0]]
         return f"So {self.name}, {self.answer('number').spoken}, {self.time}. Is that right?"

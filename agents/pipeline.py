@@ -86,7 +86,7 @@ async def stage(ctx: RunContext[Turn], worker: Agent[None, OutputT], prompt: str
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """Answer for the coach and each stage without a model. The tools on offer show which agent is asking."""
+    """Answer without a model, for the coach and for the agent of each stage. Their tools tell them apart."""
     if scene.offers("evaluate"):
         yield Call("evaluate", {"gaps": ["no result", "no link to the job"], "score": 5})
     elif scene.offers("plan"):

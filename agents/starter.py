@@ -24,5 +24,5 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
 
 
 def first_words(scene: Scene) -> str:
-    """Return the caller's first words."""
+    """Return the first thing that the caller said."""
     return scene.said[0] if scene.said else "nothing yet"

@@ -27,7 +27,7 @@ CHUNK = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "g
 
 
 class Model:
-    """Streams words without end, like OpenAI's chat completions, and records when each socket is closed."""
+    """A fake of OpenAI's Chat Completions API. It streams words without end, and records when each socket is closed."""
 
     def __init__(self) -> None:
         self.closed: dict[str, float] = {}
@@ -60,8 +60,8 @@ async def _gone(reader: asyncio.StreamReader) -> None:
 async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
     """Send a turn, disconnect, and return the time of the disconnect.
 
-    If `after` is below 1, disconnect that many seconds after the first speech. If it is 1 or more, disconnect
-    after the request instead; the fractional part is the number of seconds.
+    `after=0.3` disconnects 0.3 seconds after the first speech. A value of 1 or more does not wait for speech:
+    `after=1.3` disconnects 0.3 seconds after the request.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/api/agent", f"c-{text}", text))
@@ -77,7 +77,10 @@ async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
 
 
 async def measure(port: int, model: Model, name: str, *, after: float, count: int, gap: float) -> bool:
-    """Abort turns every `gap` seconds. Print how fast the model's sockets closed, and return whether all met the aim."""
+    """Abort `count` turns, one every `gap` seconds. Print how fast the model's sockets closed.
+
+    Return whether all of them met the aim.
+    """
     begun: dict[str, float] = {}
 
     async def one(number: int) -> None:
@@ -100,7 +103,7 @@ def _leave(folder: str, url: str) -> None:
 
 
 async def main() -> int:
-    """Run every case."""
+    """Abort turns in the middle of the reply and before the first token. Return 1 if an aim was missed, else 0."""
     model = Model()
     server = await asyncio.start_server(model.answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

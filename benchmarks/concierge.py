@@ -1,7 +1,7 @@
 """Measure the concierge's time to first speech, with and without its small model: python benchmarks/concierge.py
 
-The agent's offline script plays both models, so the figures show the effect of the structure, not of a provider. The
-larger model takes 0.6 s to its first token (OFFLINE_THINKING_SECONDS in the agent's file), the small model no time.
+The agent's offline script answers for both models, so the figures do not depend on a provider. The larger model takes
+0.6 s to its first token (OFFLINE_THINKING_SECONDS in the agent's file), the small model no time.
 """
 
 from __future__ import annotations

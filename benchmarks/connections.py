@@ -53,7 +53,7 @@ class FarTLS:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
-        """Listen; yield the URL and the context that trusts the certificate."""
+        """Serve the proxy while the block runs. Yield its URL and an SSL context that trusts its certificate."""
         certificate, context = _certificate(self._folder)
         inner = await asyncio.start_server(self._plain, "127.0.0.1", 0, ssl=context)
         outer = await asyncio.start_server(self._far, "127.0.0.1", 0)
@@ -111,9 +111,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dela
 
 @dataclass
 class Measured:
-    """One round of one side. `connections` is the number of connections that were opened after the first turn.
+    """The measurements of one call. `connections` is the number of connections that were opened after the first turn.
 
-    `first` is the time to the first word of the first turn, and `later` the median of the later turns, in milliseconds.
+    `first` is the time to the first word in the first turn. `later` is the median of these times in the later turns.
+    Both are in milliseconds.
     """
 
     connections: int
@@ -122,7 +123,10 @@ class Measured:
 
 
 async def measure(turns: int, *, after: bool, folder: Path) -> Measured:
-    """Make one call and measure it."""
+    """Make one call of `turns` turns and measure it.
+
+    If `after` is true, idle connections are kept as long as in this release, otherwise as long as in earlier releases.
+    """
     async with serve(ModelServer(reply=lambda messages: "Good day.").app, timeout_keep_alive=60) as server:
         link = FarTLS(server, folder)
         async with link.listening() as (url, context):

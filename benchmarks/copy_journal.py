@@ -33,7 +33,7 @@ LOOK_SECONDS = 0.2
 
 
 async def fill_source(url: str, turns: int) -> None:
-    """Write the turns, a state for every tenth conversation, totals, and jobs that are not due yet."""
+    """Fill a journal with turns, a state for every tenth conversation, totals, and jobs that are not due yet."""
     store = create_store(url)
     await store.open()
     await fill(store, turns, 50)
@@ -112,7 +112,7 @@ async def is_equal(first: str, last: str) -> bool:
 
 
 async def around(folder: Path, turns: int, postgres: str, redis: str) -> bool:
-    """Copy the journal around all stores; return whether it came back as it was."""
+    """Copy a journal from store to store and back to SQLite. Return whether the last copy equals the original."""
     first, last = f"sqlite:///{folder}/first.sqlite3", f"sqlite:///{folder}/last.sqlite3"
     await fill_source(first, turns)
     for source, target in ((first, postgres), (postgres, redis), (redis, last)):
@@ -121,7 +121,7 @@ async def around(folder: Path, turns: int, postgres: str, redis: str) -> bool:
 
 
 def main() -> int:
-    """Print the figures. Return 1 if the journal did not come back as it was."""
+    """Print the figures. Return 1 if the last copy differs from the original, else 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=100_000, help="turns that the journal holds")
     turns = parser.parse_args().turns

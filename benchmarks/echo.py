@@ -24,7 +24,7 @@ PAIRS, SLICES, CALLERS, TURNS = 7, 6, 32, 40
 
 
 def main() -> int:
-    """Run both sides alternately and print the ratios."""
+    """Measure our server and the bare app alternately, and print the ratios. Return 1 if a turn failed, else 0."""
     os.sched_setaffinity(0, {1})
     pairs = [measure() for _ in range(PAIRS)]
     return report(pairs)
@@ -56,7 +56,10 @@ def measure() -> Pair:
 
 
 def report(pairs: list[Pair]) -> int:
-    """Print medians over the pairs, and the ratios pair by pair."""
+    """Print the medians over all pairs, for each server and for the ratio of the two.
+
+    Return 1 if a turn failed or is missing in the journal, else 0.
+    """
     for name in ("bare", "ours"):
         sides = [getattr(pair, name) for pair in pairs]
         print(
@@ -77,12 +80,12 @@ def report(pairs: list[Pair]) -> int:
 
 
 def rate(results: list[Measured]) -> float:
-    """Return the turns per second over all slices."""
+    """Return the number of all turns divided by the sum of all seconds."""
     return sum(len(one.total) for one in results) / sum(one.seconds for one in results)
 
 
 def percentile(results: list[Measured], percent: float) -> float:
-    """Compute a percentile of the turns' milliseconds in each slice, and return the median of these percentiles."""
+    """Compute a percentile of the turns' milliseconds for each item of `results`, and return the median of these."""
     return statistics.median(one.percentile(percent) for one in results)
 
 

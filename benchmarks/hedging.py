@@ -43,7 +43,10 @@ MOST_EXTRA = 0.07
 
 @dataclass
 class Side:
-    """One round, with or without hedging: ms to the first word, extra requests per turn, second requests that won."""
+    """The measurements of one round. `p50` and `p99` are milliseconds to the first word.
+
+    `extra` is the number of second requests per turn. `won` is the number of second requests that answered first.
+    """
 
     p50: float
     p99: float
@@ -88,7 +91,7 @@ async def _nobody(frames: Sequence[Frame]) -> None:
 
 
 def median(sides: Sequence[Side], name: str) -> float:
-    """Return the median of a figure over the rounds."""
+    """Return the median of the field `name` over the rounds."""
     return float(statistics.median(getattr(side, name) for side in sides))
 
 

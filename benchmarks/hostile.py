@@ -104,7 +104,7 @@ def raw(chance: random.Random) -> bytes:
 
 
 class Others:
-    """A well-behaved caller during an attack, and how long it waits."""
+    """A well-behaved caller that sends turns during an attack. It records its waiting times and its failed turns."""
 
     def __init__(self, server: Running) -> None:
         self._server = server
@@ -257,7 +257,10 @@ KINDS = {"malformed": send_malformed, "bytes": send_bytes, "idle": rest_idle, "s
 
 
 async def attack(server: Running, kind: str) -> bool:
-    """Run one kind of attack beside a well-behaved caller. Return whether all is well."""
+    """Run one kind of attack while a well-behaved caller sends turns, and print what happened.
+
+    Return False if the server answered with a 5xx, logged an error or grew too much, or if a turn of the caller failed.
+    """
     server.memory.clear()
     others = Others(server)
     beside = asyncio.create_task(others.call())

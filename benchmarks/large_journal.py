@@ -60,7 +60,10 @@ ON CONFLICT DO NOTHING
 
 
 def multiply(url: str, first: int, last: int) -> None:
-    """Fill the journal with copies of the sampled turns, numbered from `first` to `last`."""
+    """Copy the turns that `sample` wrote, once for each number from `first` to `last`.
+
+    The number becomes part of the conversation ids of the copy.
+    """
     given = {"first": first, "last": last, "count": last - first + 1, "seconds": DAYS * 86_400}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
@@ -75,7 +78,7 @@ def multiply(url: str, first: int, last: int) -> None:
 
 
 async def sample(url: str) -> None:
-    """Write the sample turns, which `multiply` copies."""
+    """Write the turns that `multiply` copies."""
     store = create_store(url)
     await store.open()
     await fill(store, SAMPLES, 50)

@@ -37,7 +37,10 @@ def request(path: str, conversation_id: str, text: str = TEXT) -> bytes:
 
 @dataclass
 class Measured:
-    """Times in milliseconds, one for each turn."""
+    """The time of each turn in milliseconds: to its first speech (`first`), and to its end (`total`).
+
+    `seconds` is the time that all turns took together, and `failures` the number of turns that failed.
+    """
 
     seconds: float = 0.0
     first: list[float] = field(default_factory=list)
@@ -54,7 +57,10 @@ class Measured:
 
 
 class _Connection(asyncio.Protocol):
-    """Sends its requests one after another. Measures when the first speech and the end of each answer arrive."""
+    """A client connection that sends its requests one after another.
+
+    It measures when the first speech and the end of each answer arrive.
+    """
 
     def __init__(self, requests: list[bytes], measured: Measured, pause: float) -> None:
         self._requests = iter(requests)

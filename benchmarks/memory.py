@@ -24,7 +24,10 @@ ROUNDS = 3
 
 
 async def hold(port: int, pid: int, callers: int) -> float:
-    """Return the kilobytes per call while this many calls stream at once. All disconnect afterwards."""
+    """Let `callers` calls stream at the same time, then disconnect them.
+
+    Return by how many kilobytes per call the process `pid` grew meanwhile.
+    """
     before = rss(pid)
     run = time.time_ns()
     writers: list[asyncio.StreamWriter] = []
@@ -47,7 +50,10 @@ def rss(pid: int) -> float:
 
 
 async def measure(name: str, factory: str) -> list[float]:
-    """Print the kilobytes per call for each number of calls. Return one figure per round for the largest number."""
+    """Print the kilobytes per call for each number of calls in COUNTS.
+
+    Return the figures for the largest number of calls, one per round.
+    """
     with tempfile.TemporaryDirectory() as folder, serving(factory, folder) as (port, pid):
         await hold(port, pid, 200)
         last: list[float] = []
@@ -59,7 +65,7 @@ async def measure(name: str, factory: str) -> list[float]:
 
 
 async def main() -> int:
-    """Run the three sides one after another."""
+    """Measure the three servers one after another, and print the ratio of the two that have a model."""
     await measure("ours, without a model", "ours_holding")
     bare = await measure("bare, with the agent", "bare_agent_holding")
     own = await measure("ours, with the agent", "ours_with_agent_holding")

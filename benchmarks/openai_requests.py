@@ -57,14 +57,17 @@ def response(turns: int) -> dict[str, Any]:
 
 
 async def milliseconds(convert: Any, body: dict[str, Any], expected: Any) -> float:
-    """Return the CPU of one conversion."""
+    """Return the CPU milliseconds of `await convert(body, expected)`."""
     begun = time.process_time()
     await convert(body, expected)
     return (time.process_time() - begun) * 1000
 
 
 async def compare(name: str, converting: Any, plain: Any, make: Any) -> None:
-    """Print the CPU time with and without the conversion, for each length of a call."""
+    """Print the CPU time of `converting`, the client's own function, and of `plain`, our replacement.
+
+    `make` returns the request of a call with a given number of earlier turns. Each number in TURNS is measured.
+    """
     for turns in TURNS:
         body = make(turns)
         found: list[tuple[float, float]] = []
@@ -76,7 +79,7 @@ async def compare(name: str, converting: Any, plain: Any, make: Any) -> None:
 
 
 async def main() -> int:
-    """Compare both of OpenAI's interfaces."""
+    """Measure requests to the Chat Completions API and to the Responses API."""
     modules = (completions, responses)
     converting = [getattr(module, CONVERTER) for module in modules]
     send_json_as_is()

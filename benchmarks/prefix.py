@@ -51,9 +51,10 @@ RESULT = {"item": "rye bread", "price": 4.2, "in stock": 12, "allergens": ["glut
 
 @dataclass
 class Measured:
-    """The measurements of one call. `shares` has the part of each request that repeats the previous request.
+    """The measurements of one call.
 
-    `histories` has the number of tokens in each request's messages.
+    `shares` tells for each request which fraction of its text, from the beginning on, is the same as in the previous
+    request. `histories` has the number of tokens in the messages of each request.
     """
 
     shares: list[float] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Measured:
     _before: str = ""
 
     def add(self, messages: list[ModelMessage], info: AgentInfo, turn: int) -> None:
-        """Measure one request."""
+        """Measure one request to the model, which belongs to the turn with this number."""
         written = _written(messages, info)
         if self._before:
             self.shares.append(_common(self._before, written) / len(written))
@@ -79,7 +80,7 @@ def _common(one: str, other: str) -> int:
 
 
 def _written(messages: list[ModelMessage], info: AgentInfo) -> str:
-    """Write a request as one text: tools, instructions, and the parts of all messages."""
+    """Return a request as one text: its tools, its instructions, and the contents of all its messages."""
     parts = [[part.part_kind, _content(part)] for message in messages for part in message.parts]
     tools = [tool.name + json.dumps(tool.parameters_json_schema) for tool in info.function_tools]
     return "\n".join([*tools, info.instructions or "", *map(json.dumps, parts)])
@@ -124,7 +125,10 @@ async def _nobody(frames: Sequence[Frame]) -> None:
 
 
 def measure(turns: int, *, steps: bool) -> Measured:
-    """Measure a call whose history is cut in steps or turn by turn."""
+    """Measure a call whose history exceeds its budget.
+
+    If `steps` is true, many old turns are dropped at a time, else as few as possible.
+    """
     with tempfile.TemporaryDirectory() as folder:
         if steps:
             return asyncio.run(call(turns, folder))

@@ -1,8 +1,8 @@
 """Make one project and do everything with it that its owner would do, in a new virtual environment.
 
-The workshop has uv, and this checkout as a wheel. The Makefile of each project installs everything into a new virtual
-environment. Projects share only caches: uv's downloads (hard-linked into each environment), compiled bytecode and
-mypy's cache. The caches stay valid because every project is made in the same folder.
+Only uv and a wheel of this checkout are installed in advance. The Makefile of each project installs everything into a
+new virtual environment. Projects share only caches: uv's downloads (hard-linked into each environment), compiled
+bytecode and mypy's cache. The caches stay valid because every project is made in the same folder.
 """
 
 from __future__ import annotations
@@ -34,11 +34,14 @@ _INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROX
 
 
 class StepError(Exception):
-    """A step of a project failed; the message has the end of its output."""
+    """A step of a project failed. The message contains the end of the step's output."""
 
 
 class Workshop:
-    """The tools that make and check projects. Workshops that run at the same time have different `bench` numbers."""
+    """A folder in which one project at a time is made and checked, and the tools for that.
+
+    Workshops that run at the same time need different `bench` numbers, which name their folders.
+    """
 
     def __init__(self, bench: int = 1, place: Path = PLACE) -> None:
         self.place = place
@@ -74,7 +77,10 @@ class Workshop:
             raise StepError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-3000:]}")
 
     def take(self, agent: str, extras: tuple[str, ...]) -> Iterator[tuple[str, float]]:
-        """Make a project and do everything with it. Yield the name and seconds of each step. Raises StepError."""
+        """Make a project, then install, test, lint, type-check and run it. Yield the name and seconds of each step.
+
+        Raises StepError if a step fails.
+        """
         shutil.rmtree(self.folder.parent, ignore_errors=True)
         self.folder.parent.mkdir(parents=True)
         new = [str(self.bin / "layercode-create-app"), "new", NAME, "--agent", agent, "--with", ",".join(extras), "-y"]

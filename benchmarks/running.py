@@ -88,9 +88,10 @@ def running(
     program: Sequence[str] = ("layercode_app",),
     **environment: str,
 ) -> Iterator[Running]:
-    """Serve the gallery's agents with the command `run`, with `folder` as working directory.
+    """Serve the agents of the folder `agents` with the command `run`. The working directory is `folder`.
 
-    `program` is the module to start with `python -m`, followed by the module's own arguments.
+    `program` is the module to start with `python -m`, followed by the module's own arguments. `environment` adds
+    environment variables.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -30,7 +30,11 @@ _roots: list[Any] = []
 
 
 def held(roots: Iterable[Any]) -> Counter[str]:
-    """Return the sizes of the containers that the roots and this package's modules hold, summed by `Owner.name`."""
+    """Return the sizes of the containers that can be reached from the roots and from this package's modules.
+
+    The key is the class or module that holds the container, a dot, and the name of the attribute. Containers with the
+    same key are added up.
+    """
     found: Counter[str] = Counter()
     seen: set[int] = set()
     waiting = [*roots, *_modules()]
@@ -79,7 +83,7 @@ def _is_ours(value: Any) -> bool:
 
 
 def sample(loop: asyncio.AbstractEventLoop | None) -> dict[str, Any]:
-    """Return one sample of the process."""
+    """Return what this process holds now: memory, open files, threads, tasks of the loop, and sizes of containers."""
     process = psutil.Process()
     return {
         "at": time.time(),
@@ -101,7 +105,7 @@ def _watch(path: Path, seconds: float) -> None:
 
 
 def main(path: str, seconds: str, *words: str) -> None:
-    """Run a command, and sample its process in a thread."""
+    """Run the command `words`. Meanwhile, a thread writes a sample of the process to `path` every few `seconds`."""
     from layercode_app.cli.main import main as run
     from layercode_app.server.app import LayerCode
 

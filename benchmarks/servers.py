@@ -57,7 +57,7 @@ _START = {"type": "http.response.start", "status": 200, "headers": [(b"content-t
 
 
 async def bare_echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with the same HMAC check and the same two frames, and nothing else."""
+    """Check the signature, and answer with the two frames of an echo turn. This is an ASGI app without a framework."""
     if scope["type"] != "http":
         return
     event = await _verified(scope, receive)
@@ -68,7 +68,7 @@ async def bare_echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 def bare_agent() -> Any:
-    """Return a bare ASGI app with the same agent and PydanticAI's `run_stream_events`."""
+    """Return a bare ASGI app that runs the agent of `agent()` with PydanticAI's `run_stream_events`."""
     return agent_app(agent())
 
 
@@ -133,7 +133,7 @@ def ours(*, with_agent: bool = False, holding: bool = False, model: str | None =
 
 
 def bare() -> Any:
-    """Return the bare echo app."""
+    """Return an ASGI app that checks the signature and echoes the caller's words, and does nothing else."""
     return bare_echo
 
 
@@ -168,7 +168,10 @@ def ours_with_guard() -> Any:
 
 @contextmanager
 def serving(factory: str, folder: str, *, cpu: int | None = None) -> Iterator[tuple[int, int]]:
-    """Serve a factory of this module in a separate process. Yield the port and the process id."""
+    """Serve an app in a separate process. Yield the port and the process id.
+
+    `factory` is the name of the function of this module that returns the app. `folder` is the working directory.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -193,7 +196,10 @@ def serving(factory: str, folder: str, *, cpu: int | None = None) -> Iterator[tu
 
 
 def main(factory: str, port: int) -> None:
-    """Serve a factory of this module: our server like `run`, the others like uvicorn."""
+    """Serve the app that the function `factory` of this module returns.
+
+    Our server gets the uvicorn options that `run` uses. The other apps get plain ones.
+    """
     import uvicorn
 
     from layercode_app.server.app import LayerCode

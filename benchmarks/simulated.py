@@ -45,7 +45,7 @@ def memory() -> float:
 
 
 def measure(number: int, turns: int) -> tuple[float, float, int]:
-    """Return the seconds, the growth in megabytes, and the number of messages of all calls."""
+    """Play `number` calls. Return their seconds, the growth of memory in megabytes, and the number of messages."""
     seen: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()

@@ -90,7 +90,10 @@ def server(env: Mapping[str, str]) -> Iterator[Served]:
 
 @contextlib.contextmanager
 def started(module: Sequence[str], agent: str, env: Mapping[str, str]) -> Iterator[Served]:
-    """Run a server module in a new folder that contains this agent file. The module must accept the option --port."""
+    """Run a server in a new folder whose only agent file has the source text `agent`.
+
+    `module` is the name of the server's module and its options; the option `--port` is added.
+    """
     port = free_port()
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "500", "LAYERCODE_WEBHOOK_SECRET": SECRET}
     with tempfile.TemporaryDirectory() as folder:
@@ -163,8 +166,8 @@ class Cost(NamedTuple):
 def _against_off(environment: Mapping[str, str]) -> Cost:
     """Measure one round: a server with this environment against a server with all sinks off.
 
-    Each round starts new servers, because two equal processes differ by some percent as long as they run. The servers
-    run a few turns alternately, because the speed of a shared machine changes by the second.
+    The two servers run a few turns alternately, because the speed of a shared machine changes from second to second.
+    Each round starts new servers, because one of two identical processes may be some percent slower until it ends.
     """
     with server(OFF) as base, server(environment) as other:
         for port, _ in (base, other):
@@ -175,7 +178,7 @@ def _against_off(environment: Mapping[str, str]) -> Cost:
 
 
 def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
-    """Return the milliseconds of CPU per turn of each server, including what it exports afterwards."""
+    """Drive the servers alternately. Return the CPU milliseconds per turn of each, including the exports afterwards."""
     before = [cpu_seconds(process) for _, process in servers]
     for number in range(SLICES):
         for port, _ in servers if number % 2 else reversed(servers):

@@ -68,7 +68,7 @@ FULL = {
 
 @dataclass
 class Soak:
-    """The callers, who call until the time is over."""
+    """The callers. They hold one call after another until `seconds` have passed."""
 
     server: Running
     seconds: float
@@ -77,7 +77,7 @@ class Soak:
     _chance: random.Random = field(default_factory=lambda: random.Random(20))
 
     async def run(self) -> None:
-        """Run all callers at once, with the long calls and the scraper."""
+        """Run all callers, the long calls and the reader of /metrics at the same time."""
         self._end = time.monotonic() + self.seconds
         async with asyncio.TaskGroup() as group:
             for _ in range(LONG_CALLS):
@@ -140,7 +140,7 @@ class Soak:
 
 @dataclass(frozen=True)
 class Course:
-    """One quantity over the run, and its limit at the end."""
+    """The values of one measured quantity during the run, and the limit (`bound`) for its value at the end."""
 
     name: str
     values: Sequence[float]
@@ -148,12 +148,12 @@ class Course:
 
     @property
     def last(self) -> float:
-        """The median of the last quarter."""
+        """The median of the values in the last quarter of the run."""
         return median(self.values[-max(len(self.values) // 4, 1) :])
 
     @property
     def settled(self) -> float:
-        """The median of the second quarter; during the first quarter, caches fill."""
+        """The median of the values in the second quarter of the run. During the first quarter, caches fill."""
         return median(self.values[len(self.values) // 4 : max(len(self.values) // 2, 1)])
 
     @property

@@ -62,7 +62,7 @@ class Side(NamedTuple):
 
 
 def sides(collector: str) -> list[Side]:
-    """Return the servers; the first one is what the others are compared with."""
+    """Return the servers to measure. The first one is the baseline. `collector` is the URL that receives telemetry."""
     run, ours, environments = (*RUN, "--agent", "spoken"), "/api/agents/spoken", configurations(collector)
     guide = ("uvicorn", "benchmarks.peers.apps.fastapi_guide:app", "--log-level=warning", "--no-access-log")
     return [

@@ -2,12 +2,13 @@
 
     python -m benchmarks.stores [--turns 100000]
 
-Costs are microseconds of this process's CPU and of wall clock time for begin, history and save. Redis and PostgreSQL are
-included if they are installed; PostgreSQL waits for the disk at each commit. The second part fills a SQLite journal with
-`--turns` turns, holds a conversation of 1,000 turns, and compares the CPU time of turn 1,000 with that of turn 10,
-without the time in the model. Aim: at most 1.2 times as much, with a history budget of 2,000 tokens, both without and
-with a spending budget. The ratio with the default history budget is printed too.
-`benchmarks.large_journal` does the same in a large PostgreSQL journal.
+Costs are microseconds of this process's CPU and of wall clock time. A turn calls `begin`, which also reads the history,
+and `save`. Redis and PostgreSQL are included if they are installed; PostgreSQL waits for the disk at each commit.
+
+The second part measures whether the cost grows. It fills a SQLite journal with `--turns` turns, holds a conversation of
+1,000 turns, and compares the CPU time of turn 1,000 with that of turn 10, without the time in the model. Aim: at most
+1.2 times as much, with a history budget of 2,000 tokens, both without and with a spending budget. The ratio with the
+default history budget is printed too. `benchmarks.large_journal` does the same in a large PostgreSQL journal.
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ async def one_turn(store: Store, conversation_id: str, turn_id: str) -> None:
 
 
 async def fill(store: Store, turns: int, callers: int) -> tuple[float, float]:
-    """Run turns, and return the seconds of wall clock and of CPU per turn."""
+    """Write `turns` turns to the store, from `callers` concurrent callers.
+
+    Return the seconds of wall clock time and of CPU time per turn.
+    """
 
     async def caller(name: str, count: int) -> None:
         for number in range(count):
@@ -93,7 +97,7 @@ async def costs(name: str, url: str) -> None:
 
 
 class Growth:
-    """One conversation with a PydanticAI agent. The time that its model takes is measured."""
+    """A conversation with a PydanticAI agent, to compare the CPU time of its early and late turns."""
 
     def __init__(self, store: Store, conversation_id: str, history_tokens: int, *, spending: str = "") -> None:
         self._conversation_id = conversation_id
@@ -203,7 +207,7 @@ def postgres_server() -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the costs and the ratio. Return 1 if the aim was missed."""
+    """Print the cost per turn in each store, and the ratio of turn 1,000 to turn 10. Return 1 if the aim was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=100_000, help="turns the journal holds already")
     turns = parser.parse_args().turns

@@ -4,8 +4,8 @@
 
 Every request is a signed turn of a new conversation, because the bare app has no history. The model streams ten words,
 ten milliseconds apart. Callers arrive spread over the time of one turn, then all at once. Aims: at most 1.3 times the
-bare app's p50 and 1.2 times its p99; with 50 callers, at most 1.05 times both. In the last row, this server has a guard,
-which takes half as long as the reply, and is compared with this server without a guard.
+bare app's p50 and 1.2 times its p99; with 50 callers, at most 1.05 times both. The last row compares this server with
+and without a guard that takes half as long as the reply.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AIMS = {1: ("1.3", "1.2"), 10: ("1.3", "1.2"), 50: ("1.05", "1.05")}
 
 
 def main() -> int:
-    """Run both sides alternately and print the ratios."""
+    """Measure our server and the bare app alternately, and print the ratios. Return 1 if a turn failed, else 0."""
     os.sched_setaffinity(0, {1})
     failures = 0
     with (
@@ -57,7 +57,11 @@ def compare(
     other: str = "bare",
     aims: tuple[str, str],
 ) -> int:
-    """Compare both sides with this many callers, over several rounds. Return the number of failed turns."""
+    """Compare the servers on the ports `bare` and `ours` over several rounds, and print the ratios.
+
+    `other` is the printed name of the server on port `bare`, and `aims` are the printed aims for p50 and p99. Return
+    the number of failed turns.
+    """
     pairs: list[tuple[Measured, Measured]] = []
     for _ in range(ROUNDS):
         own, base = (

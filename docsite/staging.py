@@ -25,7 +25,7 @@ _MARKER = re.compile(r"^[ ]*<!-- (continues|skip: [^\n]*|file: [^\n]*|expect|bac
 
 
 def stage(root: Path, folder: Path) -> None:
-    """Copy docs/, and the pages that are outside it."""
+    """Copy docs/, the changelog and the contributing guide into `folder`, with their links rewritten for the site."""
     shutil.copytree(root / "docs", folder, ignore=shutil.ignore_patterns("site"))
     for page in sorted(folder.rglob("*.md")):
         place = page.relative_to(folder).as_posix()

@@ -17,7 +17,7 @@ LayerCodeError
 │   ├── RefusedError          401, 403 or 429: the client may not start a session
 │   └── PayloadTooLargeError  413: the body exceeds the limit
 ├── DeliveryError             a backend did not answer an event, or its answer broke off
-├── ModelStalledError        a model paused for too long within its answer
+├── ModelStalledError         a model paused for too long within its answer
 ├── JudgeError                the judge model did not answer
 ├── CallerError               the model or function of a simulated caller gave no answer
 ├── PlatformAPIError          the platform's REST API refused a request or could not be reached

@@ -82,7 +82,7 @@ def dump_json(value: Any, *, default: Callable[[Any], Any] | None = str, option:
 
 
 def load_json(data: bytes | str) -> Json:
-    """Decode JSON in UTF-8. If orjson refuses it, fall back to `load_odd_json`.
+    """Decode JSON in UTF-8. If orjson refuses it, fall back to a parser that is less strict (`load_odd_json`).
 
     Raises ValueError if the data is not JSON, or is nested too deeply to be parsed.
     """

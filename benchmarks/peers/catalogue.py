@@ -20,7 +20,11 @@ Mode = Literal["echo", "model"]
 
 @dataclass(frozen=True)
 class Peer:
-    """One backend. `command` is called with the mode and a port; `model`, `loop` and `keeps` are shown in the table."""
+    """A backend to compare. `command(mode, port)` returns the command line that serves it.
+
+    `loop`, `model` and `keeps` are texts for the table: its event loop and HTTP parser, its model client, and what it
+    stores.
+    """
 
     key: str
     title: str

@@ -16,7 +16,10 @@ BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 
 
 def write_docs(results: Sequence[Result], about: str, *, page: Path = PAGE, image: Path = PLOT) -> None:
-    """Replace the text between the markers. Raises ValueError if the page has no markers."""
+    """Write `about` and the tables between the markers BEGIN and END of the page, and the plot into the image file.
+
+    Raises ValueError if the page does not have both markers.
+    """
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

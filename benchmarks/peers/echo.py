@@ -39,7 +39,7 @@ def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int
 
 
 def burst(port: int, path: str, *, callers: int = CALLERS, turns: int = TURNS) -> Measured:
-    """Run one round."""
+    """Drive a server for one round: each of the callers sends this many turns."""
     return uvloop.run(drive(port, path, callers=callers, turns=turns, limit=60))
 
 

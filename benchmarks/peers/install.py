@@ -27,7 +27,10 @@ class NotRunError(Exception):
 
 @dataclass(frozen=True)
 class Python:
-    """Packages for a virtual environment; `least` is the oldest Python version that they support."""
+    """The Python packages that a peer needs. They are installed into a virtual environment.
+
+    `shown` names the packages whose versions the table shows. `least` is the oldest supported version of Python.
+    """
 
     packages: tuple[str, ...]
     shown: tuple[str, ...]
@@ -36,7 +39,7 @@ class Python:
 
 @dataclass(frozen=True)
 class Node:
-    """npm packages."""
+    """The npm packages that a peer needs, each with its version."""
 
     packages: dict[str, str]
 
@@ -94,7 +97,11 @@ def _install_node(folder: Path, needs: Node) -> dict[str, str]:
 
 
 def find_python(least: tuple[int, int], given: str | None = None) -> str:
-    """Return a Python that is new enough: `given`, this Python, or one from PATH, uv or pyenv. Raises NotRunError."""
+    """Return the path of a Python whose version is at least `least`.
+
+    If `given` names a Python, only this one is tried. Otherwise the running Python is tried, then those on PATH, then
+    those of uv or pyenv. Raises NotRunError if none is new enough.
+    """
     named = [given] if given else [sys.executable, *(f"python3.{minor}" for minor in range(least[1], 15)), *_managed()]
     test = f"import ensurepip, sys; sys.exit(sys.version_info < {least})"
     for name in named:

@@ -82,10 +82,10 @@ def _text(content: Any) -> str:
 
 
 class Model(asyncio.Protocol):
-    """A connection, which answers one request after another."""
+    """The server side of one connection. It answers one request after another, as the model would."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the request."""
+        """Prepare to receive a request."""
         # uvloop's transports have the methods of asyncio's classes but do not inherit from them.
         self._transport = cast(asyncio.Transport, transport)
         self._received = b""

@@ -1,4 +1,4 @@
-"""Start a peer as a process on a separate core, wait until it answers, and end it by its process id."""
+"""Start a peer as a process on a separate core, wait until it answers, and stop it at the end."""
 
 from __future__ import annotations
 

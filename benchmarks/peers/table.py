@@ -27,7 +27,7 @@ AIMS = (
 
 
 def tables(results: Sequence[Result]) -> str:
-    """Return all three tables."""
+    """Return three tables: the figures, facts about each peer, and the conformance checks that failed."""
     return "\n\n".join([_figures(results), _peers(results), _findings(results)])
 
 

@@ -19,12 +19,12 @@ ARRIVALS = {"spread": TOKENS * TOKEN_SECONDS, "at once": 0.0}
 
 
 def name(callers: int, arrivals: str) -> str:
-    """Return the name of a measure in the results."""
+    """Return the name under which the figures for these callers and arrivals are stored in a `Result`."""
     return f"{MEASURE} {callers} {arrivals}"
 
 
 def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int | None) -> None:
-    """Start all peers. Measure them alternately, for each number of callers and each kind of arrivals in ARRIVALS."""
+    """Start all peers. Measure them alternately, for each number of callers in TURNS and each entry of ARRIVALS."""
     with ExitStack() as stack:
         servers = start_all(stack, results, MEASURE, "model", model_url, core)
         for _, server in servers:

@@ -25,17 +25,17 @@ INTRODUCTIONS = {
 
 
 def package_page() -> str:
-    """Return the page of the package itself."""
+    """Return the page about the public names of `layercode_app`."""
     return _page("layercode_app")
 
 
 def collect_page() -> str:
-    """Return the page of collectors."""
+    """Return the page about `layercode_app.collect`, the package of collectors."""
     return _page("layercode_app.collect")
 
 
 def testing_page() -> str:
-    """Return the page of the test kit."""
+    """Return the page about `layercode_app.testing`, the test kit."""
     return _page("layercode_app.testing")
 
 

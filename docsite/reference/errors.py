@@ -53,7 +53,7 @@ IMPACTS = {
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page: tables of the error classes, the categories of failed turns, and the values of `impact`."""
     return "\n".join(
         [
             INTRODUCTION,

@@ -1,4 +1,4 @@
-"""Write the page of settings from their table."""
+"""Write the reference page of the settings from the fields of `Settings`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ INTRODUCTION = """# Metrics, spans and log fields
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page: tables of the metrics, the host's figures, the spans, their attributes and the log fields."""
     figures = host_figures()
     return "\n".join(
         [

@@ -62,7 +62,7 @@ def keep_copies(client: Any) -> bool:
 
 
 def _only_retries(client: Any, options: Mapping[str, Any]) -> bool:
-    """Return whether these options set only `max_retries`. The options that PydanticAI gives set only that."""
+    """Return whether these options of `with_options` change only `max_retries`, as PydanticAI's options do."""
     same_http = options.get("http_client") is getattr(client, "_client", None)
     return options.keys() <= {"http_client", "max_retries", "_extra_kwargs"} and (
         isinstance(options.get("max_retries"), int) and same_http and not options.get("_extra_kwargs")
@@ -75,7 +75,7 @@ def _is_as(client: Any, before: Mapping[str, Any]) -> bool:
 
 
 def _only_others(convert: Any) -> Any:
-    """Return a converter that passes JSON on, and gives everything else to `convert`."""
+    """Return a converter that returns JSON values unconverted, and calls `convert` for all others."""
 
     async def converted(data: object, expected_type: object) -> Any:
         if isinstance(data, dict):

@@ -39,13 +39,16 @@ def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None
 def resolves_per_run(toolset: Any) -> bool:
     """Return whether each run opens its own connection to an MCP server, with its own credentials.
 
-    If this is not exposed, the result is True: each turn opens a connection, so that callers never share a session.
+    If this release does not show that, the result is True: each turn opens a connection, so callers share no session.
     """
     return bool(getattr(toolset, "_resolves_per_run", True))
 
 
 def instructions(agent: Any) -> list[Any]:
-    """Return the instructions that an agent was given: texts, parts and functions; empty if they are not exposed."""
+    """Return an agent's own instructions: str, `InstructionPart` or functions.
+
+    The list is empty if this release does not expose them.
+    """
     return _unwrapped(getattr(agent, "_instructions", None))
 
 

@@ -16,7 +16,7 @@ class AnsweredTransport(HttpTransport):
     """
 
     def on_delivered(self) -> None:
-        """Do nothing; subclasses override it."""
+        """Handle an event that Sentry accepted. Subclasses override this method; by default it does nothing."""
 
     def _handle_response(self, response: Any, envelope: Any) -> None:
         super()._handle_response(response, envelope)

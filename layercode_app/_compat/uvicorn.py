@@ -13,20 +13,23 @@ CYCLE = (
     "body", "chunked_encoding", "default_headers", "disconnected", "flow", "keep_alive", "message_event", "more_body",
     "on_response", "response_complete", "response_started", "transport", "waiting_for_100_continue",
 )  # fmt: skip
-"""The attributes of a cycle that `BodyReceive` and `StreamSend` read or set."""
+"""The attributes that `BodyReceive` and `StreamSend` read or set on uvicorn's `RequestResponseCycle`."""
 FLOW = ("resume_reading", "write_paused")
-"""The attributes of a cycle's flow control that `BodyReceive` and `StreamSend` use."""
+"""The attributes that `BodyReceive` and `StreamSend` use on the cycle's flow control."""
 
 
 class CycleConnection(HttpToolsProtocol):
     """An HTTP connection that lets a subclass replace the `receive` and `send` of each request.
 
-    If uvicorn lacks the private method `_start_asgi_task`, or has another kind of cycle, uvicorn's own `receive` and
-    `send` are used. They are slower, and drop the body of a client that has already disconnected.
+    If uvicorn lacks the private method `_start_asgi_task`, or its `RequestResponseCycle` has changed, uvicorn's own
+    `receive` and `send` are used. They are slower, and drop the body of a client that has already disconnected.
     """
 
     def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:
-        """Return the `receive` and `send` for the application; subclasses override it."""
+        """Return the `receive` and `send` that the application gets for a request. Subclasses override this method.
+
+        `cycle` is uvicorn's object for the request and its response.
+        """
         return receive, send
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -55,7 +58,10 @@ class CycleConnection(HttpToolsProtocol):
 
 
 def is_known(cycle: Any) -> bool:
-    """Return whether a cycle has all the attributes that we use. The result is cached for each class of cycles."""
+    """Return whether uvicorn's `RequestResponseCycle` has all the attributes that we use.
+
+    The result is cached for each class of `cycle`.
+    """
     kind = type(cycle)
     if kind not in _known:
         _known[kind] = _has(cycle, CYCLE) and _has(cycle.flow, FLOW)

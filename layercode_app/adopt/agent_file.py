@@ -29,7 +29,7 @@ class AgentFile:
     _arguments: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Return the text of the file, and set `fill_in`."""
+        """Return the text of the file. Also set `fill_in` to the functions that the user must fill in."""
         self.fill_in, self._parts, self._arguments = [], [], []
         voice = self.imports.use(LIBRARY, "VoiceAgent")
         wrapped = self.imports.use(self.existing.module, self.existing.attribute)

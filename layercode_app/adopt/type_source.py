@@ -20,7 +20,7 @@ class Imports:
         self._lines: defaultdict[str, set[str]] = defaultdict(set)
 
     def use(self, module: str, name: str) -> str:
-        """Import a name, and return its name or alias in the file."""
+        """Add `name` of `module` to the imports. Return the name to use in the file, which may be an alias."""
         local = name
         while self._taken.setdefault(local, (module, name)) != (module, name):
             local = f"Own{local}" if local[0].isupper() else f"own_{local}"

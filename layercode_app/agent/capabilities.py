@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TracedTurnTools(Instrumentation):
-    """PydanticAI's instrumentation of a run, which calls TurnTools within its spans."""
+    """A capability that traces a run as PydanticAI's `Instrumentation` does, and calls TurnTools inside the spans."""
 
     tools: TurnTools = field(kw_only=True)
 

@@ -43,16 +43,16 @@ def luhn(digits: str) -> bool:
 
 
 def digit_runs(text: str) -> Iterator[str]:
-    """Yield each run of digits, written or spoken, that no other word interrupts."""
+    """Yield each sequence of digits, written or spoken. Filler words such as "um" may stand between its digits."""
     return map("".join, _digit_groups(text))
 
 
 def _numbers_in(groups: Sequence[str]) -> Iterator[str]:
-    """Yield each number that consecutive groups form.
+    """Yield each number that some consecutive groups of digits form.
 
-    The whole run is not enough, because an expiry date may follow a card number. A number starts only at the first
-    group, or at a group of several digits. Otherwise part of a long number that is spoken digit by digit, such as an
-    IBAN, could look like a card number by chance.
+    All groups together are not enough, because an expiry date may follow a card number. A number starts only at the
+    first group, or at a group of several digits. Otherwise part of a long number that is spoken digit by digit, such as
+    an IBAN, could look like a card number by chance.
     """
     for start, first in enumerate(groups):
         number = ""
@@ -64,7 +64,7 @@ def _numbers_in(groups: Sequence[str]) -> Iterator[str]:
 
 
 def _digit_groups(text: str) -> Iterator[list[str]]:
-    """Yield each run of digits as a list of its groups, such as ["4111", "1111"]."""
+    """Yield each sequence of digits as a list of its groups, such as ["4111", "1111"]."""
     run: list[str] = []
     times = 1
     for token in _TOKEN.findall(text.casefold()):

@@ -46,7 +46,7 @@ class RunInput:
 
 
 async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: DeferredToolRequests) -> None:
-    """Save the calls in the journal, then ask the caller about all of them at once."""
+    """Save the tool calls in the journal, then ask the caller about all of them at once."""
     questions: list[str] = []
     calls: list[dict[str, Any]] = []
     for call in requests.approvals:
@@ -89,7 +89,7 @@ def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
 
 
 class Decision:
-    """Decides the pending calls by the caller's answer. Call `without_model`, then `run_input`, then `end`."""
+    """Handles the caller's answer about the pending tool calls. Call `without_model`, then `run_input`, then `end`."""
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], pending: Pending) -> None:
         self._turn = turn
@@ -121,7 +121,10 @@ class Decision:
         return rest if rest.endswith(self._pending.question) else ""
 
     def run_input(self) -> RunInput:
-        """Return the input of the run. The calls stay pending until one runs, in case this turn is interrupted."""
+        """Return the input of the model run that follows the caller's answer.
+
+        The tool calls stay pending until one of them runs. So they are not lost if this turn is interrupted earlier.
+        """
         turn, pending = self._turn, self._pending
         if turn.live.flow is not None and pending.stage in turn.live.flow.stages:
             turn.go_to(pending.stage)  # The conversation may have moved on to a stage without these tools.
@@ -131,7 +134,10 @@ class Decision:
         return self._decided(self._answer)
 
     async def end(self) -> None:
-        """Finish after the run: drop the calls that are still pending, or ask again if the question was not heard."""
+        """After the run, drop the tool calls that are still pending.
+
+        If the caller did not hear the question, ask it again instead.
+        """
         if self._turn.record.pending is not self._kept:
             return
         if self._answer is not None:

@@ -49,8 +49,8 @@ class Connections:
     async def open(self, voices: Collection[VoiceAgent[Any, Any]]) -> None:
         """Open the connections of these agents, and log failures.
 
-        An MCP server that fails to open is retried in the background. A model or a toolset that fails to open is opened again
-        in each turn.
+        An MCP server that fails to open is retried in the background. A model or a toolset that fails to open is opened
+        again in each turn.
         """
         opening = [part for voice in voices for part in self._open_parts(voice)]
         waiting = [asyncio.create_task(opened.wait()) for _, opened in opening]
@@ -75,9 +75,9 @@ class Connections:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _open_parts(self, voice: VoiceAgent[Any, Any]) -> Iterator[tuple[str, asyncio.Event]]:
-        """Start to open an agent's parts. Yield the name and an event for each part.
+        """Start to open the models and toolsets of an agent. Yield the name of each, and an event.
 
-        The event is set when the part is open or has failed to open.
+        The event is set when the model or toolset is open or has failed to open.
         """
         servers = _tool_servers(voice)
         for toolset in servers:
@@ -131,7 +131,10 @@ def _parts(voice: VoiceAgent[Any, Any]) -> list[Any]:
 
 
 async def _keep(part: Any, name: str, opened: asyncio.Event, closing: asyncio.Event) -> None:
-    """Keep a part open until `closing` is set. Set `opened` when the part is open or has failed to open."""
+    """Keep an agent's model or toolset (`part`) open until `closing` is set.
+
+    Set `opened` when the part is open or has failed to open.
+    """
     try:
         async with part:
             opened.set()

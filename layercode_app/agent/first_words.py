@@ -36,7 +36,7 @@ class Turnstile:
             loop.call_soon(self._open, loop)
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the next task pass. `call_soon` calls this again in the next iteration, until no task waits."""
+        """Let the next waiting task continue. The event loop calls this once in each iteration until no task waits."""
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():  # A task that was cancelled while it waited does not pass.
@@ -51,7 +51,7 @@ _turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, Turnstile] = WeakKeyDi
 
 
 def turnstile_of(loop: asyncio.AbstractEventLoop) -> Turnstile:
-    """Return the turnstile of an event loop."""
+    """Return the turnstile of an event loop. Create it at the first call."""
     found = _turnstiles.get(loop)
     if found is None:
         found = _turnstiles[loop] = Turnstile()
@@ -59,7 +59,7 @@ def turnstile_of(loop: asyncio.AbstractEventLoop) -> Turnstile:
 
 
 class LaterPieces(WrappedEvents):
-    """Iterates over the events of a model's stream. After `spoke()` becomes true, each event waits at the turnstile."""
+    """Iterates over the events of a model's stream. As soon as `spoke()` is true, each event waits at the turnstile."""
 
     __slots__ = ("_loop", "_spoke", "_turnstile")
 

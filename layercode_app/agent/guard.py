@@ -14,7 +14,7 @@ Guard: TypeAlias = Callable[[Turn[Any, Any]], Awaitable[str | None]]
 
 
 def guards_of(given: Guard | Sequence[Guard] | None) -> tuple[Guard, ...]:
-    """Return one or several guards as a tuple."""
+    """Return the guards that a `VoiceAgent` was given (none, one or several) as a tuple."""
     if given is None:
         return ()
     return tuple(given) if isinstance(given, Sequence) else (given,)

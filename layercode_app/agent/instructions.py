@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def instructions_of(agent: AbstractAgent[Any, Any]) -> list[Any]:
-    """Return the agent's own instructions (texts, parts and functions) in their original order."""
+    """Return the agent's own instructions in their original order: str, `InstructionPart` or functions."""
     return instructions(getattr(agent, "wrapped", agent))
 
 

@@ -44,7 +44,10 @@ class LiveJudges:
     sample: float = 0.0
 
     def choose(self, conversation_id: str, session_id: str) -> bool:
-        """Return whether a call is in the sample. If the call's end event is delivered again, the result is the same."""
+        """Return whether to judge a call.
+
+        The result depends only on the two IDs, so it stays the same if the call's end event is delivered again.
+        """
         digest = hashlib.sha256(f"{conversation_id}\0{session_id}".encode("utf-8", "surrogatepass")).digest()
         return bool(self.questions) and int.from_bytes(digest[:8], "big") / 2**64 < self.sample
 

@@ -37,7 +37,7 @@ _FIX = "Set it in .env or in the environment, or answer from the agents' scripts
 
 
 class MissingKeyError(ConfigurationError):
-    """A known model's key is not set. `reason` is the message without the fix."""
+    """The API key of a known model is not set. `reason` is the message without the advice on how to fix it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason} {_FIX}")
@@ -151,7 +151,7 @@ def own_model(agent: Any) -> Model | str | None:
 
 @cache
 def _warn_once(warning: str) -> None:
-    """Log each warning only once, although a missing key affects every agent that a server loads."""
+    """Log a warning, but not the same text twice: one missing key affects every agent that a server loads."""
     logger.warning("{}", warning)
 
 
@@ -205,9 +205,10 @@ def _said(message: str) -> str:
 
 
 def _with_fallbacks(model: Model, names: Sequence[str], *, skip: bool) -> Model:
-    """Return the model with these fallbacks. The offline model and a model with its own fallbacks stay unchanged.
+    """Return the model with the fallback models of these names.
 
-    With `skip`, a fallback without a key is left out. Otherwise, MissingKeyError is raised.
+    The offline model, and a model that already has fallbacks, are returned unchanged. If the key of a fallback is
+    missing, it is left out with `skip`; otherwise, MissingKeyError is raised.
     """
     if not names or model.model_name == MODEL_NAME or falls_back(model):
         return model

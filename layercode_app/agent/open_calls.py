@@ -50,7 +50,7 @@ class OpenCalls:
         self._connecting: set[asyncio.Task[None]] = set()
 
     def note(self, voice: VoiceAgent[Any, Any], event: Event) -> None:
-        """Note an event of a call. When a call starts, a connection is opened in the background."""
+        """Record from an event that a call is open or has ended. When a call starts, connect in the background."""
         if voice.agent is None:
             return
         if isinstance(event, SessionEnd):

@@ -12,10 +12,10 @@ UNBOUNDED = 86_400.0
 
 
 class Pauses(Timeout):
-    """A timeout for each pause: `with pauses:` raises TimeoutError when the model pauses for more than `seconds`.
+    """A timeout for each pause in a model's streamed answer. `with pauses:` raises TimeoutError after a pause of `seconds`.
 
-    Call `over()` when a piece arrives, and `begin()` when the next piece is awaited. The time between these two calls
-    does not count, because a slow client may delay the sending of the words. The wait for the first piece is not timed.
+    Call `over()` when a piece of the answer has arrived, and `begin()` when you wait for the next piece. The time in
+    between is spent on sending the words to the client, and does not count. The wait for the first piece is not timed.
     """
 
     __slots__ = ("_since",)
@@ -25,11 +25,11 @@ class Pauses(Timeout):
         self._since = math.inf
 
     def begin(self) -> None:
-        """Start to time a pause: the next piece is awaited."""
+        """Start timing a pause. Call this when you begin to wait for the next piece of the answer."""
         self._since = self._loop_time()
 
     def over(self) -> None:
-        """End the pause: a piece has arrived."""
+        """Stop timing the pause. Call this when a piece of the answer has arrived."""
         self._since = math.inf
 
     def _loop_time(self) -> float:

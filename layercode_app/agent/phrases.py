@@ -24,10 +24,9 @@ class Phrases:
 
 
 def _consists_of(words: Sequence[str], phrases: Set[tuple[str, ...]]) -> bool:
-    """Return whether the words are a sequence of phrases.
-
-    This does not use a regular expression: one phrase may be the beginning of another, so it could take exponential time.
-    """
+    """Return whether the words are a sequence of phrases."""
+    # Do not use a regular expression: one phrase may be the beginning of another, so matching could take exponential
+    # time.
     longest = max(map(len, phrases), default=0)
     ends = {0}
     for at in range(len(words)):

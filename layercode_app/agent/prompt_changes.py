@@ -47,10 +47,10 @@ def _note(record: TurnRecord, name: str) -> None:
 
 
 def _instructions(parameters: Any) -> str:
-    """Return the instructions that PydanticAI sends at the beginning of the request even if their text has changed.
+    """Return the instructions whose changes would change the beginning of the request.
 
-    Parts with an id and `on_change="append"` are left out: their first text stays at the beginning, and PydanticAI
-    appends a changed text at the end.
+    Parts with an id and `on_change="append"` are left out: PydanticAI keeps their first text at the beginning of the
+    request, and appends the changed text at the end.
     """
     parts = parameters.instruction_parts or ()
     return "\n\n".join(part.content for part in parts if part.on_change != "append" or part.id is None)

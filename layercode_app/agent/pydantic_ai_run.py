@@ -84,7 +84,7 @@ async def _run_once(
 
 
 def _options(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput) -> dict[str, Any]:
-    """Return those options of the run that only some agents and turns need."""
+    """Return the arguments of the PydanticAI run that are needed only for approvals, stages or confirmed tools."""
     assert voice.agent is not None
     options: dict[str, Any] = {}
     if given.approvals:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 
 class WrappedEvents:
-    """The events of a stream. A subclass defines how the next event is read (`__anext__`)."""
+    """A base class for iterators that wrap the events of a stream. A subclass defines `__anext__`."""
 
     __slots__ = ("_events",)
 

@@ -17,7 +17,7 @@ Trace: TypeAlias = Callable[[str, Any], Awaitable[None]]
 
 
 class ResendingTransport:
-    """A transport for httpx or httpx2 that wraps the client's own transport."""
+    """A transport for httpx or httpx2. It sends requests through the client's own transport, `wrapped`."""
 
     def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped

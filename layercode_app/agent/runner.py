@@ -71,7 +71,7 @@ class AgentRunner:
         return self.voice.remembers
 
     def caller_of(self, turn: Turn[Any, Any]) -> str:
-        """Return the key of the notes about the caller; "" if no notes are kept."""
+        """Return the key under which notes about the caller are kept; "" if the agent keeps no notes."""
         return "" if self.voice.remember is None else caller_of(self.voice, turn)
 
     # --- what the engine calls
@@ -134,7 +134,7 @@ class AgentRunner:
             await self._answer_message(turn, listening=listening)
 
     async def _decided(self, turn: Turn[Any, Any]) -> bool:
-        """If tool calls wait for the caller's answer, handle the message as that answer. Return whether that was so."""
+        """Handle the message as the caller's answer if tool calls wait for one. Return whether it was handled."""
         from .confirmation import Decision, waiting
 
         hooked = "message" in self.voice.hooks or self.voice.agent is None
@@ -174,7 +174,7 @@ class AgentRunner:
         return waits(turn) if callable(waits) else waits
 
     def _greets_now(self, turn: Turn[Any, Any]) -> bool:
-        """Return whether the greeting waited for the first words of the other side, and is due now.
+        """Return whether this turn speaks a greeting that waited for the first words of the person called.
 
         If so, record the greeting as spoken.
         """

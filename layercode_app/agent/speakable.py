@@ -77,7 +77,7 @@ class Speakable:
 
 @cache
 def _lexicon(numbers: bool, day_first: bool, replace: tuple[tuple[str, str], ...]) -> Lexicon | None:
-    """Return the tokens that are said as words, or None. The number library is imported here, before any turn."""
+    """Return the kinds of tokens that are replaced with words, or None if there are none."""
     if not numbers and not replace:
         return None
     from .pronunciation.filter import KINDS, Lexicon, replacements
@@ -85,6 +85,7 @@ def _lexicon(numbers: bool, day_first: bool, replace: tuple[tuple[str, str], ...
     if numbers:
         from ..spoken.numbers import need_number_words
 
+        # Import the number library here, when the agent is created, and not in a turn.
         need_number_words()
     return Lexicon([*replacements(dict(replace)), *(KINDS if numbers else [])], day_first=day_first)
 

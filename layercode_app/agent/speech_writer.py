@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SpeechWriter:
-    """Speak the model's text of one turn.
+    """Filters and speaks the model's text of one turn.
 
     Text that the agent's validators may reject is held back until `release` or `speak_output` is called.
     """

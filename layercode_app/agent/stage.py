@@ -108,9 +108,9 @@ class Stages:
         return {name: _toolset(stage) for name, stage in self.by_name.items()}
 
     def follow(self, turn: Turn[Any, Any]) -> None:
-        """Move on while the stage's `then` function returns another stage.
+        """Go to the next stage as long as the current stage's `then` function returns one.
 
-        The stage does not change while tool calls wait for the caller's yes.
+        The stage does not change while tool calls wait for the caller's confirmation.
         """
         while not turn.record.pending and turn.stage and callable(then := self.of(turn).then):
             name, before = then(turn), turn.stage

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stage_options(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> dict[str, Any]:
-    """Return the options of a run that give each of its requests the tools and instructions of the current stage."""
+    """Return options for an agent's run, so that each model request has the current stage's tools and instructions."""
     stages = voice.stages
     made: dict[str, AbstractToolset[Any]] = {}
 
@@ -38,7 +38,7 @@ def _tools(stage: Stage, own: AbstractToolset[Any], turn: Turn[Any, Any]) -> Abs
 
 
 def _next_stage(following: tuple[str, ...], turn: Turn[Any, Any]) -> Tool[Any]:
-    """Return the tool `next_stage`, which moves on to the following stage, or to one of several."""
+    """Return the tool `next_stage`, which moves the call on to a stage in `following`."""
 
     async def go_on(stage: str = following[0]) -> str:
         if stage not in following:  # PydanticAI does not check the arguments against the schema.
@@ -59,6 +59,6 @@ def _next_stage(following: tuple[str, ...], turn: Turn[Any, Any]) -> Tool[Any]:
 def without_other_stages(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], toolset: AbstractToolset[Any]
 ) -> AbstractToolset[Any]:
-    """Return the toolset without those of the agent's tools that are listed only in other stages."""
+    """Return the toolset without the tools that other stages list and the current stage does not."""
     stages = voice.stages
     return toolset.filtered(lambda ctx, tool: tool.name not in stages.claimed or tool.name in stages.of(turn).own_names)

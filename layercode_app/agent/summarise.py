@@ -121,7 +121,7 @@ def _short(text: str) -> str:
 
 
 async def _new_summary(voice: VoiceAgent[Any, Any], before: Summary | None, transcript: str) -> tuple[Summary, Any]:
-    """Return the new summary and, if a model wrote it, the run's result."""
+    """Return the new summary and the result of the model's run, which is None if a function wrote the summary."""
     if inspect.isroutine(voice.summary):
         made = await voice.summary(before, transcript)
         if isinstance(made, str):
@@ -164,5 +164,5 @@ SUMMARY_STAGE = "summary"
 
 
 def writes(model: Any) -> bool:
-    """Return whether this model can write a summary. The offline script cannot."""
+    """Return whether `model` can write a summary. None and the offline script cannot."""
     return model is not None and getattr(model, "model_name", "") != FREE_MODEL

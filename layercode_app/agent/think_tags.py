@@ -1,7 +1,7 @@
 """Remove reasoning from a model's text while the text streams. Reasoning is text between `<think>` or similar tags.
 
-Text without such tags is unchanged. Characters that may begin a tag are held back only until the next characters
-decide. So no word is delayed, and the size of the pieces does not change the result.
+Text without such tags is unchanged. Characters that may begin a tag are held back only until the next characters show
+whether it is one. So no word is delayed, and the size of the pieces does not change the result.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _WHOLE = ["&lt;", "[think]", "[/think]", "\u25c1think\u25b7", "\u25c1/think\u25b
 
 
 class ThinkTags:
-    """The filter of one response: call `feed` with each piece, and `flush` at the end."""
+    """A filter that removes reasoning from one response. Call `feed` with each piece, and `flush` at the end."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -82,14 +82,14 @@ class ThinkTags:
         return "".join(spoken)
 
     def release(self) -> str:
-        """Return the text that was held back. If reasoning is not closed yet, the next piece continues it."""
+        """Return the text that was held back. Reasoning whose tag is not closed yet continues in the next piece."""
         spoken: list[str] = []
         self._take(self._held, spoken)
         self._held = ""
         return "".join(spoken)
 
     def flush(self) -> str:
-        """Return the text that was held back. If reasoning is not closed yet, it ends here."""
+        """End the response, and return the text that was held back. Reasoning whose tag is not closed ends here."""
         text = self.release()
         self._inside = False
         return text

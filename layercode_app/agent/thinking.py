@@ -20,10 +20,10 @@ END_SECONDS = 1.0
 
 
 class Thinking:
-    """A context manager that runs the `while_thinking` hook. Await `said()` before the answer is spoken.
+    """A context manager that runs the `while_thinking` hook. Before the answer is spoken, `said()` must be awaited.
 
-    The hook starts when the context is entered. If `said()` is called within a sentence, the hook has SENTENCE_SECONDS
-    to end it. Between sentences the hook is stopped at once, so that a slow or failing hook delays nothing.
+    `said()` stops the hook. If the hook is in the middle of a sentence, it has SENTENCE_SECONDS to end the sentence.
+    Otherwise it is stopped at once, so that a slow or failing hook delays nothing.
     """
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:

@@ -22,7 +22,7 @@ class ToolPolicy:
         interruption: What an interruption does to the running tool: "cancel" stops it, "finish" lets it finish, and
             "finish_and_tell" also tells the model the tool's result in the next turn.
 
-    Raises DeveloperError for another value.
+    Raises DeveloperError if `interruption` has another value, or `filler` another type.
 
     """
 
@@ -43,9 +43,9 @@ class ToolPolicy:
 
 
 def policies_of(tools: Mapping[str, Any] | None) -> dict[str, ToolPolicy]:
-    """Return a ToolPolicy for each named tool. If the value is a text, it becomes the policy's `interruption`.
+    """Return a ToolPolicy for each tool name. A text such as "finish" stands for a policy with this `interruption`.
 
-    Raises DeveloperError for other values.
+    Raises DeveloperError for any other value.
     """
     return {name: _policy(name, given) for name, given in (tools or {}).items()}
 
@@ -63,7 +63,7 @@ def _policy(name: str, given: object) -> ToolPolicy:
 def texts_of(what: str, given: object) -> tuple[str, ...]:
     """Return one or several texts as a tuple, without blank ones. The tuple is empty for None and False.
 
-    Raises DeveloperError for another value; `what` names it in the message.
+    Raises DeveloperError for another value. `what` is the name of the option in the error's message.
     """
     if given is None or given is False:
         return ()

@@ -171,7 +171,7 @@ class KeptTools(WrapperToolset[Any]):
     server: ToolServer
 
     async def __aenter__(self) -> KeptTools:
-        """Do not open the server, because the run would then wait if the server hangs."""
+        """Enter without opening the server, because a server that hangs would delay the run."""
         return self
 
     async def __aexit__(self, *args: object) -> None:

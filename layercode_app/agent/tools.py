@@ -1,7 +1,7 @@
 """Run the tool calls of a turn: record them first, apply a timeout, and cancel or finish them on interruption.
 
-A call that repeats a running call with the same arguments waits for that call's result. The capability also removes
-blank text from the model's responses, and moves reasoning out of their text.
+A call that repeats a running call with the same arguments waits for that call's result. `TurnTools` also cleans the
+model's responses: it removes blank text, and separates reasoning from the text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TurnTools(AbstractCapability[Any]):
-    """The capability that handles the tool calls and the model requests of one turn."""
+    """A PydanticAI capability that handles the tool calls and the model requests of one turn."""
 
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
@@ -52,7 +52,7 @@ class TurnTools(AbstractCapability[Any]):
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
 
-        Reasoning within the text is moved into parts of its own, and blank text is removed. Neither was spoken.
+        Reasoning within the text is moved into separate parts, and blank text is removed. The caller has heard neither.
         """
         return without_thoughts(clean_response(response))
 
@@ -64,7 +64,10 @@ class TurnTools(AbstractCapability[Any]):
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Reuse the MCP servers that are already open, so that the run does not open them; hide other stages' tools."""
+        """Return the toolset without the tools of other stages, and with MCP servers that the run does not open itself.
+
+        Return None if nothing has to be changed.
+        """
         servers, kept = self.voice.tool_servers, toolset
         if servers:
             from .tool_servers import KeptTools
@@ -77,18 +80,18 @@ class TurnTools(AbstractCapability[Any]):
         return None if kept is toolset else kept
 
     async def before_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
-        """Raise ApprovalRequired for a call that the caller must confirm first."""
+        """Raise ApprovalRequired if the caller must confirm this tool call and has not confirmed it yet."""
         if call.tool_name in self.voice.confirm and not ctx.tool_call_approved:
             raise ApprovalRequired
         return args
 
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
-        """Approve the calls that the caller was asked about, if the model repeats them after the caller's answer."""
+        """Approve the tool calls that the caller was asked to confirm, if the model repeats them after the answer."""
         agreed = [call.tool_call_id for call in requests.approvals if await self._agreed(call)]
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
 
     async def _agreed(self, call: Any) -> bool:
-        """Return whether the caller was asked about this call, and the question would be the same now.
+        """Return whether the caller was asked to confirm this tool call, and the question would be the same now.
 
         The result is True at most once for the same tool and arguments.
         """
@@ -128,7 +131,7 @@ class TurnTools(AbstractCapability[Any]):
             self._notice(entry)
 
     def _once(self, entry: ToolCall, handler: Any, args: Any) -> Awaitable[Any]:
-        """Return an awaitable: the tool's own work, or the result of an identical call that is running."""
+        """Return an awaitable that runs the tool, or that waits for an identical call that is already running."""
         key = (entry.name, sorted_json(entry.args))
         running = self._running.get(key)
         if running is not None:
@@ -153,7 +156,7 @@ class TurnTools(AbstractCapability[Any]):
         return result
 
     async def _timed(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
-        """Run the tool and record its result or error. Raises ToolFailed, for the model, if the tool times out."""
+        """Run the tool and record its result or error. If it times out, raise ToolFailed, which tells the model so."""
         live = self.turn.live
         try:
             async with asyncio.timeout(live.run.tool_timeout):
@@ -204,7 +207,7 @@ class TurnTools(AbstractCapability[Any]):
 
 
 async def _result_of(running: asyncio.Future[Any]) -> Any:
-    """Wait for the result of an identical call. Raises TimeoutError if that call was cancelled by its timeout."""
+    """Wait for the result of an identical tool call that is already running. Raises TimeoutError if it times out."""
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

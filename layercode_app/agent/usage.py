@@ -52,9 +52,9 @@ def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> No
 def _note_attempts(
     turn: Turn[Any, Any], call: ModelCall, attempts: Sequence[ModelRequestAttempt], *, all_failed: bool = False
 ) -> None:
-    """Record each failed attempt of a fallback chain as a request, and count it as a retry if a later model answered.
+    """Record each failed attempt of a fallback chain as a request. If a later model answered, count them as retries.
 
-    If all models failed, the last attempt is the request `call` itself.
+    If all models failed, the last attempt is not added, because `call` is its record.
     """
     # A nested fallback chain that failed is also listed as an attempt, in addition to the attempts of its models.
     attempts = [attempt for attempt in attempts if not attempt.model_name.startswith("fallback:")]
@@ -73,7 +73,7 @@ def _note_attempts(
 def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> None:
     """Write the messages, usage and cost of a run into the record, even if the run was interrupted.
 
-    `lead` holds the messages of this turn before the run.
+    `lead` holds the turn's messages from before the run.
     """
     record, usage, messages = turn.record, running.usage, running.new_messages()
     record.messages = dump_messages([*lead, *messages])
@@ -98,14 +98,15 @@ def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> 
 
 
 def _sent_back(part: Any) -> bool:
-    """Return whether a tool or a validator asked the model to try again. `retry-prompt` is the deprecated kind."""
+    """Return whether this part of a message asks the model to try again, after an error in a tool or a validator."""
+    # `retry-prompt` is the deprecated name of `retry-feedback`.
     return part.part_kind in ("retry-feedback", "retry-prompt") or getattr(part, "outcome", "") == "retried"
 
 
 def _with_helpers(
     helpers: Stage, responses: Sequence[ModelResponse], counted: dict[str, int], own_cost: float, cost: float | None
 ) -> float | None:
-    """Add the helpers' usage to `counted`, and return the total cost.
+    """Add the usage of helper agents to `counted`, and return the total cost.
 
     Each helper is counted once, even if it was run with `usage=ctx.usage`, which adds it to the run's usage already.
     """
@@ -118,7 +119,7 @@ def _with_helpers(
 
 
 def write_down_helpers(turn: Turn[Any, Any]) -> None:
-    """Record the helpers' usage that no run has recorded, such as the usage in an `on_message` hook."""
+    """Record the usage of helper agents that no run has recorded, such as those that an `on_message` hook runs."""
     helpers, turn.live.run.helpers = turn.live.run.helpers, None
     if helpers is not None:
         _add(turn.record, helpers.usage, helpers.cost)

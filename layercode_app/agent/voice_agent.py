@@ -343,7 +343,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
 
     @cached_property
     def asks_first(self) -> bool:
-        """Whether DeferredToolRequests is added to the output types of runs, because tool calls may wait for a yes."""
+        """Whether runs need the output type DeferredToolRequests in addition, because the caller must confirm tools."""
         from .outputs import may_defer
 
         return self.agent is not None and not may_defer(self.agent) and needs_confirmation(self, self.confirm)
@@ -353,7 +353,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         self.model, self._fingerprint = model, ""
 
     def describe(self, title: str) -> None:
-        """Set the agent's one-line title. Discovery takes it from the module's docstring."""
+        """Set the agent's one-line title. It is taken from the docstring of the agent's module."""
         self.title = title
 
 

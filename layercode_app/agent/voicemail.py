@@ -107,7 +107,7 @@ async def leave_message(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> bo
 
 
 def _tries(turn: Turn[Any, Any]) -> int:
-    """Return how many times this session has left the message so far; 0 if the previous turn did not leave it."""
+    """Return how often the message was spoken in this session if the previous turn spoke it, else 0."""
     last = turn.last
     if last is None or last.session_id != turn.session_id:
         return 0

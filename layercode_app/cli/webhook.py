@@ -8,9 +8,10 @@ import typer
 
 
 def url_of(argument: str | None, option: str | None, *, agent: str = "") -> str | None:
-    """Complete the URL from the argument or from `--url`, and return it; return None if neither is given.
+    """Return the complete URL of the given argument or `--url` option. Return None if neither is given.
 
-    Raises ConfigurationError for a value that is not an address, and BadParameter if both are given.
+    `agent` selects the path of an agent. Raises ConfigurationError for a value that is not an address, and
+    BadParameter if both are given.
     """
     if argument is not None and option is not None:
         raise typer.BadParameter(f"the address is given twice: {argument!r} and --url {option!r}.", param_hint="URL")
@@ -21,7 +22,7 @@ def url_of(argument: str | None, option: str | None, *, agent: str = "") -> str 
 
 
 def required_url(argument: str | None, option: str | None) -> str:
-    """Complete the URL from the argument or from `--url`, and return it. Raises BadParameter if neither is given."""
+    """Return the complete URL of the given argument or `--url` option. Raises BadParameter if neither is given."""
     url = url_of(argument, option)
     if url is None:
         raise missing("URL", "the address of the webhook is missing")

@@ -116,7 +116,7 @@ def _place(number: int) -> str:
 
 
 def _parts(tokens: Sequence[str]) -> list[str]:
-    """Return the unit, the town and the postcode after the street."""
+    """Return what follows the street: the flat or floor, then the town and postcode as one text."""
     parts: list[str] = []
     town: list[str] = []
     at = 0
@@ -144,7 +144,7 @@ def _title(word: str) -> str:
 
 
 def say(value: str) -> str:
-    """Read an address back: short numbers as numbers, long ones digit by digit."""
+    """Return the words that read an address back: short numbers as numbers, long ones digit by digit."""
     text = re.sub(r"\b(\d+)(?:st|nd|rd|th)\b", lambda match: ordinal(int(match[1])), value)
     text = re.sub(r"\b(\d+)([A-Z])\b", r"\1 \2", text)
     return re.sub(r"\d+", lambda match: _number(match[0]), text)
@@ -167,11 +167,11 @@ class Address(Collector[str]):
     fixes = True
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[str]:
-        """Return the address that was heard, or what to ask."""
+        """Return the address that was heard, or a question for the caller."""
         return understand(heard)
 
     def say(self, value: str) -> str:
-        """Read an address back."""
+        """Return the words that read an address back."""
         return say(value)
 
     def spell(self, value: str) -> str:

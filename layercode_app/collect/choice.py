@@ -82,7 +82,7 @@ def _similar(tokens: Sequence[str], options: Mapping[str, Sequence[str]]) -> set
 
 
 def say(value: str) -> str:
-    """Read the option back."""
+    """Return the words that read the option back."""
     return value
 
 
@@ -98,11 +98,11 @@ class Choice(Collector[str]):
         super().__init__(field, **({"question": question(self._options)} | more))
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[str]:
-        """Return the option that was heard, or what to ask."""
+        """Return the option that was heard, or a question for the caller."""
         return understand(heard, options=self._options)
 
     def say(self, value: str) -> str:
-        """Read the option back."""
+        """Return the words that read the option back."""
         return say(value)
 
     def from_json(self, kept: Any) -> str:

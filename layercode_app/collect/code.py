@@ -48,7 +48,7 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
 
 
 def written(heard: str) -> str:
-    """Return the characters of a part of a code."""
+    """Return a part of a code as it is written, such as "AB4" for "a b four"."""
     return _written(_tokens(heard))
 
 
@@ -88,7 +88,7 @@ def _sign(tokens: Sequence[str], at: int) -> tuple[str, int] | None:
 
 
 def say(value: str) -> str:
-    """Read a code back character by character, in groups."""
+    """Return the words that read a code back character by character, in groups."""
     return spelled(value)
 
 
@@ -113,11 +113,11 @@ class Code(Collector[str]):
         super().__init__(field, **options)
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[str]:
-        """Return the code that was heard, or what to ask."""
+        """Return the code that was heard, or a question for the caller."""
         return understand(heard, pattern=self._pattern)
 
     def say(self, value: str) -> str:
-        """Read a code back character by character, in groups."""
+        """Return the words that read a code back character by character, in groups."""
         return say(value)
 
     def spell(self, value: str) -> str:
@@ -125,11 +125,11 @@ class Code(Collector[str]):
         return spell(value)
 
     def part(self, heard: str) -> str:
-        """Return the characters of a part of a code."""
+        """Return a part of a code as it is written, such as "AB4" for "a b four"."""
         return written(heard)
 
     def say_part(self, heard: str) -> str:
-        """Read back the beginning of a code."""
+        """Return the words that read the beginning of a code back."""
         return spelled(written(heard))
 
     def from_json(self, kept: Any) -> str:

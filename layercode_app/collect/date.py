@@ -24,7 +24,7 @@ AGAIN = "I did not get a date. Which day do you mean?"
 
 
 def understand(heard: str, *, today: date, direction: Direction = "future", day_first: bool = False) -> Result[date]:
-    """Return the date that was heard. `today` is the date from which words such as "tomorrow" count.
+    """Return the date that was heard. `today` is the caller's current date, for answers such as "tomorrow".
 
     `direction` says whether the date must be in the future or in the past. `day_first` makes 3/5 the third of May.
     """
@@ -74,12 +74,12 @@ def _checked(found: date, today: date, direction: Direction, match: re.Match[str
 
 
 def say(value: date, *, with_year: bool = False) -> str:
-    """Read a date back with its weekday: "Thursday, the twelfth of November"."""
+    """Return the words that read a date back with its weekday: "Thursday, the twelfth of November"."""
     return calendar_day(value, with_year=with_year)
 
 
 class Date(Collector[date]):
-    """Collects a date. `clock` returns the caller's local time, from which "tomorrow" counts.
+    """Collects a date. `clock` returns the caller's local time, for answers such as "tomorrow".
 
     Use `direction="past"` for dates of birth. `day_first` makes 3/5 the third of May.
     """
@@ -100,11 +100,11 @@ class Date(Collector[date]):
         super().__init__(field, **({"question": "Which day?"} | options))
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[date]:
-        """Return the date that was heard, or what to ask."""
+        """Return the date that was heard, or a question for the caller."""
         return understand(heard, today=self._clock().date(), direction=self._direction, day_first=self._day_first)
 
     def say(self, value: date) -> str:
-        """Read a date back with its weekday, and with the year if it is not the current year."""
+        """Return the words that read a date back with its weekday, and with the year if it is not the current year."""
         return say(value, with_year=value.year != self._clock().year)
 
     def from_json(self, kept: Any) -> date:

@@ -106,7 +106,7 @@ def _only_day(match: re.Match[str], today: date, direction: Direction) -> date |
 
 
 def _bare_day(day: int, today: date, direction: Direction) -> date | None:
-    """Return the nearest date with this day of the month: before or on today for the past, else on or after today."""
+    """Return the nearest date with this day of the month: until today if `direction` is "past", else from today on."""
     first = today.replace(day=1)
     step = -1 if direction == "past" else 1
     for months in range(0, 12 * step, step):

@@ -100,7 +100,7 @@ def understand(heard: str) -> Result[str]:
 
 
 def _may_begin(tokens: Sequence[str]) -> bool:
-    """Return whether words without "at" may be the beginning of an address, rather than another answer."""
+    """Return whether words without an "@" may be the beginning of an address, rather than another answer."""
     if any(word in TALK for word in tokens):
         return False
     spelled_out = any(word in SIGNS or len(word) == 1 or word.isdecimal() for word in tokens)
@@ -115,7 +115,7 @@ def _phrases(tokens: Sequence[str]) -> list[str]:
 
 
 def _without_lead(tokens: list[str]) -> list[str]:
-    """Drop introductory words and noise. Keep a word before a sign, because this word may belong to the address."""
+    """Drop introductory words and noise. Keep such a word before "dot" or the like: it may belong to the address."""
     start, end = 0, len(tokens)
     while start < end and (tokens[start] in LEAD or tokens[start] in NOISE):
         if start + 1 < end and tokens[start + 1] in SIGNS and tokens[start:].count("at") < 2:
@@ -157,7 +157,7 @@ def _checked(text: str) -> Result[str]:
 
 
 def say(value: str) -> str:
-    """Read an address back: "ann dot smith at gmail dot com"."""
+    """Return the words that read an address back: "ann dot smith at gmail dot com"."""
     return address(value)
 
 
@@ -176,11 +176,11 @@ class Email(Collector[str]):
     fixes = True
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[str]:
-        """Return the address that was heard, or what to ask."""
+        """Return the address that was heard, or a question for the caller."""
         return understand(heard)
 
     def say(self, value: str) -> str:
-        """Read an address back: "ann dot smith at gmail dot com"."""
+        """Return the words that read an address back: "ann dot smith at gmail dot com"."""
         return say(value)
 
     def spell(self, value: str) -> str:
@@ -192,7 +192,7 @@ class Email(Collector[str]):
         return written(heard)
 
     def say_part(self, heard: str) -> str:
-        """Read back the beginning of an address."""
+        """Return the words that read the beginning of an address back."""
         return address(written(heard))
 
     def from_json(self, kept: Any) -> str:

@@ -61,7 +61,10 @@ def _amount(tokens: list[str]) -> tuple[Decimal, str] | None:
 
 
 def _after_unit(whole: Decimal, code: str, rest: Sequence[str]) -> tuple[Decimal, str] | None:
-    """Add what follows the unit: nothing, "and twenty cents", "fifty", "and a half". Return None for anything else."""
+    """Add what was said after the unit, such as "and twenty cents", "fifty" or "and a half", to the amount `whole`.
+
+    Return the amount and the currency, or None for any other words.
+    """
     rest = rest[1:] if rest[:1] == ["and"] else rest
     if not rest:
         return whole, code
@@ -78,7 +81,10 @@ def _after_unit(whole: Decimal, code: str, rest: Sequence[str]) -> tuple[Decimal
 
 
 def _two_numbers(whole: Decimal, rest: Sequence[str]) -> tuple[Decimal, str] | None:
-    """Add the cents after a number without a unit: "twelve fifty", "five oh five". Return None for anything else."""
+    """Add the cents after a number without a unit, as in "twelve fifty" or "five oh five".
+
+    Return the amount and the currency, which is "" if none was named. Return None for any other words.
+    """
     zero = rest[0] in ("oh", "o", "zero")
     cents = cardinal(rest, 1 if zero else 0)
     if cents is None or whole % 1 or cents[1] == 0 or not (0 < cents[0] < 10 if zero else 10 <= cents[0] < 100):
@@ -90,12 +96,12 @@ def _two_numbers(whole: Decimal, rest: Sequence[str]) -> tuple[Decimal, str] | N
 
 
 def say(value: Decimal, *, currency: str = "USD") -> str:
-    """Read an amount back: "twelve dollars and fifty cents"."""
+    """Return the words that read an amount back: "twelve dollars and fifty cents"."""
     return money(value, currency)
 
 
 class Money(Collector[Decimal]):
-    """Collects an amount of money in one currency. `currency` is its code, such as USD."""
+    """Collects an amount of money. `currency` is the code of its currency, such as USD."""
 
     label: ClassVar[str] = "amount"
 
@@ -106,11 +112,11 @@ class Money(Collector[Decimal]):
         super().__init__(field, **({"question": "How much is it?"} | options))
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[Decimal]:
-        """Return the amount that was heard, or what to ask."""
+        """Return the amount that was heard, or a question for the caller."""
         return understand(heard, currency=self._currency)
 
     def say(self, value: Decimal) -> str:
-        """Read an amount back."""
+        """Return the words that read an amount back."""
         return say(value, currency=self._currency)
 
     def to_json(self, value: Decimal) -> Json:

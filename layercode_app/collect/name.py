@@ -106,7 +106,7 @@ def _cased(word: str, *, first: bool) -> str:
 
 
 def say(value: str) -> str:
-    """Read a name back."""
+    """Return the words that read a name back."""
     return value
 
 
@@ -116,18 +116,18 @@ def spell(value: str) -> str:
 
 
 class Name(Collector[str]):
-    """Collects the name of a person. A spelling replaces the word before it."""
+    """Collects the name of a person. If the caller also spells a word of the name, the spelling is used."""
 
     label: ClassVar[str] = "name"
     spells = True
     fixes = True
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[str]:
-        """Return the name that was heard, or what to ask."""
+        """Return the name that was heard, or a question for the caller."""
         return understand(heard)
 
     def say(self, value: str) -> str:
-        """Read a name back."""
+        """Return the words that read a name back."""
         return say(value)
 
     def spell(self, value: str) -> str:

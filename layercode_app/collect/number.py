@@ -104,7 +104,7 @@ def _with_fraction(tokens: Sequence[str], value: Decimal, at: int) -> tuple[Deci
 
 
 def say(value: Decimal) -> str:
-    """Read a number back."""
+    """Return the words that read a number back."""
     return quantity(value)
 
 
@@ -122,11 +122,11 @@ class Number(Collector[Decimal]):
         super().__init__(field, **({"question": "How many?"} | options))
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[Decimal]:
-        """Return the number that was heard, or what to ask."""
+        """Return the number that was heard, or a question for the caller."""
         return understand(heard, least=self._least, most=self._most, whole=self._whole)
 
     def say(self, value: Decimal) -> str:
-        """Read a number back."""
+        """Return the words that read a number back."""
         return say(value)
 
     def from_json(self, kept: Any) -> Decimal:

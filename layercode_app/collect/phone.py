@@ -19,7 +19,7 @@ AGAIN = "I did not get a phone number. Please say it digit by digit."
 def understand(heard: str, *, region: str = "US") -> Result[str]:
     """Return the number that was heard, in international form such as +14155550199.
 
-    `region` is the country, such as US, of a number that has no country code.
+    `region` is the country, such as US, that is assumed if no country code was said.
     """
     tokens = split(re.sub(r"[().\u2011/-]", " ", heard))
     first = next((at for at, word in enumerate(tokens) if word == "+" or digits(tokens, at)), len(tokens))
@@ -74,7 +74,7 @@ def _invalid(library: Any, parsed: Any, number: str) -> Result[str]:
 
 
 def say(value: str, *, region: str = "US") -> str:
-    """Read a number back in groups. The country code is said only if the number is from outside `region`."""
+    """Return the words that read a number back in groups. The country code of the country `region` is left out."""
     library = need("phonenumbers", "phonenumbers", "collect", "Phone")
     number, _, extension = value.partition(";ext=")
     parsed = library.parse(number, region)
@@ -85,14 +85,14 @@ def say(value: str, *, region: str = "US") -> str:
 
 
 def say_part(heard: str) -> str:
-    """Read back the digits of an incomplete number."""
+    """Return the words that read the beginning of a number back."""
     return in_threes(_written(split(re.sub(r"[().\u2011/-]", " ", heard))))
 
 
 class Phone(Collector[str]):
     """Collects a telephone number, also in parts, and checks that it can exist.
 
-    `region` is the country, such as US, of a number that has no country code.
+    `region` is the country, such as US, that is assumed if no country code was said.
     """
 
     label: ClassVar[str] = "phone number"
@@ -104,11 +104,11 @@ class Phone(Collector[str]):
         super().__init__(field, **options)
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[str]:
-        """Return the number that was heard, or what to ask."""
+        """Return the number that was heard, or a question for the caller."""
         return understand(heard, region=self._region)
 
     def say(self, value: str) -> str:
-        """Read a number back in groups."""
+        """Return the words that read a number back in groups."""
         return say(value, region=self._region)
 
     def part(self, heard: str) -> str:
@@ -116,7 +116,7 @@ class Phone(Collector[str]):
         return _written(split(heard))
 
     def say_part(self, heard: str) -> str:
-        """Read back the beginning of a number."""
+        """Return the words that read the beginning of a number back."""
         return say_part(heard)
 
     def from_json(self, kept: Any) -> str:

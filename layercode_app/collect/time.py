@@ -27,10 +27,10 @@ _QUARTERS = {"quarter": 15, "half": 30, "a quarter": 15}
 
 
 def understand(heard: str, *, now: datetime, earliest: int = MORNING, latest: int = EVENING) -> Result[time]:
-    """Return the time that was heard. `now` is the time from which "in an hour" counts.
+    """Return the time that was heard. `now` is the caller's local time, for answers such as "in an hour".
 
-    "Four" without "p m" or similar words may be 4:00 or 16:00. If only one of them is between the hours `earliest` and
-    `latest`, that one is meant; otherwise the result is a question.
+    "Four" without "p m" or similar words may be 4:00 or 16:00. If only one of the two is between the hours `earliest`
+    and `latest`, it is taken. Otherwise the result is a question.
     """
     text = re.sub(r"\b([ap])\.?\s?m\b\.?", r" \1m", re.sub(r"(\d)[:.](\d\d)\b", r"\1 \2", heard.lower()))
     tokens = without(split(text), LEAD, TRAIL)
@@ -99,7 +99,7 @@ _FORMS = [
 
 
 def _settled(hour: int, minute: int, part: str, earliest: int, latest: int) -> Result[time]:
-    """Choose between morning and afternoon, or return a question."""
+    """Choose between morning and afternoon by `part`, such as "p m", or by the hours, or return a question."""
     if hour > 23 or minute > 59:
         return Unclear(AGAIN)
     if hour > 12 or hour == 0:
@@ -118,15 +118,15 @@ def _settled(hour: int, minute: int, part: str, earliest: int, latest: int) -> R
 
 
 def say(value: time) -> str:
-    """Read a time back with its part of the day: "four fifteen in the afternoon"."""
+    """Return the words that read a time back with its part of the day: "four fifteen in the afternoon"."""
     return time_of_day(value)
 
 
 class Time(Collector[time]):
-    """Collects a time of day. `clock` returns the caller's local time, from which "in an hour" counts.
+    """Collects a time of day. `clock` returns the caller's local time, for answers such as "in an hour".
 
-    "Four" alone may be 4:00 or 16:00. If only one of them is between the hours `earliest` and `latest`, that one is
-    meant; otherwise the agent asks.
+    "Four" alone may be 4:00 or 16:00. If only one of the two is between the hours `earliest` and `latest`, it is taken.
+    Otherwise the agent asks.
     """
 
     label: ClassVar[str] = "time"
@@ -144,11 +144,11 @@ class Time(Collector[time]):
         super().__init__(field, **({"question": "At what time?"} | options))
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[time]:
-        """Return the time that was heard, or what to ask."""
+        """Return the time that was heard, or a question for the caller."""
         return understand(heard, now=self._clock(), earliest=self._earliest, latest=self._latest)
 
     def say(self, value: time) -> str:
-        """Read a time back with its part of the day."""
+        """Return the words that read a time back with its part of the day."""
         return say(value)
 
     def from_json(self, kept: Any) -> time:

@@ -23,8 +23,8 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
     """A toolset that gets one value from the caller: `Agent(toolsets=[Email("email"), Phone("number")])`.
 
     Its tools are `save_FIELD`, which takes the caller's words, and `confirm_FIELD`. Some kinds of values also have
-    `fix_FIELD` and `spell_FIELD`. The agent says what a tool returns. The state of the VoiceAgent must be a
-    `Collecting`.
+    `fix_FIELD`, which replaces a wrong part, and `spell_FIELD`, which spells the value. The agent says what a tool
+    returns. The state of the VoiceAgent must be a `Collecting`.
 
     Args:
         field: The name of the value in the state, and in the names of the tools.
@@ -33,7 +33,8 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         reply: What the agent says when it has understood a value. `{value}` is replaced by the words of the value.
         confirm: Whether the caller must confirm the value. Set it to False if the agent confirms all values together.
         then: A function of the turn that returns what the agent says next, such as the next question.
-        turn: A function of the agent's dependencies that returns the Turn, for an agent with its own dependencies.
+        turn: A function that returns the Turn from the agent's dependencies, for an agent whose dependencies are not
+            the Turn itself.
 
     """
 
@@ -88,7 +89,7 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
 
     @abstractmethod
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[ValueT]:
-        """Return the value that was heard, or what to ask."""
+        """Return the value that was heard, or a question for the caller."""
 
     @abstractmethod
     def say(self, value: ValueT) -> str:
@@ -154,7 +155,10 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         return None if kept is None else self.from_json(kept)
 
     def _with_part(self, partial: str, heard: str, turn: Turn[Any, Any]) -> tuple[str, Result[ValueT]]:
-        """Understand the words, alone or as the continuation of an incomplete value."""
+        """Understand the words, alone or as the continuation of the incomplete value `partial`.
+
+        Return the words that were used, which may begin with `partial`, and the result.
+        """
         alone = self.understand(heard, turn)
         if not partial or restated(partial, heard):
             return heard, alone
@@ -167,7 +171,7 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         return both, joined
 
     def _taken(self, turn: Turn[Any, Any], heard: str, result: Result[ValueT]) -> str:
-        """Store what was understood, and return what to say."""
+        """Store the value that was understood, or the beginning of one. Return what the agent says next."""
         if isinstance(result, Understood):
             kept, spoken = self.to_json(result.value), self.say(result.value)
             before = self._answer(turn)

@@ -95,7 +95,10 @@ def _is_small(word: str) -> bool:
 
 
 def _joins(current: int, value: int, after: bool) -> bool:
-    """Return whether `value` continues the number `current`: 40 and 2, 100 and 45, but not 4 and 15."""
+    """Return whether `value` continues the number `current`: 40 and 2, 100 and 45, but not 4 and 15.
+
+    `current` is -1 if no number has begun. `after` says whether words of the number come before.
+    """
     if current < 0:
         return True
     if not after or value == 0:

@@ -41,7 +41,7 @@ def understand(heard: str) -> Result[bool]:
 def _answers(tokens: list[str]) -> set[bool]:
     """Return the answers in the words: True for yes, False for no.
 
-    If a word is neither part of an answer nor a filler, return both.
+    The result is {True, False}, which is unclear, if a word is neither part of an answer nor a filler.
     """
     found: set[bool] = set()
     at = 0
@@ -58,7 +58,7 @@ def _answers(tokens: list[str]) -> set[bool]:
 
 
 def say(value: bool) -> str:
-    """Read the answer back."""
+    """Return the words that read the answer back."""
     return "yes" if value else "no"
 
 
@@ -72,11 +72,11 @@ class YesNo(Collector[bool]):
         super().__init__(field, question=question, **(given | options))
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[bool]:
-        """Return whether the answer was yes, or what to ask."""
+        """Return whether the answer was yes, or a question for the caller."""
         return understand(heard)
 
     def say(self, value: bool) -> str:
-        """Read the answer back."""
+        """Return the words that read the answer back."""
         return say(value)
 
     def to_json(self, value: bool) -> Json:

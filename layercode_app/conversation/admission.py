@@ -58,7 +58,7 @@ class TurnHandler(Draining):
         store.on_signal(self._obey)
 
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
-        """Refuse new turns, and wait up to `seconds` for running turns to end. Then end the others with the goodbye.
+        """Refuse new turns, and wait up to `seconds` for running turns to end. Then let the rest say `goodbye` and end.
 
         Finally, retry the pending saves one last time.
         """
@@ -123,9 +123,9 @@ class TurnHandler(Draining):
         return self.closed or 0 < self.limits.max_turns <= len(self._running)
 
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
-        """Claim the conversation for this turn, and stop an older turn that runs in this worker.
+        """Return True if this turn was joined, because it already runs here, or replayed, because it has ended.
 
-        If this turn already runs here, join it. If it has already ended, replay it. Return True in both cases.
+        Otherwise stop an older turn that runs here, register this turn as the running one, and return False.
         """
         conversation_id, turn_id = live.record.key
         while (other := self._running.get(conversation_id)) is not None:

@@ -99,11 +99,12 @@ async def write_notes(store: Store, key: str, added: Sequence[str], removed: Ite
 async def write_notes_of_job(
     store: Store, job: Job, key: str, added: Sequence[str], removed: Iterable[str] = ()
 ) -> bool:
-    """Write notes like `write_notes`, unless the job's call or the caller was forgotten; return whether they stayed.
+    """Write notes for a job, as `write_notes` does, and return True.
 
-    Forgetting ends the job. If that happens while the notes are written, they are deleted again. Raises StoreError.
+    Return False without notes if the job's call or the caller was forgotten. If that happens while the notes are
+    written, they are deleted again. Raises StoreError.
     """
-    if not await store.is_pending(job):
+    if not await store.is_pending(job):  # Forgetting a call or a caller ends its jobs.
         return False
     new = await write_notes(store, key, added, removed)
     if await store.is_pending(job):

@@ -1,7 +1,7 @@
-"""Let a turn speak the text that the hook of a data event says. The data event itself can only be answered with JSON.
+"""Speak the words of a data event's hook in a turn, because the data event itself can only be answered with JSON.
 
-A turn that runs in this worker speaks the text after its own words. If no turn runs here, the text waits in the
-journal, and the next turn of the conversation, on any worker, speaks it first.
+If a turn of the conversation runs in this worker, that turn speaks them after its own words. Otherwise they wait in the
+journal, and the next turn of the conversation, on any worker, speaks them first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def said_by(live: LiveTurn) -> Carried:
 
 
 def hand_to(running: LiveTurn | None, said: Carried) -> bool:
-    """Let the running turn speak the output; return False if no turn runs or the turn is ending."""
+    """Let the running turn speak the output of a data event. Return False if no turn runs or the turn is ending."""
     # A turn without `save` has not begun: it may be following another worker's turn.
     if running is None or running.save is None or running.ending or running.stopping is not None:
         return False
@@ -45,7 +45,7 @@ def hand_to(running: LiveTurn | None, said: Carried) -> bool:
 
 
 def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
-    """Speak the waiting output after the turn's own words, or with `first` before them. A space separates the two."""
+    """Speak the waiting output after the turn's own words, or with `first` before them."""
     for said in waiting:
         for content in said.get("data", ()):
             live.emit(DATA, content)
@@ -59,12 +59,12 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
 
 
 def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:
-    """Return the metadata without the output for the next turn, and that output separately."""
+    """Return a conversation's metadata without the waiting output, and the waiting output."""
     return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
 
 
 async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> None:
-    """Store the output in the journal for the conversation's next turn. Raises StoreError."""
+    """Store the output of data events in the journal for the conversation's next turn. Raises StoreError."""
     if not said:
         return
     logger.info("The output of a data event is kept for the conversation's next turn.")

@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Checkpoint:
-    """The parts of a turn that are saved before it ends.
+    """The data of a turn that is saved before the turn ends: its record, notes, jobs and state."""
 
-    The turn refers to its checkpoint. A checkpoint has no reference back to the turn, to avoid a reference cycle.
-    """
-
+    # The turn refers to its checkpoint. A reference back to the turn would be a reference cycle.
     services: Services
     record: TurnRecord
     noted: Sequence[CallerNotes]
@@ -56,7 +54,10 @@ class Checkpoint:
 
 
 def _note_result(call: ToolCall, record: TurnRecord) -> None:
-    """Copy the result of a tool into the record. The policy `finish_and_tell` also adds a note for the model."""
+    """Copy the result of a tool into the turn's record.
+
+    If the tool has the policy `finish_and_tell`, also add a note that tells the model the result.
+    """
     for stored in record.tools:
         if stored.id == call.id:
             stored.status, stored.result, stored.ended_ms = call.status, call.result, call.ended_ms
@@ -66,7 +67,7 @@ def _note_result(call: ToolCall, record: TurnRecord) -> None:
 
 
 def note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:
-    """Return jobs that write the notes added since this function was last called; also append the jobs to `jobs`."""
+    """Return jobs that write the notes added since the last call of this function. Also append the jobs to `jobs`."""
     taken = filter(None, [notes.take() for notes in noted])
     # The id contains the attempt, so that a new attempt's job does not have the id of a job of the previous attempt.
     new = [job_of(record, f"notes-{record.attempt}-{n}", NOTES, given) for n, given in enumerate(taken, len(jobs))]

@@ -1,4 +1,4 @@
-"""Change the records of earlier turns that may not be saved yet: to what the caller heard, or to add scores."""
+"""Correct the records of earlier turns to what the caller heard, and add scores, even if a record is not saved yet."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class Corrections:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def apply(self, context: InterruptionContext, key: Key) -> bool:
-        """Correct a turn. If the journal does not have the turn, keep the correction for later and return False."""
+        """Correct the turn `key` to what the caller heard of it before the interruption.
+
+        Return False if the turn has no record yet. The correction is then kept until the turn is saved.
+        """
         corrected = await self._correct(context, key)
         if not corrected:
             logger.warning("An interruption names a turn that is not in the journal: {}", key[1])
@@ -49,12 +52,12 @@ class Corrections:
             await self._correct(context, record.key)
 
     async def send(self, context: InterruptionContext, turn: TurnRecord) -> None:
-        """Send a correction to the slow worker of a turn, because that worker's own save would undo it."""
+        """Send a correction to the worker that still runs the turn. Otherwise that worker's save would undo it."""
         heard = context.model_dump(mode="json", exclude_none=True)
         await self._store.signal(turn.owner, Signal("heard", *turn.key, heard=heard))
 
     def receive(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
-        """Apply a correction, or scores, that another worker sent: now, or when the turn has ended."""
+        """Apply a correction or scores that another worker sent. A correction of a running turn waits until it ends."""
         key = (signal.conversation_id, signal.turn_id)
         live = running.get(signal.conversation_id)
         if signal.kind == "scores":

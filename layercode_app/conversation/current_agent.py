@@ -18,7 +18,10 @@ AgentT = TypeVar("AgentT", bound=AgentProtocol)
 
 
 async def current(services: Services, called: AgentT, record: TurnRecord, begun: Begun) -> AgentT:
-    """Return the agent that answers now. If it took over the call, assign the turn to it."""
+    """Return the agent that answers this turn: `called`, or the agent to which the call was handed over.
+
+    In the second case, the turn is assigned to that agent.
+    """
     name = begun.state.get(AGENT)
     if name is None or name == called.name:
         _leave_out_covered(called, begun)
@@ -35,7 +38,7 @@ async def current(services: Services, called: AgentT, record: TurnRecord, begun:
 async def enter(
     services: Services, agent: AgentProtocol, record: TurnRecord, begun: Begun, *, was: AgentProtocol
 ) -> None:
-    """Assign the turn to `agent` instead of `was` in its record and spans, and read the history that `agent` needs."""
+    """Assign the turn to `agent` instead of `was`: change its record and spans, and read the history for `agent`."""
     record.agent, record.fingerprint = agent.name, agent.fingerprint
     spans.annotate({"gen_ai.agent.name": agent.name})
     if (agent.remembers, agent.sums_up) != (was.remembers, was.sums_up):

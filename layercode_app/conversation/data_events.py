@@ -53,8 +53,8 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
 async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
     """Pass on the output of the hooks, save the record, and return the answer.
 
-    The answer is what a hook returned. If no hook returned anything, and exactly one item was sent with `turn.data`,
-    the answer is this item, unless a running turn takes it.
+    A running turn speaks and sends the output; if none runs, the next turn does. The answer is what a hook returned. If
+    no hook returned anything, no turn is running, and `turn.data` sent exactly one item, the answer is this item.
     """
     live, record, left = work.live, work.live.record, []
     live.end_text()

@@ -155,7 +155,7 @@ def _supersede(record: TurnRecord) -> None:
 
 
 def begin_again(record: TurnRecord) -> None:
-    """Prepare the record for a new attempt of the turn. Add the text that the dead worker has spoken to `before`."""
+    """Prepare the record for a new attempt of the turn. Append what the dead worker has spoken to `record.before`."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes = None, ""
     # Tools that have run do not run again, so the tasks that they may have added must stay.

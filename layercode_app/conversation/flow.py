@@ -1,8 +1,10 @@
 """The current agent and stage of a conversation, kept in the journal with the conversation's state.
 
-Their keys in the state begin with `layercode.`, which no field name of a state model can contain. They are part of the
-state, so they are saved together with the turn. An agent that took over a call has its own fields; their keys contain
-its name.
+Their keys begin with `layercode.`, which no field name of a state model can contain. Because they are kept in the
+state, they are saved together with the turn.
+
+If another agent takes over a call, the state also contains that agent's fields. Their keys begin with `layercode.of.`
+and the agent's name.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def check_known(name: str, known: Sequence[str], message: str) -> None:
 
 
 class Flow:
-    """The agent and the stages of a conversation, as a turn changes them.
+    """The current agent of a conversation and the current stage of each agent, which a running turn reads and changes.
 
     `first` is the agent that the platform calls. `known` returns the names of the agents to which a call can be handed.
     """
@@ -102,9 +104,9 @@ class Flow:
         return self._read().get(AGENT, self.first)
 
     def stage(self, agent: str) -> str:
-        """Return the current stage of `agent`, which is the running agent; "" if it has no stages.
+        """Return the current stage of the running agent, whose name is `agent`; "" if this agent has no stages.
 
-        If no stage is saved, or the agent no longer has the saved stage, return its first stage.
+        If no stage is saved, or the agent no longer has the saved stage, return the agent's first stage.
         """
         if not self.stages:
             return ""
@@ -130,11 +132,11 @@ class Flow:
         self._read()[STAGE + agent] = stage
 
     def keep(self, key: str, value: str) -> None:
-        """Save a value under one of the keys in `KEPT`. It stays even if the tool that is running is cancelled."""
+        """Save a value under one of the keys in `KEPT`. The value stays even if the running tool is cancelled."""
         self._read()[key] = self._settled[key] = value
 
     def kept(self, key: str) -> str:
-        """Return a kept value; "" if there is none."""
+        """Return the value of one of the keys in `KEPT`; "" if there is none."""
         return self._read().get(key, "")
 
     # --- saving
@@ -146,7 +148,7 @@ class Flow:
         return {key: value for key, value in self._values.items() if self._saved.get(key) != value}
 
     def mark_saved(self) -> None:
-        """Mark everything as saved in the journal."""
+        """Mark all current values as saved in the journal."""
         if self._values is not None:
             self._saved.update(self._values)
 
@@ -218,7 +220,7 @@ def move_on(live: LiveTurn, stage: str) -> bool:
 
 
 def begin_part(live: LiveTurn) -> None:
-    """Start timing the current stage, for the waterfall and `sessions show`."""
+    """Start timing the agent's current stage. The time is shown in the waterfall and by `sessions show`."""
     if live.record.at_stage:
         live.record.stages.append(Stage(_name(live), live.elapsed_ms()))
 

@@ -58,9 +58,10 @@ def correct(record: TurnRecord, context: InterruptionContext) -> None:
 
 
 def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:
-    """Compare the heard text with all attempts, and divide it between the earlier attempts and the current attempt.
+    """Compare the heard text with the speech of all attempts of the turn, joined in order.
 
-    Change nothing if the joined text of the attempts does not begin with the heard text.
+    The part of the heard text from earlier attempts becomes `record.before`; the part from the current attempt becomes
+    `record.heard_text`. Change nothing if the joined speech does not begin with the heard text.
     """
     whole, end = record.before + record.spoken_text, len(record.before)
     heard = heard_text(whole, context)

@@ -29,7 +29,7 @@ class Metered(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Call the model and count its response."""
+        """Call the model, and add the response's usage to the turn and its open stages."""
         with stages.requesting(self._live, self.model_name) as call:
             response = await super().request(messages, model_settings, model_request_parameters)
             stages.count(self._live, call, response)
@@ -43,7 +43,7 @@ class Metered(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Call the model and count its response when the stream ends, even if it was cut."""
+        """Call the model. When the stream ends, even early, add its usage to the turn and the turn's open stages."""
         cut, began = True, time.perf_counter()
         asked = super().request_stream(messages, model_settings, model_request_parameters, run_context)
         with stages.requesting(self._live, self.model_name) as call:

@@ -51,7 +51,10 @@ def messages_so_far(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def reasoning_before(turn: TurnRecord, call_id: str) -> list[Any]:
-    """Return the reasoning of the response that made this tool call, in portable form; empty if there is none."""
+    """Return the reasoning parts of the response that made this tool call; empty if there are none.
+
+    They are in the form that every provider accepts (`portable_messages.py`).
+    """
     for message in _parsed.get(turn.messages) if turn.messages else ():
         if any(part.part_kind == "tool-call" and part.tool_call_id == call_id for part in message.parts):
             return [part for part in message.parts if part.part_kind == "thinking"]
@@ -72,9 +75,9 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Drop messages that contain only retry feedback and do not directly follow a response.
+    """Drop each message that contains only retry feedback, if no response comes directly before it.
 
-    The response that caused this feedback has been dropped.
+    The response that such feedback is about was dropped before.
     """
     kept: list[ModelMessage] = []
     for message in messages:
@@ -85,9 +88,10 @@ def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessa
 
 
 class ParsedMessages:
-    """An LRU cache of parsed, portable messages, because every later turn of a conversation needs them again.
+    """An LRU cache of parsed messages, because every later turn of a conversation needs them again.
 
-    `room` is the maximum size of the cached messages as JSON, in bytes. They take about three times as much memory.
+    The cached messages have the form that every provider accepts (`portable_messages.py`). `room` is the maximum size
+    of their JSON in bytes; the parsed messages take about three times as much memory.
     """
 
     def __init__(self, room: int) -> None:

@@ -19,7 +19,7 @@ class Watcher(Protocol):
         """Start to watch for a disconnect."""
 
     def rest(self) -> None:
-        """Stop watching for now."""
+        """Stop watching until the next call of `watch`."""
 
 
 class Listener:
@@ -65,7 +65,7 @@ class Listener:
         self._watcher = self._on_leave = None
 
     def watch(self) -> None:
-        """Start to watch for a disconnect, if there is a watcher."""
+        """Start to watch for a disconnect. Do nothing if the listener has no watcher."""
         if self._watcher is not None:
             self._watcher.watch()
 

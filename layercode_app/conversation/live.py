@@ -28,7 +28,7 @@ HOLD_SECONDS = 0.02
 
 
 class LiveTurn:
-    """The running turn behind a record. `received` is the monotonic time of the request, in seconds."""
+    """A turn that is running in this worker, with its record. `received` is the monotonic time of the request."""
 
     # Class attributes, because a dataclass would set all of these defaults for each turn.
     stopping: Status | None = None
@@ -145,13 +145,16 @@ class LiveTurn:
             self._say(REPLACEMENT, source)
 
     def collect(self, *, end: Frame | None = None) -> None:
-        """Write the frames and speech so far into the record. Pass the last frame as `end` if it is not sent yet."""
+        """Write the frames and the speech so far into the record. If there is an `end`, write it as the last frame."""
         self.record.frames = [*self.frames, end] if end else list(self.frames)
         self.record.frames_attempt = self.record.attempt
         self.record.speech = self.spoken.runs()
 
     async def checkpoint(self, *, settle: bool = False) -> None:
-        """Save the turn's current record. With `settle`, the changes to the state so far can no longer be undone."""
+        """Save the turn's record as it is now.
+
+        With `settle`, the changes to the state so far are final: they stay even if a tool is cancelled later.
+        """
         if settle and self.state is not None:
             self.state.settle()
         if settle and self.flow is not None:

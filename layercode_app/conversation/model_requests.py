@@ -65,7 +65,7 @@ def _count(call: ModelCall, usage: RequestUsage, price: float | None, *, cut: bo
 
 
 def insert_attempts(live: LiveTurn, call: ModelCall, attempts: Sequence[ModelRequestAttempt]) -> None:
-    """Insert the failed attempts of a fallback chain before the request that followed them."""
+    """Insert a row for each failed attempt of a fallback chain, before `call`, which is the row of the last attempt."""
     place = next((i for i, one in enumerate(live.record.requests) if one is call), None)
     for number, attempt in enumerate(attempts):
         ended = call.started_ms + attempt.duration.total_seconds() * 1000
@@ -96,9 +96,10 @@ class Hedge:
 
 
 def insert_hedge(live: LiveTurn, hedge: Hedge, now: float) -> None:
-    """Add a row for the request that lost. The two rows are in the order in which the requests were sent.
+    """Add a row for the losing request of a hedge: a request was sent twice, and the other answer came first.
 
-    If that request was cancelled, its tokens count as unknown: they cost money, but the provider did not report them.
+    The rows of the two requests are in the order in which the requests were sent. If the losing request was cancelled,
+    its tokens count as unknown: they cost money, but the provider did not report them.
     """
     call = live.run.request
     if call is None:

@@ -23,7 +23,7 @@ from .plain_words import plain_words
 
 @dataclass(frozen=True)
 class Pending:
-    """The calls that the last turn asked about, and whether the caller has heard the whole question."""
+    """The tool calls about which the last turn asked the caller a question, and whether the question was heard."""
 
     question: str
     calls: Sequence[dict[str, Json]]
@@ -43,7 +43,7 @@ class Pending:
 
 
 def pending_of(last: TurnRecord | None) -> Pending | None:
-    """Return the calls that the last turn asked about; None if there are none."""
+    """Return the tool calls about which the last turn asked the caller a question; None if there are none."""
     if last is None or not last.pending:
         return None
     question = str(last.pending["question"])
@@ -64,7 +64,10 @@ def _was_heard(last: TurnRecord, question: str) -> bool:
 
 
 def results_of(turn: TurnRecord) -> dict[str, str]:
-    """Return tool results ("Not run yet: …") for the calls that wait for the caller's answer, keyed by call id."""
+    """Return a tool result for each call that waits for the caller's answer, by call id.
+
+    The result tells the model that the call has not run yet.
+    """
     if not turn.pending:
         return {}
     text = (

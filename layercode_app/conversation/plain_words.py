@@ -10,6 +10,9 @@ _STRETCHED = re.compile(r"(\w)\1{2,}")
 
 
 def plain_words(text: str) -> str:
-    """Return a text's words in lower case, separated by single spaces: "Uh-huh, okaaay!" becomes "uh huh okaay"."""
+    """Return a text's words in lower case, separated by single spaces. A letter is repeated at most once.
+
+    For example, "Uh-huh, okaaay!" becomes "uh huh okaay".
+    """
     lower = unicodedata.normalize("NFKC", text).casefold()
     return _STRETCHED.sub(r"\1\1", _BETWEEN.sub(" ", lower)).strip()

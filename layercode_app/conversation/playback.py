@@ -36,7 +36,7 @@ class Playback:
 
 
 def was_said(live: LiveTurn, text: str) -> bool:
-    """Return whether this turn has already spoken this text, in a frame with no other text."""
+    """Return whether this turn has already spoken this text. Only frames that contain nothing else are considered."""
     return any(frame.type == TTS and frame.content.strip() == text.strip() for frame in live.frames)
 
 

@@ -103,7 +103,7 @@ def _without(message: ModelMessage, unwanted: Callable[[Any], bool]) -> ModelMes
 def _with_words(request: ModelRequest) -> ModelRequest:
     """Return the request with a placeholder for each blank prompt and each blank tool result.
 
-    Blank items are removed from a prompt that is a list.
+    If a prompt is a list, only its blank items are removed; it gets the placeholder if no item is left.
     """
     if not any(map(_has_blank, request.parts)):
         return request
@@ -117,7 +117,7 @@ def _with_word(part: Any) -> Any:
 
 
 def _has_blank(part: Any) -> bool:
-    """Return whether a prompt or tool result is blank, or a prompt is a list with a blank text among its items."""
+    """Return whether a part is a blank prompt, a blank tool result, or a list prompt with a blank text in the list."""
     if part.part_kind not in _WORDS:
         return False
     listed = part.part_kind == "user-prompt" and not isinstance(part.content, str)

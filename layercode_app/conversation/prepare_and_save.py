@@ -72,7 +72,10 @@ class Services:
 
 @dataclass(slots=True)
 class Work:
-    """The work on one event, whose turn has begun in the journal."""
+    """An event that an agent answers, with everything needed to run and save its turn.
+
+    The turn's record is already in the journal.
+    """
 
     services: Services
     agent: AgentProtocol
@@ -169,8 +172,8 @@ class Work:
     async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
         """Save the record and the state, and enqueue the agent's tasks.
 
-        `left` is output that was not spoken; it is stored for the next turn.
-        If the journal is unavailable, log the error and retry later.
+        `total` is the turn's duration in milliseconds. `left` is output that was not spoken; it is stored for the next
+        turn. If the journal is unavailable, log the error and retry later.
         """
         live, record = self.live, self.live.record
         end_flow(live)

@@ -74,7 +74,7 @@ class SessionHandler:
             await self._try(agent, event, begun.record)
 
     async def _try(self, agent: EventAgentProtocol, event: Event, record: TurnRecord) -> None:
-        """Process an event and save that it is done, or that it failed: then any worker may try it again."""
+        """Process an event, and save whether this succeeded. If it failed, any worker may process the event again."""
         try:
             await self._take_note(agent, event)
         except Exception as error:
@@ -112,7 +112,10 @@ class SessionHandler:
             self._jobs.background(reconcile(store, late, event, seconds=LATEST_SECONDS))
 
     async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
-        """Enqueue the notes on the caller as a separate job, whose retries do not run the hooks again."""
+        """Enqueue a job that writes the notes on the caller.
+
+        It is separate from the job that runs the hooks, so that a retry does not run the hooks again.
+        """
         key = (await self._store.conversation(event.conversation_id)).state.get(CALLER)
         if key:
             payload = {"task": NOTES_OF_CALL, "arguments": {"key": key, "session_id": event.session_id}}

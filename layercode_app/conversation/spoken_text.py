@@ -16,7 +16,10 @@ LAST_PIECES = 20
 
 
 class SpokenText:
-    """The spoken text of one turn. It joins halves of characters, and separates words of different segments."""
+    """The spoken text of one turn, in pieces.
+
+    Segments are separated by a space. The halves of a surrogate pair that arrive in two pieces are joined.
+    """
 
     __slots__ = ("_half_of", "_new_segment", "_pieces", "begun", "half")
 
@@ -30,7 +33,7 @@ class SpokenText:
         self._pieces: list[tuple[Source, int, str]] = []
 
     def begin_segment(self) -> None:
-        """Separate the next words from the previous words by a space, even if both have the same source."""
+        """Begin a new segment: a space will separate the next words from the words so far."""
         self._new_segment = True
 
     def add(self, text: str, source: Source, response: int) -> str:
@@ -57,9 +60,9 @@ class SpokenText:
     # --- halves of characters
 
     def half_is_of_another(self, source: Source, response: int) -> bool:
-        """Return whether half of a character is held back that text of this source and response cannot complete.
+        """Return whether half of a character is held back that came from another source or model response.
 
-        Only text of the same source and the same model response can complete the character.
+        Text of this source and model response cannot complete that character.
         """
         return bool(self.half) and self._half_of != (source, response)
 

@@ -33,7 +33,10 @@ class LiveState(Generic[ModelT]):
     def load(
         cls, kind: type[ModelT], stored: dict[str, Json], conversation_id: str, scope: str = ""
     ) -> LiveState[ModelT]:
-        """Build the state from the fields in the journal. Raises StateError if they no longer fit the model."""
+        """Build the state from the agent's fields in the journal. `scope` is the prefix of their keys.
+
+        Raises StateError if the fields do not fit the model `kind`, for example because the model was changed.
+        """
         fields = own_fields(stored, scope)
         try:
             model = kind.model_validate(fields)
@@ -51,7 +54,7 @@ class LiveState(Generic[ModelT]):
         self.settled = self.model.model_dump(mode="json")
 
     def roll_back(self) -> None:
-        """Restore the last settled state in the same model object."""
+        """Restore the state of the last `settle`, or else the loaded state. The model object stays the same."""
         restored = type(self.model).model_validate(self.settled)
         for name in type(self.model).model_fields:
             setattr(self.model, name, getattr(restored, name))

@@ -56,7 +56,10 @@ class LiveStates:
             self.let_go(record.conversation_id, state)
 
     async def release(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
-        """Save the changes that a tool made after its turn ended, unless the call was forgotten. Release the state."""
+        """Save the changes that a tool made to the state after its turn ended, and release the state.
+
+        Nothing is saved if the turn has been deleted.
+        """
         try:
             changes = state.changes() if state else {}
             moved = flow.changes() if flow else {}
@@ -74,7 +77,7 @@ class LiveStates:
             self._states.pop((conversation_id, state.scope), None)
 
     async def save(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
-        """Save the turn's current record together with the changes to the state so far."""
+        """Save the turn's record as it is now, together with the unsaved changes of `state` and `flow`."""
         changes = state.changes() if state else {}
         moved = flow.changes() if flow else {}
         if state is not None:

@@ -260,8 +260,8 @@ class Turn(Generic[StateT, MetadataT]):
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
         """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.
 
-        The journal stores how long the stage took, and what its requests to helper models (`turn.helper_model`) used:
-        the tokens and the cost.
+        The journal stores the duration of the stage, and the tokens and the cost of the requests to helper models
+        (`turn.helper_model`) during the stage.
         """
         return staged(self._live, name, attributes)
 
@@ -318,5 +318,5 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def live(self) -> LiveTurn:
-        """The underlying running turn, for the runner."""
+        """The internal object of the running turn. Only this package uses it, for example the agent runner."""
         return self._live

@@ -1,4 +1,7 @@
-"""Speak a text in turns without a record, because the journal is unavailable or too many turns are running."""
+"""Answer a turn without recording it: with an apology if the journal is unavailable, or with the busy text.
+
+The busy text is spoken when too many turns are running or the server is shutting down.
+"""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ class AgentFiles:
         return agents[chosen] if chosen in agents else found.get(chosen)
 
     def _default(self, found: Found, own: Sequence[str]) -> str:
-        """Return the name of the default agent, or of the first agent if several exist and none is the default.
+        """Return the name of the default agent, or of the first agent if there are several and none is the default.
 
-        If a file is added later, still return the same agent.
+        Later calls return the same name as long as the project has that agent, even if agent files were added.
         """
         if self._answers not in own:
             try:

@@ -110,7 +110,10 @@ class DevApp:
         return self.layercode.settings
 
     def _specs(self) -> list[AgentSpec]:
-        """Return the emulated platform's agents. Each has its name as id; the first also has LAYERCODE_AGENT_ID."""
+        """Return the agents of the emulated platform. The id of each agent is its name.
+
+        If LAYERCODE_AGENT_ID is set, the first agent is listed a second time, with this id.
+        """
         names = list(self.layercode.agents)
         ids = {name: name for name in names} | ({self._settings.agent_id: names[0]} if self._settings.agent_id else {})
         return [

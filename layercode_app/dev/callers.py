@@ -67,7 +67,9 @@ class CallersFound:
 
 
 def find_callers(project: Path, agent_folders: Iterable[Path], names: Mapping[str, str]) -> CallersFound:
-    """Read the scenario files of the project, then those beside agent files. This blocks, so call it in a thread.
+    """Return the simulated callers in the scenario files of the project and of the agent folders.
+
+    This blocks, because it reads the files, so call it in a thread.
 
     `names` maps the value of `agent` in a scenario file, such as `package.module:attribute`, to the agent's name.
     """
@@ -84,7 +86,10 @@ def find_callers(project: Path, agent_folders: Iterable[Path], names: Mapping[st
 
 
 def _files(project: Path, agent_folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each scenario file once, and a unique name for the page: the path in the project, or the whole path."""
+    """Yield each scenario file once, with a unique name for the page.
+
+    The name is the file's path relative to the project, or its absolute path if it is outside the project.
+    """
     folders = dict.fromkeys((each / FOLDER).resolve() for each in (project, *agent_folders))
     for path in (path for folder in folders for path in scenario_files(folder)):
         inside = path.is_relative_to(project.resolve())

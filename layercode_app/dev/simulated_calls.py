@@ -71,8 +71,8 @@ class Held:
 class SimulatedCalls:
     """The simulated calls of a development server.
 
-    `watches` is a dictionary, by conversation id, to which the watch of each running call is added. `find` reads the
-    scenario files again, so that a change in them needs no restart.
+    `watches` maps the conversation id of each running call to its `CallWatch`; this class adds and removes the entries.
+    `find` reads the scenario files again, so that a change in them needs no restart.
     """
 
     def __init__(
@@ -195,7 +195,10 @@ def _short(text: str) -> str:
 
 
 def _mind(spec: CallerSpec, model: str) -> Mind:
-    """Return the mind of a caller. Raises DeveloperError if its function or its model cannot be used."""
+    """Return the object that chooses a caller's words, with the caller's script or with the model.
+
+    Raises DeveloperError if the script's function or the model cannot be used.
+    """
     if spec.script is not None:
         return scripted_mind(spec, invoke=in_thread)
     if not model:
@@ -207,9 +210,9 @@ def _mind(spec: CallerSpec, model: str) -> Mind:
 
 
 def names_of(app: LayerCode, chosen: str) -> Mapping[str, str]:
-    """Return a dictionary from each agent name in a scenario file to the name of the loaded agent.
+    """Return the agent's name for each value that `agent` may have in a scenario file.
 
-    If `chosen` is `package.module:attribute`, it is included as another name of the first agent.
+    If `chosen` is an address, such as `package.module:attribute`, this address also stands for the first agent.
     """
     names = {name: name for name in app.agents}
     return names | ({chosen: next(iter(app.agents))} if ":" in chosen else {})

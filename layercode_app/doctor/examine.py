@@ -65,7 +65,10 @@ async def examine(*, agent: str | None = None, offline: bool = False) -> Examina
 
 
 def _chosen(agent: str | None, found: Found) -> list[str]:
-    """Return the names of the agents whose models are checked: the given one, else the project's own, else STARTER."""
+    """Return the names of the agents whose models are checked.
+
+    These are the given agent, or else the project's own agents, or else the shipped agent `STARTER`.
+    """
     if agent is not None:
         return [agent] if agent in found.agents else []
     return found.own() or [name for name in (STARTER,) if name in found.agents]

@@ -23,9 +23,9 @@ def is_address(text: str) -> bool:
 def webhook_url(address: str, *, agent: str = "") -> str:
     """Return the URL of an address such as `localhost:8000`, `host/path` or `https://host`.
 
-    A missing scheme becomes https for port 443, and http for any other port. Without a port, it becomes http for this
-    machine and for IP addresses, and https for all other hosts. If path and query are missing, the webhook path of
-    `agent` is added, or `/api/agent` without an `agent`. Raises ConfigurationError if the address has no host.
+    A missing scheme is added: https for port 443, and http for any other port. Without a port, http is added for this
+    machine and for IP addresses, and https for all other hosts. If path and query are missing, the path of the agent's
+    webhook is added, or `/api/agent` if `agent` is empty. Raises ConfigurationError if the address has no host.
     """
     text = address.strip()
     if not is_address(text) and "." not in text.strip("."):

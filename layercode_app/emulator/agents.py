@@ -31,8 +31,9 @@ class AgentSpec:
     """The configuration that updates of the agent have set."""
 
     def config(self) -> dict[str, Any]:
-        """Return the configuration of the agent's sessions. Official clients hang without `transcription.trigger`."""
+        """Return the configuration of the agent's sessions."""
         automatic = self.trigger == "automatic"
+        # Official clients hang if the configuration has no `transcription.trigger`.
         transcription = {"trigger": self.trigger, "can_interrupt": self.can_interrupt, "automatic": automatic}
         kept = {name: value for name, value in self.kept_config.items() if name not in _OF_THE_AGENT}
         return merge({"transcription": transcription, "vad": {"enabled": False}}, kept)

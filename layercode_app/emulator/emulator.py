@@ -107,7 +107,7 @@ class Emulator:
     def session_of(self, agent_id: str, session_id: str) -> Session | None:
         """Return a session of an agent, or None.
 
-        The default agent also has the sessions with an unknown agent id.
+        A session that was opened with an unknown agent id counts as a session of the default agent.
         """
         session = self.sessions.get(session_id)
         if session is None:
@@ -214,7 +214,10 @@ class Emulator:
         await asyncio.shield(self.spawn(session.close()))
 
     def call(self, agent_id: object, *, say: Sequence[str] = (), phones: Mapping[str, str] | None = None) -> Grant:
-        """Start a simulated caller, who listens, says these texts in order and hangs up. Return immediately."""
+        """Start a simulated caller, who listens, says the texts in `say` in order and hangs up.
+
+        Return without waiting for the end of the call. `phones` contains the two numbers of a phone call.
+        """
         grant = self.authorize(agent_id, phones=phones)
         self.spawn(self._converse(grant, say))
         return grant

@@ -18,7 +18,7 @@ about a failed webhook).
 
 
 class Feed:
-    """Passes every item to every watcher. A slow watcher loses the oldest items, so it never delays a call."""
+    """Passes every item to all subscribers. A slow subscriber loses the oldest items, so it never delays a call."""
 
     def __init__(self, *, backlog: int = 2000) -> None:
         self._backlog = backlog
@@ -27,7 +27,7 @@ class Feed:
         """Functions that are called with every item. They must not block or raise."""
 
     def publish(self, item: Item) -> None:
-        """Pass an item to every listener and watcher."""
+        """Pass an item to every function in `listeners` and to every subscription."""
         for listener in self.listeners:
             listener(item)
         for queue in self._watchers:

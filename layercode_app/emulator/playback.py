@@ -1,4 +1,4 @@
-"""Compute how much of a reply was played, and split text into segments to speak. Both without IO."""
+"""Compute how much of a reply was played, and split text into segments to speak. This module does no IO."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Segmenter:
 
     @property
     def pending(self) -> bool:
-        """Whether some of the text that was fed is not yet in a segment to play."""
+        """Whether text that was fed is still waiting for the end of its segment; white space does not count."""
         return bool(self._rest.strip())
 
     def feed(self, piece: str) -> list[str]:

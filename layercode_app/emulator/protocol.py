@@ -23,7 +23,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The caller said or typed a text. Only spoken words have a `turn_id`: the id in their interim transcripts."""
+    """A text that the caller said or typed. `turn_id` is the id of the interim transcripts; None for a typed text."""
 
     content: str
     turn_id: str | None = None
@@ -31,7 +31,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class ClientData:
-    """The caller's page sent data."""
+    """Data that the caller's page sent."""
 
     data: Any
 
@@ -52,7 +52,7 @@ class UserStopped:
 
 @dataclass(frozen=True, slots=True)
 class ReplayFinished:
-    """The client has played all audio. The official JavaScript client does not name the turn."""
+    """The client has played all audio. `turn_id` is None for the official JavaScript client, which does not send it."""
 
     turn_id: str | None
 
@@ -124,14 +124,14 @@ Input: TypeAlias = FromClient | FromBackend | Spoken | Tick
 
 @dataclass(frozen=True, slots=True)
 class ToClient:
-    """Send this message to the client."""
+    """A message to send to the client."""
 
     message: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Post this event; its answer is the stream of the turn."""
+    """An event to post to the backend, which answers with the stream of the turn."""
 
     turn_id: str
     event: dict[str, Any]
@@ -139,7 +139,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class DeliverData:
-    """Post this event; its answer is plain JSON for the client."""
+    """An event to post to the backend, which answers with plain JSON for the client."""
 
     turn_id: str
     event: dict[str, Any]
@@ -147,21 +147,21 @@ class DeliverData:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Post this event; its answer is only an acknowledgement."""
+    """An event to post to the backend, which only acknowledges it."""
 
     event: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Close the connection of this turn's webhook, because the caller interrupted the turn or disconnected."""
+    """A command to close the connection of a turn's webhook: the caller interrupted the turn or disconnected."""
 
     turn_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Speak:
-    """Convert this segment of a turn to audio, after all earlier segments."""
+    """A segment of a turn to convert to audio, after all earlier segments."""
 
     turn_id: str
     text: str
@@ -169,7 +169,7 @@ class Speak:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End the session, because the backend hung up or both sides were silent for too long."""
+    """A command to end the session: the backend hung up, or both sides were silent for too long."""
 
     reason: Literal["hangup", "timeout"]
 

@@ -54,7 +54,7 @@ class CallerAudio:
         self.pieces.append((now, bytearray(pcm)))
 
     def forget(self) -> None:
-        """Free the audio; `seconds` keeps its value."""
+        """Free the audio. `seconds` still returns the duration of all audio received."""
         self.pieces.clear()
 
 

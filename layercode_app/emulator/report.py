@@ -12,10 +12,9 @@ from .turn import AssistantTurn
 
 
 class Report:
-    """The report of one session. Its times are epoch seconds.
+    """The report of one session. `started_at` and `ended_at` are in epoch seconds.
 
-    The times in the argument `turns` of the methods are from the session's clock. The function `wall` converts them to
-    epoch seconds.
+    The turns that the methods get contain times of the session's clock; `wall` converts such a time to epoch seconds.
     """
 
     def __init__(self, grant: Grant, session_id: str, *, recorded: bool, ip_address: str) -> None:
@@ -92,7 +91,10 @@ class Report:
 
 
 def transcript(turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -> list[dict[str, Any]]:
-    """Return the caller's words, and the agent's words that were heard. Timestamps are epoch milliseconds."""
+    """Return the transcript of these turns: what the caller said, and what the caller heard of the agent's replies.
+
+    `wall` converts a time of a turn to epoch seconds. Each `timestamp` of the transcript is in epoch milliseconds.
+    """
     lines = []
     for turn in turns:
         if turn.said_by_user is not None:

@@ -46,7 +46,7 @@ _SETTLE = 10.0
 
 
 class Session:
-    """One connection of a conversation. `send` sends a message to the client, `hang_up` closes its connection."""
+    """One connection of a conversation. `send` sends a message to the client; `hang_up` closes the connection."""
 
     def __init__(
         self,

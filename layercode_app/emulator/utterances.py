@@ -67,7 +67,7 @@ class Utterances:
 
     @property
     def so_far(self) -> bytes:
-        """The audio of the open piece."""
+        """The audio of the open piece of speech."""
         return bytes(self._open or b"")
 
     def feed(self, pcm: bytes) -> list[Found]:
@@ -80,13 +80,16 @@ class Utterances:
         return found
 
     def begin(self) -> None:
-        """Begin a piece at the client's signal. The piece ends with `finish`."""
+        """Begin a piece of speech at the client's signal. The piece ends with `finish`."""
         self._told = True
         if self._open is None:
             self._start()
 
     def finish(self) -> list[Found]:
-        """End the open piece, because the client says so or sends no more audio."""
+        """End the open piece of speech, because the client says so or sends no more audio, and return it.
+
+        Return an empty list if no piece is open, or if the piece contains too little loud audio.
+        """
         spoken, loud = self.so_far + self._rest, self._loud
         was_open = self._open is not None
         self._open, self._rest, self._told, self._loud = None, b"", False, 0

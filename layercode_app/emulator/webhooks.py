@@ -148,8 +148,8 @@ class WebhookClient:
 
         `timestamp` is the time in the signature (Unix seconds); by default, it is the current time.
 
-        `on_sent` is called when the whole request is sent. Entering raises DeliveryError if no answer comes, but not
-        for a status other than 2xx.
+        `on_sent` is called when the whole request is sent. Entering the context raises DeliveryError if no answer
+        arrives. A status other than 2xx raises no error; check `Answer.ok`.
         """
         body = stringify(event).encode()
         signature = sign(body, self.secret, timestamp=timestamp)

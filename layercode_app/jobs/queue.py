@@ -29,7 +29,7 @@ CANCEL_SECONDS = 2.0
 
 
 class Jobs:
-    """Run the jobs of a store and the background coroutines of this worker. The number of concurrent jobs is limited.
+    """Runs the jobs of a store and the background coroutines of this worker. The number of concurrent jobs is limited.
 
     Jobs whose id begins with one of the prefixes in `first` have additional slots, so they do not queue behind others.
     """

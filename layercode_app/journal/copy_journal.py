@@ -77,7 +77,7 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
 
 
 async def _write(target: Store, record: TurnRecord) -> bool:
-    """Write a turn to the target; return false if the target already had it."""
+    """Write a turn to the target; return false if the target already had it, or another process is writing it."""
     started = clone(record)
     started.status = Status.RUNNING
     begun = await target.begin(started, history_tokens=0)
@@ -94,9 +94,9 @@ async def _write(target: Store, record: TurnRecord) -> bool:
 
 
 async def _taken_over(target: Store, stored: TurnRecord) -> bool:
-    """Claim a turn that an earlier copy had begun; return false if that copy is still running.
+    """Claim a turn that another process began to write to the target; return false if that process is still running.
 
-    A copy that was killed seems to run until its lease ends, so wait that long.
+    The process may be an earlier copy that was killed. It seems to run until its lease ends, so wait that long.
     """
     deadline = time.monotonic() + DEAD_AFTER_SECONDS
     while await target.alive(stored.owner):
@@ -162,7 +162,7 @@ async def _compare(source: Store, target: Store, copied: Copied, step: Callable[
 def _holds(copy: Json, original: Json) -> bool:
     """Return whether the copy has every field of the original, with the same value.
 
-    The copy may have more fields, because the target may have served calls in the meantime.
+    The copy may have more fields, because servers may already have used the target store for calls.
     """
     return all(sorted_json(copy[part] | original[part]) == sorted_json(copy[part]) for part in ("state", "metadata"))
 

@@ -1,4 +1,4 @@
-"""Mark a turn as failed after its worker died, and note its tool calls for the model in later turns."""
+"""Mark a turn as failed after its worker died, and add a note that tells the model which tools the turn had called."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ LONGEST_KEY = 200
 
 @dataclass
 class Forgotten:
-    """What was deleted."""
+    """The data that `forget` has deleted."""
 
     conversation_id: str
     turns: int = 0

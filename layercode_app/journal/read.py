@@ -15,10 +15,8 @@ LONGEST_TURN_SECONDS = 600.0
 
 
 async def is_running(store: Store, record: TurnRecord) -> bool:
-    """Return whether a worker is running the turn of a record now.
-
-    A record of a session's event does not count: if its hook fails, the record is left as running for a redelivery.
-    """
+    """Return whether a worker is running the turn of a record now. Return false for the record of a session event."""
+    # The record of a session event keeps the status RUNNING after its hook failed, so that a redelivery runs it again.
     is_recent = time.time() - record.started_at < LONGEST_TURN_SECONDS
     is_turn = record.status is Status.RUNNING and record.kind is not Kind.SESSION
     return is_turn and is_recent and await store.alive(record.owner)

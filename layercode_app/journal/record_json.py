@@ -81,7 +81,10 @@ def dump_frames(record: TurnRecord) -> bytes:
 
 
 def _part(load: type[Any], part: dict[str, Json]) -> Any:
-    """Build a part of the record; drop unknown fields, which a newer version or an export may contain."""
+    """Build an item of a record, such as a tool call, from its JSON.
+
+    Unknown fields are dropped. A newer version or an export may contain them.
+    """
     try:
         return load(**part)
     except TypeError:

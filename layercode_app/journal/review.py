@@ -16,12 +16,12 @@ async def save_review(store: Store, conversation_id: str, *, good: bool, note: s
 
     The first verdict on a call is saved on the last turn that a judge scored, so that reports can compare it with the
     judge's verdict. If no judge scored the call, the verdict is saved on the last turn. Raises NotRecordedError for an
-    unknown call. Raises ConfigurationError if nothing was said in the call, or if that turn is still running: its end
-    would overwrite the verdict.
+    unknown call. Raises ConfigurationError if nothing was said in the call, or if the chosen turn is still running.
     """
     turn = _reviewed(await turns_of(store, conversation_id))
     if turn is None:
         raise ConfigurationError(f"Nothing was said in {conversation_id!r}: there is nothing to review.")
+    # A running turn would overwrite the verdict when it ends.
     if await is_running(store, turn):
         raise ConfigurationError(f"A turn of {conversation_id!r} is still running. Review the call when it has ended.")
 

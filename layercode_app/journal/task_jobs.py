@@ -20,14 +20,14 @@ def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str
 
 
 def task_jobs(record: TurnRecord) -> list[Job]:
-    """Build a job for each task call of a turn that has not been enqueued yet."""
+    """Build a job for each task call in the turn's record. Calls that were enqueued are no longer in the record."""
     return [
         job_of(record, call["number"], call["task"], call["arguments"], agent=call["agent"]) for call in record.tasks
     ]
 
 
 async def enqueue_tasks(record: TurnRecord, enqueue: Callable[[Job], Awaitable[object]]) -> None:
-    """Enqueue the task calls of a turn, and remove them from its record."""
+    """Enqueue a job for each task call in the turn's record, and remove these calls from the record."""
     jobs = task_jobs(record)
     for job in jobs:
         await enqueue(job)

@@ -54,7 +54,10 @@ def characters_of_turn(record: TurnRecord) -> int:
 
 
 def _added(record: TurnRecord) -> int:
-    """Return the maximum number of characters that the history adds to a greeting and to an interrupted turn."""
+    """Return the maximum length of the notes that the history adds to this turn.
+
+    A greeting gets a note, and so does an interrupted turn.
+    """
     interrupted = record.status is Status.INTERRUPTED or record.status is Status.SUPERSEDED
     return NOTE_CHARACTERS * (interrupted + (record.kind is Kind.GREETING))
 
@@ -76,7 +79,7 @@ def _characters(kind: str, content: Json, arguments: Json, tool_name: str | None
 
 
 def text_of(content: Json) -> str:
-    """Return the content of a part as the text that the model gets."""
+    """Return the content of a message part, such as a tool's result, as the text that the model gets."""
     if content is None or isinstance(content, str):
         return content or ""
     return json.dumps(content, default=str, ensure_ascii=False)

@@ -83,7 +83,10 @@ async def answered(labels: Sequence[Label], judge: Judge | None, concurrency: in
 
 
 def agreement(labels: Sequence[Label]) -> list[dict[str, Any]]:
-    """Return the agreement of each judge with people, and Cohen's kappa: 1 is perfect, 0 is chance."""
+    """Return for each judge how often its answer equals the person's label, and Cohen's kappa.
+
+    A kappa of 1 is perfect agreement; 0 is no better than chance.
+    """
     found = []
     for name in dict.fromkeys(label.judge for label in labels):
         pairs = [(label.label, str(label.answer)) for label in labels if label.judge == name]

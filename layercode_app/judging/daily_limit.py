@@ -23,7 +23,7 @@ def _today() -> str:
 
 
 async def used_up(store: Store, limit: float) -> bool:
-    """Return whether judging has cost `limit` dollars today. A warning is logged at the first call that is skipped."""
+    """Return whether judging has cost `limit` dollars or more today. Log a warning when this is first true on a day."""
     today = _today()
     cost = (await store.totals(today)).get(today, {}).get("cost", 0.0)
     if cost < limit:

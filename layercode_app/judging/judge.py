@@ -21,7 +21,7 @@ WHOLE_CALL = "This question is about the whole call, from the greeting to the en
 
 
 class Verdict(BaseModel):
-    """The answer and its reason."""
+    """A judge's answer to a question about a call, and the reason for it."""
 
     answer: Literal["yes", "no", "maybe"]
     reason: str

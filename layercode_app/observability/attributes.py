@@ -22,7 +22,7 @@ _keys: dict[str, bytes] = {}
 
 
 def of_span(attributes: Iterable[tuple[str, Any]]) -> bytes:
-    """Encode the attributes as a span message without other fields."""
+    """Encode the attributes as a Protobuf message of a span that has no other fields."""
     found = []
     for pair in attributes:
         try:
@@ -105,7 +105,7 @@ def _value(value: Any) -> AnyValue:
 
 
 def field(tag: bytes, message: bytes) -> bytes:
-    """Encode a message or a text as a length-delimited field of another message."""
+    """Encode a Protobuf field that holds a message or a text: the tag, the length, and the content."""
     return tag + varint(len(message)) + message
 
 

@@ -67,7 +67,7 @@ class _Isolation:
 
 
 def isolate_with(begin: Callable[[], None]) -> None:
-    """Set the function that is called in a task when the task begins to work for a caller."""
+    """Set the function that `isolate` calls to separate the data of callers in a sink such as Sentry."""
     _Isolation.begin = begin
 
 
@@ -103,7 +103,7 @@ def current() -> Identified | None:
 
 @contextmanager
 def for_reader() -> Iterator[None]:
-    """Treat the block as work for an unknown caller: errors in the block may quote that caller."""
+    """Hide the messages of errors that are logged in this block, because they may quote a caller."""
     token = _for_reader.set(True)
     try:
         yield

@@ -53,7 +53,7 @@ def _content(content: Any) -> str:
 
 
 def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the parts of each message. Unless content is captured, name only the kinds of the parts."""
+    """Yield the kind and the parts of each message. If transcripts are hidden, the parts are only named by kind."""
     for message in load_json(dumped) if dumped else ():
         parts = message.get("parts", ())
         if masking.capture_content():

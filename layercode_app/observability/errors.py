@@ -50,7 +50,10 @@ def category_of(error: BaseException) -> str:
 
 
 def _refined(category: str, error: BaseException) -> str:
-    """Return `category`, or a better one for a content filter's refusal or for an answer that cannot be parsed."""
+    """Return a more specific category if the error is a content filter's refusal or an answer that cannot be parsed.
+
+    Otherwise return `category`.
+    """
     if category == "bad_request" and _FILTERED.search(f"{_code(error)} {_type(error)}"):
         return "content_filter"
     if category == "network" and any(type(link).__name__ in _UNREADABLE for link in chain(error)):

@@ -17,7 +17,10 @@ TOTALS = tuple(
 
 @dataclass(frozen=True)
 class HostFigure:
-    """A figure: its name in OpenTelemetry's style, its unit, its description, and the function that reads it."""
+    """A metric of the host or of the serving processes, with the function that reads its value.
+
+    `name` is in OpenTelemetry's style.
+    """
 
     name: str
     unit: str

@@ -78,9 +78,9 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Restore our settings for PydanticAI's spans. If we have none, turn content off in the agent file's settings.
+    """Restore our settings for PydanticAI's spans. If we have none, exclude transcripts in the agent file's settings.
 
-    Returns whether the agent file had turned content on.
+    Returns whether the agent file's settings included transcripts.
     """
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
@@ -99,7 +99,7 @@ def _restore_default(agents: Any) -> bool:
 
 
 def _hide_content(part: Any) -> bool:
-    """Turn content off in the spans of an agent or a model. Return whether content was on before."""
+    """Exclude transcripts from the spans of an agent or a model. Return whether they were included before."""
     settings = getattr(part, "instrumentation_settings", None) or getattr(part, "instrument", None)
     if settings is True:
         part.instrument = None
@@ -108,7 +108,7 @@ def _hide_content(part: Any) -> bool:
 
 
 def _without_content(settings: Any) -> bool:
-    """Turn content off in settings for PydanticAI's spans. Return whether content was on before."""
+    """Exclude transcripts from PydanticAI's spans in these settings. Return whether they were included before."""
     if not getattr(settings, "include_content", False):
         return False
     settings.include_content = settings.include_binary_content = False

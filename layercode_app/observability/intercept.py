@@ -52,7 +52,10 @@ def intercepted() -> bool:
 
 
 def intercept(level: str) -> None:
-    """Send the standard library's lines of at least INFO to Loguru, or of at least DEBUG if `level` is TRACE."""
+    """Send the log records of the standard library's `logging` to Loguru.
+
+    Records below INFO are dropped, unless `level` is TRACE: then only those below DEBUG are dropped.
+    """
     root = logging.getLogger()
     root.handlers = [_Intercept()]
     root.setLevel(logging.INFO if level != "TRACE" else logging.DEBUG)

@@ -105,7 +105,11 @@ class JsonSink:
 
 
 def _checked(ids: Mapping[str, str], foreign: str) -> tuple[str, str]:
-    """Return two texts to check for secrets: ids that only this turn has, and values that recur in other turns."""
+    """Return two texts to check for secrets.
+
+    The first contains the ids that only this turn has. The second contains values that other turns also have, so the
+    result of its check can be cached.
+    """
     own = "\n".join([ids.get("turn_id", ""), ids.get("trace_id", ""), ids.get("span_id", "")])
     shared = [ids.get("conversation_id", ""), ids.get("session_id", ""), ids.get("agent", ""), foreign]
     return own, "\n".join(shared)

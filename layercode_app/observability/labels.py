@@ -14,7 +14,7 @@ Values = tuple[str, ...]
 
 
 class Labels:
-    """The sets of label values that a sink has stored for each metric."""
+    """Maps the label values of each metric to the values that a sink stores, and limits their number."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[Values, Values]] = {}

@@ -147,11 +147,13 @@ def _patch(record: Record) -> None:
 
 
 def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
-    """Write the canonical line of a turn at INFO. `foreign`: see `JsonSink.write_plain`.
+    """Write the canonical log line of a turn at INFO.
 
-    If JSON lines are the only sink, as in production, the line bypasses Loguru, whose record would cost more than the
-    rest of the line. If any other sink exists, including one that other code added, the line goes through Loguru.
+    `foreign` repeats the values in `fields` that did not originate in this package, such as a model's name. They are
+    checked for secrets.
     """
+    # If JSON lines are the only output, as in production, skip Loguru: its record would cost more than the rest of the
+    # line. If there is any other output, even one that other code added, Loguru must write to it.
     if _alone and (private.handlers() or {}).keys() == _alone.keys() and private.patcher() is _patch:
         for sink in _alone.values():
             sink.write_plain(message, fields, foreign, _where(sys._getframe(1)))

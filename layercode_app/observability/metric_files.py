@@ -77,7 +77,10 @@ class MetricFiles:
             return []
 
     def _sweep(self) -> None:
-        """Delete all files if their processes are all dead. Else rename the file of a dead process that had our id."""
+        """Delete all files if the processes that wrote them are dead.
+
+        Otherwise, rename the file of a dead process that had the process id of this one, so that it is not overwritten.
+        """
         files = self._files()
         old = [path for path in files if path == self._path or not alive(_pid(path))]
         try:

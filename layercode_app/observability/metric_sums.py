@@ -26,7 +26,7 @@ class _Series:
     sums: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
 
     def of(self, values: tuple[str, ...]) -> list[float]:
-        """Return the sums for these label values; new sums start at zero."""
+        """Return the sums for these label values. If there are none yet, create them with zeros."""
         found = self.sums.get(values)
         if found is None:
             found = self.sums[values] = [0.0] * (2 + len(SECONDS) if self.kind == "histogram" else 1)

@@ -17,7 +17,7 @@ from .labels import Labels
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of the table. Each of its `labels` has few values, and never an id."""
+    """A metric with its label names. Each label may have only few different values, so ids are not allowed."""
 
     name: str
     kind: Literal["counter", "histogram", "gauge"]
@@ -91,7 +91,7 @@ def add(metric: Metric, amount: float, *values: str) -> None:
 
 
 def _tell(rows: Sequence[Row]) -> None:
-    """Record rows in every sink. A sink that fails is skipped."""
+    """Record measurements in every sink. A sink that fails is skipped."""
     for sink in _sinks:
         try:
             sink.add(rows)

@@ -1,7 +1,6 @@
-"""Undo changes that the import of an agent file makes to our sinks, and log a warning.
+"""Undo an agent file's own setup of logs, spans or Sentry, and log a warning.
 
-The code that makes such changes is often copied from a guide. Without the undo, transcripts would be sent to a sink, or
-a sink would get no log lines.
+Such setup is often copied from a guide. It would put transcripts into spans or error reports, or turn off our logs.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ PYDANTIC_AI = (
 
 
 def undo(settings: Settings, tracing: Tracing | None, agents: Iterable[Any]) -> None:
-    """Restore the sinks that an agent file changed, and log a warning that says what the file should do instead."""
+    """Undo an agent file's setup of logs, spans or Sentry. Log a warning that says what the file should do instead."""
     if logs.restore():
         logger.warning("{}", LOGURU)
     if tracing is not None and tracing.restore():

@@ -15,7 +15,10 @@ _SUMMED = ("counter", "histogram", "summary")
 
 
 def dump() -> list[Any]:
-    """Return the metrics in the client's global registry as JSON values; empty if the client was not imported."""
+    """Return the metrics in the Prometheus client's global registry as JSON values.
+
+    The list is empty if nothing has imported the client.
+    """
     return [
         [family.name, family.type, family.documentation, [[s.name, s.labels, s.value] for s in _samples(family)]]
         for family in _families()

@@ -118,8 +118,8 @@ class Pipeline(SpanProcessor):
 def clean_span(span: ReadableSpan) -> ReadableSpan:
     """Return a copy of a span in which secrets and phone numbers are masked.
 
-    Content is removed too, unless LAYERCODE_CAPTURE_CONTENT is true. The span itself is returned if its attributes are
-    clean and it has no events and no status description.
+    Transcripts are removed too, unless LAYERCODE_CAPTURE_CONTENT is true. The span itself is returned if its attributes
+    are clean and it has no events and no status description.
     """
     attributes = span.attributes or {}
     cleaned = _clean_attributes(attributes)
@@ -142,7 +142,7 @@ def clean_span(span: ReadableSpan) -> ReadableSpan:
 
 
 def _clean_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Redact the attributes. If one check of all texts together finds nothing to redact, return the same object."""
+    """Return the redacted attributes; return the same object if there is nothing to redact."""
     copied = plain(attributes)
     if not CONTENT_KEYS.isdisjoint(copied) and not masking.capture_content():
         return {key: _clean_value(key, value) for key, value in copied.items() if key not in CONTENT_KEYS}
@@ -171,7 +171,7 @@ def _clean_value(key: str, value: Any) -> Any:
 
 
 def _clean_member(name: str, value: Any) -> Any:
-    """Redact a value within an attribute. If its name suggests a secret, as `token` does, mask the whole text."""
+    """Redact one item of an attribute that is a mapping. A text is masked whole if the item is named like a secret."""
     hidden = isinstance(value, str) and is_secret_name(name)
     return masking.MASK if hidden else _clean_value(name, value)
 

@@ -83,7 +83,8 @@ class Prometheus:
     def text(self) -> bytes:
         """Return the body of `/metrics`.
 
-        With a folder, it contains the figures of all processes, including dead ones, and of the host.
+        If the processes share a folder, the body contains the metrics of all of them, including dead ones, and those of
+        the host. Otherwise it contains only the metrics of this process.
         """
         from prometheus_client import CollectorRegistry, generate_latest
 
@@ -115,13 +116,13 @@ class Prometheus:
 
 
 class _Collector:
-    """Passes families to the Prometheus client."""
+    """Passes metric families to the Prometheus client."""
 
     def __init__(self, families: Iterator[Family]) -> None:
         self._families = families
 
     def collect(self) -> Iterator[Family]:
-        """Yield the families."""
+        """Yield the metric families."""
         return self._families
 
 

@@ -126,8 +126,8 @@ def active() -> bool:
 def restore(settings: Settings) -> bool:
     """Replace a client that an agent file set up. Return whether there was such a client.
 
-    The agent file's client would send bodies, variables and transcripts. If SENTRY_DSN is not set, our client
-    takes over the DSN in the agent file.
+    The agent file's client would send bodies, variables and transcripts. If SENTRY_DSN is not set, our client uses the
+    DSN in the agent file, unless TELEMETRY_ENABLED is false.
     """
     other = sentry_sdk.get_client()
     if other is _State.client or not other.is_active():

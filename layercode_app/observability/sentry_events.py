@@ -75,7 +75,10 @@ def _mask(event: Event) -> None:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """Mask secrets and phone numbers. If `name` suggests a secret, as "token" does, mask the whole text."""
+    """Return the value with secrets and phone numbers masked.
+
+    `name` is the name of the value. If it is a name such as "token", a text is masked completely.
+    """
     if isinstance(value, str):
         return masking.MASK if value and is_secret_name(name) else masking.clean(value)
     if isinstance(value, Mapping):

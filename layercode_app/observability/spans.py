@@ -36,8 +36,7 @@ class Traced(Protocol):
 class Opened:
     """A context manager that makes a span current, and ends it. It is faster than OpenTelemetry's nested generators.
 
-    With `stage`, an error in the block marks the span as failed. A request's span has no `stage`: it is marked where
-    the request is answered.
+    If `stage` is true, an error in the block marks the span as failed.
     """
 
     __slots__ = ("_span", "_stage", "_token", "context")
@@ -54,6 +53,7 @@ class Opened:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # A request's span, which is no stage, is marked where the request is answered.
         if self._stage and isinstance(error, Exception):
             failed(error, type(error).__name__)
         detach(self._token)
@@ -132,7 +132,10 @@ def carrier() -> dict[str, str]:
 
 
 def continued(name: str, found: Mapping[str, str]) -> AbstractContextManager[Span]:
-    """Open a span for a job as a child of the trace that enqueued the job, not of the current span."""
+    """Open a span for a job, as a child of the span in which the job was enqueued.
+
+    `found` holds the headers that `carrier` returned at that time.
+    """
     # A worker first runs pending jobs, before a turn has checked whether tracing is set up.
     set_up()
     return _span(name, within=_CONTEXT.extract(found, Context()))

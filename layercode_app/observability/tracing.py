@@ -1,8 +1,8 @@
 """Send spans and metrics to Logfire and to an OTLP collector, and spans to a tree on the console.
 
 Tracing is set up once per process, with OpenTelemetry's own provider: spans of Logfire's SDK would cost three times as
-much. That SDK gets the same sinks and uses the same context, so that `logfire.span` in an agent file nests under the
-turn.
+much. Logfire's SDK is set up too, and sends to the same sinks. So an agent file can use `logfire.span`, and its spans
+are children of the turn's span.
 """
 
 from __future__ import annotations

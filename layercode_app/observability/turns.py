@@ -137,7 +137,8 @@ def _some(record: TurnRecord) -> dict[str, Any]:
 
 
 def _add_request(fields: dict[str, Any], request: context.Request) -> str:
-    """Add the fields of the turn's HTTP request, which then needs no separate line. Return their values as one text."""
+    """Add the fields of the turn's HTTP request. Return their values as one text, to be checked for secrets."""
+    # The request needs no separate log line.
     request.logged = True
     fields["method"], fields["path"], fields["http_status"] = request.method, request.path, request.status
     if not request.headers:

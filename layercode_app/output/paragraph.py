@@ -19,7 +19,7 @@ class Paragraph:
         self._column = 0
 
     def write(self, piece: str) -> None:
-        """Print a piece immediately."""
+        """Print a piece of text immediately, wrapped at the width of the terminal."""
         for word in _WORDS.findall(visible_lines(piece)):
             self._print(word)
 

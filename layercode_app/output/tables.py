@@ -46,7 +46,7 @@ def plain_table(columns: Iterable[Column | str], rows: Iterable[Sequence[Cell]],
 
 
 def titled_table(title: str, columns: Iterable[Column | str], rows: Iterable[Sequence[Cell]]) -> Table:
-    """Return a table with a title and one rule below its heads."""
+    """Return a table with a title, and with a line below its column heads."""
     from rich import box
 
     look: Any = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}

@@ -65,7 +65,7 @@ class Claim:
 
     @staticmethod
     def forget(file: Path) -> None:
-        """Delete the file: there is nothing left to restore."""
+        """Delete the file of a claim, because there is no webhook left to restore."""
         file.unlink(missing_ok=True)
 
     @classmethod
@@ -123,7 +123,7 @@ async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
 
 
 def _kept(file: Path, agent_id: str) -> Claim | None:
-    """Return the claim in the file if it is this agent's; its run could not restore the webhook. Otherwise return None.
+    """Return the claim that an earlier run left in the file, or None if there is no claim or it is of another agent.
 
     Raises ConfigurationError if the file is the only record of another agent's webhook, so that it is not overwritten.
     """
@@ -182,13 +182,13 @@ async def _give_back(client: PlatformClient, file: Path) -> bool:
 
 
 async def _restore(client: PlatformClient, claim: Claim) -> None:
-    """Restore the previous URL, with retries, unless there was none or the webhook is not ours any more.
+    """Restore the webhook's previous URL, with retries.
 
-    Every attempt reads the webhook first: an earlier attempt whose answer was lost may have succeeded, or the webhook
-    may have been changed meanwhile.
+    Keep the current URL if the webhook had none before, or if it was changed meanwhile.
     """
     current: str | None = None
     for attempt in range(1, TRIES + 1):
+        # An earlier attempt whose answer was lost may have succeeded, or the webhook may have been changed meanwhile.
         current = (await client.agent(claim.agent_id)).webhook_url
         if claim.previous is None or not claim.is_at(current):
             break
@@ -226,7 +226,10 @@ def _tell(claim: Claim, current: str | None) -> None:
 
 
 class _lock:  # noqa: N801 - used like a function: `with _lock(file)`
-    """A lock on the claim. Entering returns whether the lock was free. The system releases it if the process dies."""
+    """A context manager that tries to lock the claim. The value of `with` is true if it got the lock.
+
+    The operating system releases the lock if the process dies.
+    """
 
     def __init__(self, file: Path) -> None:
         self._path = file.with_suffix(".lock")

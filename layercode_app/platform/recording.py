@@ -30,7 +30,7 @@ class _Part:
 
     @classmethod
     def of(cls, target: Path, session_id: str) -> _Part:
-        """Return the `_Part` of a session. Its file names contain the session id, so recordings are never mixed."""
+        """Return the partial files of a session. Their names contain its id, so recordings are never mixed."""
         name = f"{target.name}.{quote(session_id, safe='')}"
         return cls(target.with_name(f"{name}.part"), target.with_name(f"{name}.version"))
 
@@ -78,7 +78,9 @@ async def download(
                     "Run the same command again to resume."
                 ) from error
     else:
-        raise PlatformAPIError("The platform refuses every part of the recording; try again later.")
+        raise PlatformAPIError(
+            f"The platform did not send the requested part of the recording in {ATTEMPTS} attempts; try again later."
+        )
     await asyncio.to_thread(_keep, part, target)
     return _size(target)
 

@@ -17,9 +17,10 @@ LEGACY = "config.endpoint"
 
 
 def webhook_places(own: str | None, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the URLs by place, in order of precedence; places without a URL are left out.
+    """Return the webhook URLs in an agent's description, by the place where each was found.
 
-    `own` is the value of the agent's field `webhook_url`.
+    The place with the highest precedence comes first. `own` is the agent's field `webhook_url`, and `config` is its
+    configuration.
     """
     places = {
         OWN: own,

@@ -59,7 +59,10 @@ class Fork:
 
 
 def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[str, Json]:
-    """Return a turn as JSON for a comparison. Times are in milliseconds, costs in dollars; unknown values are None."""
+    """Return a turn as JSON for a comparison. Times are in milliseconds, costs in dollars; unknown values are None.
+
+    `answered` says what answered the turn's tool calls, as in `Fork.answered`. Without it, every tool ran.
+    """
     cost = cost_of(turn)
     return {
         "turn_id": turn.turn_id,

@@ -27,7 +27,10 @@ AROUND = 60
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference from the recording; None means that the value is absent."""
+    """One difference between a recorded turn and its replay.
+
+    `what` names the kind of difference. `recorded` and `came` are the recorded and the replayed value; None if absent.
+    """
 
     what: str
     recorded: Json
@@ -40,7 +43,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One recorded turn and its replay. `stood_in` holds the ids of tool calls answered from a recording."""
+    """A recorded turn and its replay.
+
+    `stood_in` holds the ids of the replay's tool calls that did not run. They got the recorded result instead, or an
+    error if there was none.
+    """
 
     old: TurnRecord
     new: TurnRecord
@@ -57,19 +64,17 @@ class Comparison:
         return not self.stood_in
 
     def differences(self) -> list[Difference]:
-        """Return all differences except those of the words."""
+        """Return the differences of everything but the spoken text, which `words` compares."""
         found = [*self._instructions(), *self._tools()]
         if self.tools_ran:
             found += [*self._data(), *self._deeds()]
         return [*found, *self._ending()]
 
     def words(self) -> Difference | None:
-        """Return the difference of the words, if any.
-
-        If the recorded turn was stopped, the replay's text is cut to the length of the recorded text for this check.
-        """
+        """Return the difference between the spoken texts, or None if they are equal."""
         recorded, came = self._plain(said(self.old)), self._plain(said(self.new))
         if was_stopped(self.old):
+            # The recorded text is incomplete, so compare only as much of the replayed text.
             came = came[: len(recorded)]
         return None if recorded == came else Difference("speech", said(self.old), said(self.new))
 
@@ -79,14 +84,12 @@ class Comparison:
         return " ".join(text.casefold().split()) if self.semantic else text
 
     def _instructions(self) -> Iterator[Difference]:
-        """Yield the differences of the prompts.
-
-        If the replay calls a model, nothing is yielded, because the words then show the effect of a changed prompt.
-        A prompt may depend on a tool's side effects, so if tools did not run, only the first prompt is compared.
-        """
+        """Yield the differences between the recorded prompts and those of the replay."""
         if not self.recorded_model:
+            # A real model answered, so its words show the effect of a changed prompt.
             return
         seen: set[tuple[str, str]] = set()
+        # Later prompts may depend on the side effects of tools, so they are compared only if the tools ran.
         count = None if self.tools_ran else 1
         for recorded, came in zip(_prompts(self.old)[:count], _prompts(self.new), strict=False):
             if self._plain(recorded) != self._plain(came) and (recorded, came) not in seen:
@@ -149,7 +152,11 @@ class Comparison:
 def _paired(
     old: Sequence[Any], new: Sequence[Any], key: Callable[[Any], bytes], any_order: bool
 ) -> Iterator[tuple[Any, Any]]:
-    """Pair old and new items, aligned by equality, so that one extra or missing item does not shift all others."""
+    """Pair equal items of two lists, and pair the remaining items by their place between the equal ones.
+
+    An item without a counterpart is paired with None. So one extra or missing item does not shift all others. With
+    `any_order`, both lists are sorted first.
+    """
     if any_order:
         old, new = sorted(old, key=key), sorted(new, key=key)
     matcher = SequenceMatcher(None, [key(one) for one in old], [key(one) for one in new], autojunk=False)
@@ -162,7 +169,10 @@ def _outcome(call: ToolCall) -> Json:
 
 
 def _why_no_call(old: ToolCall, new: TurnRecord) -> str | None:
-    """Return why a recorded tool call is missing, if the current agent refused it; else None."""
+    """Return a text that says why the replay lacks this recorded tool call, or None if the reason is unknown.
+
+    The reason is known if the model called the tool, but the agent refused the call.
+    """
     for message in messages_in(new):
         for part in message.parts:
             if part.part_kind == "tool-return" and part.outcome == "retried" and part.tool_name == old.name:

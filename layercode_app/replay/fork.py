@@ -80,7 +80,10 @@ def _find(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnRecord]:
 def _script(
     turns: Sequence[TurnRecord], forked: TurnRecord, sandbox: Sandbox, changes: Changes
 ) -> list[tuple[TurnRecord | None, TurnEvent]]:
-    """Return the events of the fork, each with the recorded turn to compare with."""
+    """Return the events to answer in the fork, each with the recorded turn that the new turn is compared with.
+
+    The recorded turn is None if the caller says more than was recorded.
+    """
     later = [turn for turn in turns if turn.position > forked.position and turn.kind is Kind.MESSAGE]
     old: list[TurnRecord] = [forked, *later]
     count = len(old) if changes.rest else max(len(changes.say), 1)

@@ -59,7 +59,7 @@ def details_in(turns: Sequence[TurnRecord]) -> list[Detail]:
 
 
 def _written(turn: TurnRecord) -> Iterator[Json]:
-    """Yield the turn's tool arguments and results, its state and its data."""
+    """Yield the turn's tool arguments and results, its state, and the data that it sent to the page."""
     for call in turn.tools:
         yield from (call.args, call.result)
     yield turn.state

@@ -84,9 +84,9 @@ def _part(args: Json, stand_ins: StandIns) -> dict[str, Any]:
 
 
 def _texts(turn: TurnRecord, stopped: bool) -> list[str]:
-    """Return the texts that the agent will repeat word for word.
+    """Return the texts that the agent will say again word for word. `stopped` tells whether the reply was cut short.
 
-    Fillers depend on timing, and the words of a real model vary. Both are left out, and the text is split there.
+    Fillers and the words of a real model are left out, because they vary. The text is split where they were.
     """
     if stopped:
         by_model = any(part.source in (*BY_MODEL, "filler") for part in turn.speech)
@@ -102,7 +102,10 @@ def _texts(turn: TurnRecord, stopped: bool) -> list[str]:
 
 
 def _question(turn: TurnRecord, stand_ins: StandIns) -> str | None:
-    """Return the judge's question about the words of a real model; None if no real model spoke."""
+    """Return a question for the judge: whether a new reply means the same as the recorded words of a real model.
+
+    Return None if no real model spoke in the recorded turn.
+    """
     by_model = "".join(part.text for part in turn.speech if part.source in BY_MODEL)
     if not by_model or turn.model == MODEL_NAME:
         return None

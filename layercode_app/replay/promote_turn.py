@@ -44,9 +44,10 @@ def scenario_of(turns: Sequence[TurnRecord], turn_id: str) -> ScenarioFile:
 
 
 def save_turn(turns: Sequence[TurnRecord], turn_id: str, *, form: Form, project: Path) -> Path:
-    """Write a turn into the project's `evals` or `tests`, without personal details; return the path inside the project.
+    """Write a turn as a scenario into the project's `evals`, or as a pytest test into its `tests`.
 
-    An existing file is never changed. Raises ConfigurationError if the turn or the file cannot be written.
+    Personal details are replaced or cut out. An existing file is never changed. Return the path inside the project.
+    Raises ConfigurationError if the turn or the file cannot be written.
     """
     file = scenario_of(turns, turn_id)
     name = f"{file.agent}_{file.scenarios[0].name}"

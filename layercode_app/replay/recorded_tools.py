@@ -47,7 +47,7 @@ class Recordings:
     def __call__(self, call: ToolCall) -> Awaitable[Any] | None:
         """Return the recorded answer to a tool call.
 
-        Return None for a call of `next_stage`, so that this tool runs: it changes only the stage.
+        Return None for the tool `next_stage`. It then runs, because it only changes the stage.
         """
         return None if call.name == NEXT_STAGE else self._answer(call)
 

@@ -58,8 +58,7 @@ async def find_recording(source: str, *, store: str) -> Recording:
     """Return a recording. `source` is the path of an export, or the id of a conversation in the journal at `store`.
 
     Raises ConfigurationError if the file is not an export, if the journal does not have the conversation, or if no turn
-    can be answered again. It does not raise NotRecordedError, whose exit code 1 would mean that `replay` found
-    differences.
+    can be answered again.
     """
     recording = _exported(Path(source)) or await _recorded(source, store)
     if not any(recording.why_not(turn) is None for turn in recording.spoken):
@@ -74,6 +73,7 @@ async def _recorded(conversation_id: str, store: str) -> Recording:
         try:
             return Recording(await turns_of(journal, conversation_id, bodies=True))
         except NotRecordedError as error:
+            # Another exception, because the exit code of this one would mean that `replay` found differences.
             raise ConfigurationError(f"{error} You can also give a file written by `sessions export`.") from error
 
 
@@ -153,7 +153,7 @@ def was_stopped(turn: TurnRecord) -> bool:
 
 
 def _whole(turn: TurnRecord) -> bool:
-    """Return whether the model had finished its reply. For a reply without a model this is unknown: return False."""
+    """Return whether the model finished its reply. Return False if no model replied, because then it is unknown."""
     messages = messages_in(turn)
     last = messages[-1] if messages else None
     if last is None or last.kind != "response" or last.state == "interrupted":

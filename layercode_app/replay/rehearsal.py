@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Rehearsal(AgentRunner):
     """A copy of an agent that answers recorded turns. The agent that serves calls is not changed.
 
-    `prompt` replaces the agent's prompt; see `agent.instructions.prompt_of`. The agent's instruction functions and
-    SPEAK_PLAINLY stay.
+    `prompt` replaces the agent's prompt; see `agent.instructions.prompt_of`. The agent's other instructions stay: its
+    instruction functions, and SPEAK_PLAINLY.
 
     Raises ForkError if the prompt is empty, or if a prompt or model is given for an agent that answers without a model.
     Raises ConfigurationError if the model cannot be used.
@@ -57,7 +57,7 @@ class Rehearsal(AgentRunner):
 
     @property
     def model(self) -> Model | None:
-        """The model chosen for this agent, if any. Use it in `async with`, so that its connections are closed."""
+        """The model that replaces the agent's own, or None. Use it in `async with`, which closes its connections."""
         return self.voice.model
 
     @property

@@ -61,19 +61,22 @@ class StandIns:
         ]
 
     def caller(self, text: str) -> str:
-        """Return the caller's words with their details replaced."""
+        """Return the caller's words with their personal details replaced."""
         return self._sub(text, given=True)
 
     def agent(self, text: str) -> list[str]:
-        """Return the agent's words in pieces, without the details that are cut out between them."""
+        """Return the pieces of the agent's words that remain when the details that only the agent knows are cut out."""
         return [piece for part in self._sub(text, given=False).split(GAP) if len(piece := part.strip()) > 1]
 
     def beginning(self, text: str) -> list[str]:
-        """Return the pieces of a reply that was interrupted. A number at its end is left out: it may be incomplete."""
+        """Return the pieces of an interrupted reply, as `agent` does for a complete one.
+
+        A number at its end is left out, because it may be incomplete.
+        """
         return self.agent(LAST_DIGITS.sub("", text))
 
     def metadata(self, values: Mapping[str, Json]) -> dict[str, Json]:
-        """Return metadata without secrets, with its details replaced."""
+        """Return metadata without its secrets, and with its personal details replaced."""
         for name in filter(is_secret_name, values):
             self._replaced["secret", name, ""] += 1
         known = {name: value for name, value in values.items() if not is_secret_name(name)}
@@ -89,9 +92,10 @@ class StandIns:
         return self._number(value) if str(value) in self._details else value
 
     def expected(self, value: Json) -> Json:
-        """Return a value of the agent, such as tool arguments, in the form that a scenario expects.
+        """Convert a recorded value of the agent, such as tool arguments, to the value that a scenario expects.
 
-        A text, number or list that contains a removed detail becomes OMITTED. A mapping leaves out such values.
+        Details that came from the caller are replaced. A text, number or list that contains a detail that only the
+        agent knows becomes OMITTED, and a mapping leaves it out.
         """
         if isinstance(value, Mapping):
             known = {name: item for name, item in value.items() if not is_secret_name(str(name))}
@@ -110,7 +114,7 @@ class StandIns:
     # --- finding
 
     def _add(self, detail: Detail) -> None:
-        """Register a detail. Each word of a name is registered too, because agents may say only one of them."""
+        """Register a personal detail. Register each word of a name too, because agents may say only one of them."""
         key = detail.text.strip().casefold()
         if key in self._kept:
             return
@@ -190,6 +194,6 @@ class StandIns:
         return f"{number} Example Street" if detail.kind == "address" else f"example {number}"
 
     def _number(self, value: Any) -> int:
-        """Replace a JSON number in a personal field."""
+        """Return the replacement for a number that is a personal detail."""
         number = self._keys.setdefault(str(value), len(self._keys) + 1)
         return int(self._note("number", str(value), fictional(len(str(value)), number)))

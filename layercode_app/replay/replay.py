@@ -36,8 +36,8 @@ QUESTION = (
 class Options:
     """Options of a replay. By default, model answers and tool results come from the recording.
 
-    If `model` is given, that model answers instead. With `run_tools`, the tools run instead. A `judge` compares the
-    words by meaning, and makes the comparison `semantic`.
+    If `model` is given, that model answers instead. With `run_tools`, the tools run instead. With `semantic`, the
+    comparison is less strict (see `differences`). A `judge` compares replies by their meaning, and implies `semantic`.
     """
 
     model: str | None = None
@@ -136,10 +136,9 @@ async def replay(
 
 
 def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
-    """Return the agent's current version, computed with the offline model. Return None if a real model was recorded.
+    """Return the agent's current version with the offline model, to compare it with the recorded version.
 
-    The model's name is part of a version. So a version with the offline model always differs from a version that was
-    recorded with a real model.
+    Return None if a real model was recorded. A version depends on the model's name, so the two would always differ.
     """
     if voice.agent is None:
         return voice.fingerprint
@@ -216,7 +215,10 @@ async def _compare_words(turn: ReplayedTurn, comparison: Comparison, recording: 
 
 
 async def _refused(turn: ReplayedTurn, recording: Recording, judge: Judge) -> str | None:
-    """Return why the judge rejects the new words; None if it does not. An error of the judge counts as a rejection."""
+    """Let the judge compare the new reply with the recorded one. Return why it rejects the new reply, or None.
+
+    An error of the judge counts as a rejection.
+    """
     try:
         verdict = await judge(QUESTION.format(recorded=said(turn.old)), _transcript(recording, turn))
     except JudgeError as error:

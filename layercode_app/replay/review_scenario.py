@@ -56,8 +56,9 @@ def review_scenario(
 ) -> ScenarioFile:
     """Return a scenario whose caller says the same words, and whose judges check what the call did not achieve.
 
-    The judges are those that said no to the call, or `task_completed` if none did. An agent that behaves as it did in
-    the call fails the scenario. Raises ConfigurationError if the goal is empty, or if the caller said nothing.
+    The judges are those that said no to the call, or `task_completed` if none did. So an agent that behaves as it did
+    in the call fails the scenario. The scenario also expects `outcomes`. Raises ConfigurationError if the goal is
+    empty, or if the caller said nothing.
     """
     if is_blank(goal):
         raise ConfigurationError(
@@ -85,8 +86,8 @@ def _missed(turns: Sequence[TurnRecord]) -> list[str]:
 async def guessed_goal(turns: Sequence[TurnRecord], model: str, setting: str) -> str:
     """Let a model guess the caller's goal, in one sentence.
 
-    Raises ConfigurationError if the model cannot be used; its message names `setting`. Raises CallerError if the model
-    does not answer.
+    Raises ConfigurationError if the model cannot be used. The error calls the model by `setting`, such as
+    `--goal-model`. Raises CallerError if the model does not answer.
     """
     from pydantic_ai import Agent
 

@@ -77,11 +77,11 @@ class Sandbox:
 
 
 async def _nobody(frames: Sequence[Frame]) -> None:
-    """Discard the frames: a rehearsal has no listener."""
+    """Discard the frames, because no client listens to a turn in a sandbox."""
 
 
 class _Background:
-    """Background work of a rehearsal, which is awaited before the rehearsal ends."""
+    """The background work of the turns in a sandbox. `finish` waits for it."""
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[Any]] = []

@@ -14,7 +14,7 @@ LATENCY = ("ttfs", "ttft", "total")
 
 
 def summary_json(summary: Summary) -> Json:
-    """Return one entry of the list as JSON."""
+    """Return an entry of the list of conversations as JSON."""
     return {
         "conversation_id": summary.conversation_id,
         "agent": summary.agent,

@@ -60,7 +60,11 @@ class _Spending:
 
 @dataclass
 class _Prompts:
-    """The number of turns with a history, and how often each part of the prompt changed in each conversation."""
+    """Counts how often the parts of the prompt changed.
+
+    `turns` is the number of turns with earlier messages. `changes` gives, for each part and each conversation, the
+    number of turns in which the part changed.
+    """
 
     turns: int = 0
     changes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -128,8 +132,8 @@ class Sightings:
                     yield Opportunity(
                         "changing prefixes",
                         f"{agent} on {model}",
-                        f"{name} changed in {calls.total():,} of {prompts.turns:,} turns with a history, most often "
-                        f"({times:,}) in conversation {call}",
+                        f"{name} changed in {calls.total():,} of {prompts.turns:,} turns with earlier messages, "
+                        f"most often ({times:,}) in conversation {call}",
                         _CHANGE_ADVICE[name],
                     )
 

@@ -40,7 +40,7 @@ def templates() -> Environment:
 
 
 def _safe(value: object) -> object:
-    """Make invisible characters visible in a text, which may come from outside. Our own markup passes unchanged."""
+    """Return a text with its invisible characters made visible. Return our own markup and other values unchanged."""
     return value if hasattr(value, "__html__") or not isinstance(value, str) else visible_lines(value)
 
 

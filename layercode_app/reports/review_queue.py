@@ -91,7 +91,10 @@ CallT = TypeVar("CallT", bound=CallSeen)
 
 
 async def calls_seen(store: Store, kind: type[CallT], *, since: float = 0.0) -> list[CallT]:
-    """Return the calls that are counted in reports, in the order in which they began, as objects of class `kind`."""
+    """Read the turns since `since`, and return their calls in the order in which they began.
+
+    Each call is an object of class `kind` to which its turns were added. Turns that reports do not count are skipped.
+    """
     calls: dict[str, CallT] = {}
     async for record in store.turns(since=since, bodies=False):
         if is_turn(record) and is_counted(record):

@@ -24,7 +24,7 @@ turns are in no group.
 
 @dataclass
 class Outcome:
-    """How often an outcome was recorded, and its total value."""
+    """How often an outcome was recorded, and the sum of the values that were recorded with it."""
 
     count: int = 0
     value: float = 0.0
@@ -78,9 +78,10 @@ class Tally:
     """Milliseconds by metric and slice."""
 
     def add(self, record: TurnRecord, *, first: bool = False, share: Share | None = None) -> None:
-        """Count a turn. If the record is of data that the page sent, count only the record's usage and quality.
+        """Count a turn. For an event with data from the page, count only its usage and quality.
 
-        `first` marks the first answer in its conversation; `share` is counted instead of the record's whole usage.
+        `first` marks the first answer in its conversation. If `share` is given, its usage is counted instead of the
+        record's whole usage.
         """
         self.conversations.add(record.conversation_id)
         self._count_usage(share or record)
@@ -171,7 +172,7 @@ class Tally:
         return self.latencies.get((metric, part), ())
 
     def as_json(self) -> Json:
-        """Return the group as JSON; `cost` does not include the `unknown_cost_requests`."""
+        """Return the group as JSON. `unknown_cost_requests` is the number of model requests that `cost` leaves out."""
         return {
             "key": self.key,
             "turns": self.turns,

@@ -61,7 +61,7 @@ def title(report: Report) -> str:
 
 
 def summary(total: Tally) -> Iterator[str]:
-    """Yield a few sentences about the total."""
+    """Yield a few sentences about all turns of a report. `total` is their tally."""
     yield (
         f"{counted(total.turns, 'turn')} in {counted(len(total.conversations), 'conversation')}; {total.interrupted:,} interrupted, "
         f"{total.failed:,} failed ({total.error_rate:.1%}), {total.refused:,} refused by a budget."

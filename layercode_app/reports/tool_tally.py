@@ -53,10 +53,10 @@ class Tools:
 
 
 def requests(record: TurnRecord) -> Iterator[tuple[str, int, Cost]]:
-    """Yield a key, the tokens and the cost of each model request of a turn.
+    """Yield a key, the tokens and the cost for each model request of a turn.
 
-    If the request contains results of tools, its key has the names of these tools. Otherwise the key is ANSWER or
-    RETRY. All requests made inside tools are yielded together, with the key INSIDE.
+    The key names the tools whose results the request sends to the model. If it sends none, the key is ANSWER or RETRY.
+    The requests made inside tools are added up, and yielded once with the key INSIDE.
     """
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 

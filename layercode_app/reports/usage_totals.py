@@ -12,9 +12,10 @@ PREFIX = "usage/"
 
 
 def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
-    """Return what a turn adds to each total, by key.
+    """Return the amounts that a turn adds to the totals, by the key of the total.
 
-    The turn itself counts only for the model that answered. Tokens and cost count for each model that used them.
+    There is one total for each day, agent and model. The turn is counted for the model that answered. Its tokens and
+    cost are counted for each model that used them.
     """
     totals = {_key(record, record.model): _counts(record)}
     if record.usage or record.cost:

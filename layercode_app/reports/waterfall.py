@@ -58,7 +58,7 @@ class Waterfall:
 
 
 def waterfall_of(record: TurnRecord) -> Waterfall:
-    """Return the waterfall of a turn. Without the frames of the record, it shows no speech."""
+    """Return the waterfall of a turn. It shows no speech if the record was read without its frames."""
     end = end_of(record)
     steps = attributed(record, 0.0, end)
     answer = answered_ms(record)
@@ -70,7 +70,7 @@ def waterfall_of(record: TurnRecord) -> Waterfall:
 def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
     """Return the steps, and extra steps for time that no step covers, in the order they began.
 
-    `own_ms` of each step is its part of the time from `start` to `end`.
+    `own_ms` of each step is the part of the time from `start` to `end` that is attributed to this step alone.
     """
     steps = steps_of(record)
     left: list[tuple[float, float]] = []
@@ -86,7 +86,7 @@ def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
 
 
 def _left_over(record: TurnRecord, steps: Sequence[Step], left: Sequence[tuple[float, float]]) -> list[Step]:
-    """Return extra steps for the uncovered intervals `left`: one step for all intervals with the same name."""
+    """Return extra steps for `left`, the intervals that no step covers. Intervals with the same name share one step."""
     found: dict[str, Step] = {}
     for since, until in left:
         name, label = left_over(record, steps, since)
@@ -138,7 +138,10 @@ def _longest_wait(record: TurnRecord) -> tuple[float, float, str]:
 
 
 def pauses(record: TurnRecord) -> list[tuple[float, float]]:
-    """Return the long silences within the answer, or after it if more steps followed."""
+    """Return the long silences after the first word of the answer.
+
+    A silence in which the turn was mainly being finished is left out: everything had been said.
+    """
     found = gaps(record, SLOW_MS)
     return [gap for gap in found if any(label != FINISHING for label, _ in waits_in(record, *gap)[:1])]
 

@@ -69,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A vertical line at the time of the first word, or of the answer's first word if a filler came before it."""
+    """A vertical line at the time of the first word. If that was a filler, a second one marks the answer or apology."""
 
     name: Literal["first word", "answer", "apology"]
     at_ms: float

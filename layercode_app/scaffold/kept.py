@@ -30,7 +30,7 @@ class KeptAnswers(BaseModel):
 
 
 class Kept(BaseModel):
-    """The answers file."""
+    """The content of a project's answers file, ANSWERS_FILE."""
 
     layercode_app: str
     """The version that created the project or last updated it."""

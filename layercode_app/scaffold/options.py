@@ -47,7 +47,7 @@ PROVIDERS = {
 
 @dataclass(frozen=True)
 class Template:
-    """An agent that a project can start from: a file of the gallery, and the files that belong to it."""
+    """An example agent that a project can start from: its Python file, and the other files that it needs."""
 
     name: str
     title: str
@@ -57,7 +57,7 @@ class Template:
 
 
 def templates(gallery: Path) -> dict[str, Template]:
-    """Return the agents of a folder by name."""
+    """Return the example agents in the folder `gallery`, by name."""
     files = (path for path in sorted(gallery.glob("*.py")) if not path.name.startswith("_"))
     return {path.stem: _template(path) for path in files}
 

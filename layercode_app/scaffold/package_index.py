@@ -24,7 +24,10 @@ _ERRNO = re.compile(r"\[Errno -?\d+\] ([\w ,]+)")
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of the index. If the index could not be asked, `has` is false and `why` is the reason."""
+    """The answer of the package index: `has` is true if it has the version.
+
+    If the index could not be asked, `has` is false and `why` is the reason.
+    """
 
     has: bool
     why: str = ""

@@ -1,4 +1,4 @@
-"""Render the files of a new project: the chosen agent under its new name, and the templates around it."""
+"""Render the files of a new project: the chosen agent under its new name, and the other files from templates."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _local(answers: Answers) -> Iterator[File]:
 def render_templates(answers: Answers, secret: str = "", *, source: bool = False) -> Iterator[File]:
     """Render `templates/project/` and the folder of each extra. `NAME` in a path stands for the agent's name.
 
-    With `source`, render the container files of this package's own checkout.
+    With `source`, the project is this package's own repository: its containers install the package from the checkout.
     """
     environment = _environment()
     given = _context(answers, secret) | {"source": source} | ({"module": answers.agent} if source else {})

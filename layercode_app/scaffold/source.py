@@ -26,6 +26,6 @@ def _installed_from() -> Path | None:
 
 
 def _checkout() -> Path | None:
-    """Return the folder above the package if it is a checkout that was not installed but is on `sys.path`."""
+    """Return the checkout from which this package is imported; None if it is not imported from a checkout."""
     project = Path(__file__).parent.parent.parent / "pyproject.toml"
     return project.parent if project.is_file() and f'name = "{NAME}"' in project.read_text(encoding="utf-8") else None

@@ -25,9 +25,10 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 
 @dataclass(frozen=True)
 class Step:
-    """What an update does with the file `path`. `before` is its present text, `text` the new one, and `why` the reason.
+    """A step of an update: what it does with the file `path`, and `why`.
 
-    The action `keep` changes nothing. Any other step that has neither `text` nor `binary` deletes the file.
+    `before` is the file's present text, and `text` is its new text. The action `keep` changes nothing. Any other step
+    that has neither `text` nor `binary` deletes the file.
     """
 
     action: Action
@@ -97,7 +98,10 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
 
 
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
-    """Return whether a NAME.new file may be written: it does not exist, or has generated text without changes."""
+    """Return whether a NAME.new file may be written. `there` is its present text, or None if it does not exist.
+
+    An existing file may be replaced if the user did not change it: its text is `new`, or has the digest `made`.
+    """
     return there is None or there == new or digest(there) == made
 
 
@@ -132,7 +136,7 @@ def _read(folder: Path, path: str) -> str | None:
     """Return the text of a file, or None if it does not exist.
 
     For a link, a file outside the project, or a file that cannot be read as text, return a text that no generated file
-    has.
+    has. So the update treats it as a file that the user changed.
     """
     whole = folder / path
     if not whole.exists() and not whole.is_symlink():
@@ -145,7 +149,10 @@ def _read(folder: Path, path: str) -> str | None:
 
 
 def outcome(kept: Kept, now: Kept, steps: list[Step]) -> Kept:
-    """Return the answers file after the update; `now` is the answers file that this version generates."""
+    """Return the new answers file of an updated project.
+
+    `kept` is its answers file before the update, and `now` is the one that this version generates.
+    """
     done = {re.sub(r"\.new\d*$", "", step.path): step.action for step in steps}
     began: dict[str, str] = {}
     for path in now.files:

@@ -27,10 +27,10 @@ class Vendoring:
 
 
 def choose(vendor: bool | None) -> Vendoring:
-    """Return the source of the package: the wheel if `vendor` is true (`--vendor`), no wheel if it is false.
+    """Decide whether the project contains the wheel: yes if `vendor` is true (`--vendor`), no if it is false.
 
-    If `vendor` is None, return the wheel if the package index does not have this version and the wheel can be built.
-    Raises ConfigurationError if `--vendor` is given and the wheel cannot be built.
+    If `vendor` is None, the project contains the wheel only if the package index does not have this version and the
+    wheel can be built. Raises ConfigurationError if `vendor` is true and the wheel cannot be built.
     """
     if vendor is None:
         return _by_index()

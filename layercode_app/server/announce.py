@@ -34,7 +34,7 @@ def tell_of_settings(env_file: str = ENV_FILE) -> None:
 
 
 def announce(app: LayerCode, settings: Settings, *, off: Iterable[str] = ()) -> None:
-    """Log the agents with their models, and the parts that are switched off, including those in `off`.
+    """Log the agents with their models, and the features that are off. `off` lists further features that are off.
 
     Log a warning first if the older distribution of this package is installed too. `announce_address` logs the address
     once the server listens.
@@ -69,7 +69,7 @@ def _model_of(voice: VoiceAgent[Any, Any]) -> str:
 
 
 def _off(agents: Iterable[VoiceAgent[Any, Any]], settings: Settings) -> Iterator[str]:
-    """Yield each part that is not in use, with the setting that turns it on."""
+    """Yield each feature that is off, with the setting that turns it on."""
     if any(voice.agent is not None and is_offline(voice.agent, voice.model) for voice in agents):
         yield "models (DEFAULT_MODEL and its key)"
     if not settings.telemetry_enabled:

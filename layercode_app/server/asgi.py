@@ -112,9 +112,9 @@ async def send_error(send: Send, status: int, reason: str, headers: list[tuple[b
 
 
 def secured(send: Send) -> Send:
-    """Return a `send` that adds the security headers that an answer does not set itself.
+    """Return a `send` that adds security headers to a response. It does not replace headers of the same name.
 
-    For an HTML page, the headers that restrict its content, framing and caching are not added.
+    An HTML page does not get the headers that restrict content, framing and caching.
     """
 
     async def send_secured(message: Message) -> None:

@@ -68,7 +68,7 @@ class Authorize:
         await send({"type": "http.response.body", "body": b""})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request with the platform's answer or error, or refuse it."""
+        """Check a request, forward it to the platform, and answer with the platform's response or with an error."""
         origin = header(scope, b"origin")
         if not self._allows(scope, origin):
             context.refuse("the origin is not allowed")

@@ -114,7 +114,7 @@ class BoundedConnection(CycleConnection):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Check the size of the head if it was not counted yet. From now on, wait for the body."""
+        """Wait for the body from now on. Raises ValueError if the head is too large and `data_received` missed it."""
         if self._uncounted and self.parsed_bytes() > self._bounds.head_bytes:
             raise ValueError(self._too_large)
         self._await("body")
@@ -126,7 +126,7 @@ class BoundedConnection(CycleConnection):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 431 if an uncounted head was too large. Otherwise answer 400: the data is not valid HTTP."""
+        """Answer data that the parser refused: 431 for a head that is too large, 400 for data that is not HTTP."""
         if self._uncounted and self.parsed_bytes() > self._bounds.head_bytes:
             self._head_bytes = self.parsed_bytes()
             self._refuse(431, self._too_large)

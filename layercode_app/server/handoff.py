@@ -48,7 +48,7 @@ def wants_person(record: TurnRecord) -> bool:
 
 
 async def notify(job: Job, settings: Settings) -> None:
-    """Post one notice. Raises httpx.HTTPError when it was not accepted, so that the job is retried."""
+    """Post the notice of one hand-off. Raises httpx.HTTPError if it was not accepted, so that the job is retried."""
     if settings.handoff_url is None:
         return
     body = dump_json(job.payload)

@@ -27,7 +27,10 @@ from .handoff import notify
 
 @dataclass
 class JobDispatch:
-    """Runs jobs. Each job uses the watch, the settings and the agents that the server has when the job runs."""
+    """Runs jobs. Each job uses the watch, settings and agents that the server has when the job runs.
+
+    So `watch`, `settings` and `runners` are functions. `runners` returns the agents' runners by name.
+    """
 
     watch: Callable[[], Watch]
     settings: Callable[[], Settings]

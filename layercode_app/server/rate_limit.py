@@ -91,7 +91,7 @@ class RateLimit:
 
 
 class _Shared:
-    """A rate limiter in Redis, and its connections, which `limits` itself has no way to close."""
+    """A rate limiter in Redis, and its connection pool. The library `limits` has no method that closes the pool."""
 
     def __init__(self, store: str) -> None:
         from limits.aio.storage import RedisStorage

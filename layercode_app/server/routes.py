@@ -20,7 +20,11 @@ NO_METRICS = "This server collects no metrics; see TELEMETRY_ENABLED, or use Lay
 
 
 class Routes:
-    """The handlers of these routes. `posts_at` returns whether a path answers POST, so that other methods get 405."""
+    """The handlers of `/health`, `/ready`, `/metrics` and all other paths.
+
+    `readiness` returns whether the server is ready, and a report. `posts_at` returns whether a path answers POST, so
+    that other methods get 405 there.
+    """
 
     def __init__(self, readiness: Callable[[], Awaitable[tuple[bool, Any]]], posts_at: Callable[[str], bool]) -> None:
         self._readiness = readiness

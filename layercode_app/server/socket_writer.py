@@ -65,13 +65,13 @@ class StreamSend:
 
 
 class _Heads:
-    """A cache of the head of a stream, rebuilt when uvicorn's default headers change."""
+    """A cache of the response head of event streams. It is rebuilt when uvicorn's default headers change."""
 
     def __init__(self) -> None:
         self._made: tuple[object, bytes] = (None, b"")
 
     def of(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the response's head: uvicorn's default headers, then the stream's own."""
+        """Return the response head: the status line, uvicorn's default headers, and the headers of an event stream."""
         known, head = self._made
         if known is not default_headers:
             headers = [*default_headers, *START["headers"]]

@@ -69,8 +69,9 @@ def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
 class TunnelBeside:
     """A context manager that keeps a tunnel open in a thread. On exit it restores the webhook, then closes the tunnel.
 
-    `lost` is called in that thread when the tunnel did not open, does not reach this server, or has ended, or when the
-    webhook could not be changed. Pass it only for a server that is useless without the tunnel.
+    `lost` is called in that thread when the tunnel fails: it did not open, does not reach this server, or has ended.
+    It is also called when the webhook could not be changed. Pass `lost` only for a server that is useless without the
+    tunnel.
     """
 
     def __init__(

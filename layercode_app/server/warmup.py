@@ -17,7 +17,11 @@ SECONDS = 10.0
 
 
 def warm_up(voices: Iterable[VoiceAgent[Any, Any]] = ()) -> None:
-    """Run trial turns with PydanticAI and the models' own classes, without spans, log lines or network requests."""
+    """Run trial turns, without spans, log lines or network requests.
+
+    The first one uses a function model. Then one is run for each class of OpenAI model that an agent of `voices` uses,
+    with canned answers.
+    """
     models = models_of(voices)
     # Use a thread, because a worker's event loop may be running already.
     thread = threading.Thread(target=_play, args=(models,), name="warm-up", daemon=True)

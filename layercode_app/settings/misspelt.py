@@ -43,7 +43,7 @@ def _env_file(path: Path) -> Iterator[str]:
 
 
 def _is_misspelt(name: str) -> bool:
-    """Return whether a name that does not begin with our prefix is a misspelt name of a setting."""
+    """Return whether a name without the prefix LAYERCODE_ is probably the misspelt name of a setting."""
     return bool(get_close_matches(name, _variables(), n=1, cutoff=SIMILAR) and nearest(name, _variables()))
 
 

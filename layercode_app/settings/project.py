@@ -12,11 +12,11 @@ _TOOLKIT = "layercode-app"
 
 
 def service_version(settings: Settings, *, folder: Path | None = None) -> str:
-    """Return SERVICE_VERSION if it is set, else the version in the pyproject.toml of `folder` (by default ".").
+    """Return the version of the user's project, or "" if none is found.
 
-    If pyproject.toml has no version, or is missing (in a container image, for example), return the version of the
-    installed distribution with the project's name. If the project has no name, SERVICE_NAME is used as its name. Return
-    "" if no version is found.
+    The first one of these is returned: SERVICE_VERSION, the version in the pyproject.toml of `folder` (by default "."),
+    and the version of the installed distribution with the project's name. A container image, for example, may have no
+    pyproject.toml. The name is the one in pyproject.toml, else SERVICE_NAME.
     """
     if settings.service_version:
         return settings.service_version

@@ -279,8 +279,8 @@ class Settings(BaseSettings):
         "Sorry, I lost my thread for a moment. How would you like to go on?",
         "LAYERCODE_TOOL_APOLOGY",
         "Conversation",
-        "Spoken when a turn fails after a tool call. It should not ask the caller to repeat the request: the tool "
-        "might order twice. If only LAYERCODE_APOLOGY is set, that text is spoken.",
+        "Spoken when a turn fails after a tool call. It should not ask the caller to repeat the request, because the "
+        "tool could run again. If only LAYERCODE_APOLOGY is set, that text is spoken instead.",
     )
     max_turns: int = _setting(
         1000, "LAYERCODE_MAX_TURNS", "Conversation", "Maximum concurrent turns per process; 0 is no limit."
@@ -431,7 +431,8 @@ class Settings(BaseSettings):
         {},
         "LAYERCODE_CHANNELS",
         "Watching",
-        "Channels of alerts and reports as JSON, name to apprise URL; [channels] in layercode.toml is easier to write.",
+        "Channels for alerts and reports: a JSON object that maps names to Apprise URLs. [channels] in layercode.toml "
+        "is easier to write.",
     )
 
     _sources: dict[str, str] = {}

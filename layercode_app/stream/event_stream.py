@@ -55,7 +55,7 @@ class EventStream:
             self._timer = loop.call_later(wait, self._begin) if wait > 0 else loop.call_soon(self._begin)
 
     def rest(self) -> None:
-        """Cancel the watch if it has not begun yet; a watch that has begun continues."""
+        """Cancel the watch for a disconnect if it is only scheduled. A watch that has begun continues."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

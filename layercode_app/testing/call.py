@@ -285,7 +285,10 @@ class AgentCall:
             return await answer.json()
 
     def _with_ids(self, event: Mapping[str, Json]) -> dict[str, Json]:
-        """Return the event with this call's ids and metadata. Ids other than the defaults in `events.py` are kept."""
+        """Return the event with this call's metadata, and with its ids in place of the default ids of `events.py`.
+
+        Other ids were set by the test, and are not changed.
+        """
         own: dict[str, Json] = {}
         if event.get("conversation_id", events.CONVERSATION_ID) == events.CONVERSATION_ID:
             own["conversation_id"] = self.conversation_id

@@ -82,7 +82,7 @@ async def _answer(function: Callable[..., Any], call: ToolCall) -> Json:
 
 @dataclass
 class Seen:
-    """Errors and session ends of the agent under test."""
+    """A record of what happened in the agent under test: failed turns, ended sessions, and started tools."""
 
     errors: dict[str, BaseException] = field(default_factory=dict)
     """The exception of each failed turn, by turn id."""

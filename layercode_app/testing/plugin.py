@@ -91,7 +91,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def _marked(request: pytest.FixtureRequest) -> tuple[Callable[[], Any], dict[str, Any]]:
-    """Return a function that finds the test's agent, and the options of the test's `agent` mark."""
+    """Return a function that returns the test's agent. Also return the options of the test's `agent` mark."""
     mark = request.node.get_closest_marker("agent")
     if mark is not None and mark.args:
         return lambda: mark.args[0], dict(mark.kwargs)

@@ -41,7 +41,10 @@ class ToolCalls(list[ToolCall]):
         return any(_expected(wanted).fits(call) for call in self) if _is_expectation(wanted) else False
 
     def __eq__(self, other: object) -> bool:
-        """Return whether exactly these calls were made, in any order."""
+        """Return whether the calls match `other`, a list of names or `Called` objects, in any order.
+
+        Each call must match one item, and each item one call.
+        """
         if not isinstance(other, list | tuple | set) or not all(_is_expectation(wanted) for wanted in other):
             return list.__eq__(self, other) if isinstance(other, ToolCalls) else False
         return len(self) == len(other) and self.include(*other)
@@ -50,7 +53,7 @@ class ToolCalls(list[ToolCall]):
         return not self == other
 
     def include(self, *wanted: str | Called) -> bool:
-        """Return whether each of these was called, in any order. A call matches one expectation only."""
+        """Return whether each wanted call was made, in any order. A tool wanted twice must be called twice."""
         return _assign([_expected(one) for one in wanted], list(self))
 
     def __repr__(self) -> str:
@@ -173,7 +176,7 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
 
 
 def _by_caller(turn: HeardTurn) -> bool:
-    """Return whether the turn answers a message of the caller, even an empty one, and not the start of the session."""
+    """Return whether the turn answers a message of the caller, which may be empty. A greeting does not."""
     return bool(turn.text) or (turn.record is not None and turn.record.kind is Kind.MESSAGE)
 
 

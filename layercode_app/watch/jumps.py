@@ -14,7 +14,7 @@ LEAST_SECONDS = 30.0
 
 
 class ClockJumps:
-    """Detects changes of the clock, by comparing the time of day with the uptime."""
+    """A detector of clock changes, which compares the time of day with the uptime."""
 
     def __init__(
         self, *, wall: Callable[[], float] | None = None, uptime: Callable[[], float] = steady_clock.uptime

@@ -1,4 +1,4 @@
-"""Collect amounts in memory and add them to the journal's totals in batches: one write for many turns."""
+"""Collect usage figures and other counts in memory, and add them to totals in the journal: one write for many turns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ RETRY_SECONDS = 1.0
 
 
 class PendingTotals:
-    """Amounts by key, which are added to the journal's totals after `seconds`. Needs a running event loop."""
+    """Amounts in memory, which are added to totals in the journal after `seconds`. Needs a running event loop.
+
+    Each total is stored under a key, and consists of several named amounts.
+    """
 
     def __init__(self, store: Store, *, seconds: float = WRITE_SECONDS) -> None:
         self._store = store

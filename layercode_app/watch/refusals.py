@@ -25,7 +25,7 @@ class Refusals:
         self._pending = pending
 
     def add(self, name: str) -> None:
-        """Count one refusal: "bad_signatures" or "authorize_refusals"."""
+        """Count one refused request. `name` is the kind of refusal: "bad_signatures" or "authorize_refusals"."""
         assert name in REFUSALS
         self._pending.add(_key(time.time()), {name: 1})
 

@@ -22,7 +22,7 @@ LATE_SECONDS = 600.0
 
 @dataclass
 class Spent:
-    """Dollars and tokens spent; `last` is the newest turn."""
+    """The dollars and tokens that turns have spent, and the newest of these turns."""
 
     cost: float = 0.0
     tokens: float = 0.0
@@ -42,11 +42,11 @@ def cost_and_tokens(record: TurnRecord | None) -> tuple[float, float]:
 
 
 async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnRecord]) -> Spent:
-    """Return what all turns before this one spent.
+    """Return the dollars and tokens that the conversation spent before this turn. Raises StoreError.
 
-    `history` holds the newest earlier turns, as they were in the journal when this turn began. The sum is final if every
-    summed turn has ended, or began more than LATE_SECONDS before this one. A final sum is stored in this turn's record.
-    Raises StoreError.
+    `history` holds the newest earlier turns, as they were in the journal when this turn began. The sum is stored in
+    this turn's record if it is final. It is not final while an earlier turn is running, unless that turn began more
+    than LATE_SECONDS before this one.
     """
     spent, settled, tokens = Spent(), True, READ_TOKENS
     while history:

@@ -43,12 +43,15 @@ class Watch:
         self.alerts = Alerts(settings, store, self._pending, self.refusals, enqueue)
 
     async def stop(self) -> None:
-        """Stop sampling, and write the pending counts."""
+        """Stop sampling this host's metrics, and write the pending counts to the journal."""
         await self.alerts.stop()
         await self._pending.stop()
 
     async def enqueue_chores(self) -> None:
-        """Start sampling, and enqueue the recurring jobs if they are not enqueued yet. Raises StoreError."""
+        """Start sampling this host's metrics if an alert rule uses them, and enqueue the recurring jobs.
+
+        Jobs that are enqueued already are not enqueued again. Raises StoreError.
+        """
         self.alerts.start()
         now = steady_clock.now()
         await self._enqueue(Job(ALERTS, ALERTS, "", {}, due_at=now))

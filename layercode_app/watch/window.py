@@ -1,4 +1,4 @@
-"""Count the turns of a rule's window. Turns are read in the background, from the newest back to the window's start."""
+"""Compute the values of alert rules, mostly from the journal's turns, which are read from the newest backwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASELINE_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A rule's value in its window, the number of turns there, and the trace of the turn that is the best example."""
+    """The value of a rule's metric in a window, the number of turns in the window, and the trace of an example turn."""
 
     value: float | None
     turns: int = 0
@@ -35,7 +35,7 @@ class Reading:
 
 
 class Windows:
-    """Reads the values that rules compare."""
+    """A reader of the journal that computes each alert rule's value, and the limit with which it is compared."""
 
     def __init__(self, store: Store, refusals: Refusals, system: System) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Windows:
         self._baselines: dict[str, tuple[float, float | None]] = {}
 
     async def values(self, rules: Sequence[Rule], now: float) -> dict[str, Reading]:
-        """Return each rule's reading of its window."""
+        """Return the reading of each rule's current window, by the rule's name."""
         witnesses: dict[str, Witness] = {rule.name: Witness(rule) for rule in rules}
         spans = {rule.name: (now - rule.window, now) for rule in rules}
         tallies = await self._count(rules, spans, now, witnesses)

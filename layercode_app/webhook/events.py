@@ -142,7 +142,7 @@ class SessionUpdate(BaseEvent):
 
 
 class SessionEnd(BaseEvent):
-    """A session ended. `duration` is in milliseconds; the other two durations are in seconds."""
+    """A session ended. `duration` is in milliseconds; the durations whose names end in `_seconds` are in seconds."""
 
     type: Literal["session.end"] = "session.end"
     agent_id: str | None = None

@@ -41,7 +41,10 @@ def tell_dropped(fields: Mapping[str, Any], dropped: Sequence[str]) -> None:
 
 
 def _optional(location: Path, model: type[BaseModel] | None) -> Path:
-    """Return the path up to its last optional field or list item; empty if it has neither."""
+    """Return the path of the innermost optional field or list item that contains the location of an error.
+
+    The path is empty if every field around the error is required.
+    """
     longest: Path = ()
     for end, part in enumerate(location, 1):
         field = model.model_fields.get(part) if model is not None and isinstance(part, str) else None

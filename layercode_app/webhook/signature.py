@@ -57,7 +57,10 @@ def verify(
 
 
 def _out_of_time(skew: float, tolerance: float, *, fits: bool) -> str:
-    """Return the error text. If the signature matches (`fits`), the text blames the clock, and otherwise the secret."""
+    """Return the error text for a signature whose time differs from our clock by more than `tolerance` seconds.
+
+    If the signature itself matches (`fits`), the text blames the clock; otherwise it blames the secret.
+    """
     when, ours = ("old", "ahead") if skew > 0 else ("in the future", "behind")
     reason = f"The signature's time is {abs(skew):.0f} s {when}; at most {tolerance:.0f} s is accepted. "
     if fits:
@@ -78,7 +81,7 @@ def _digest(secret: str, at: str, body: bytes) -> str:
 
 @lru_cache(maxsize=64)
 def _keyed(secret: str) -> hmac.HMAC:
-    """Return an HMAC keyed with the secret, to be copied before use. Keying takes longer than signing a short body."""
+    """Return an HMAC keyed with the secret. Copy it before use: it is cached, because keying is slow."""
     return hmac.new(secret.encode(), digestmod="sha256")
 
 

@@ -81,7 +81,7 @@ ALONE = {"&": "and", "+": "plus", "=": "equals", "\u00d7": "times", "\u00f7": "d
 
 
 def say_title(match: re.Match[str], place: Place) -> str | None:
-    """Say an abbreviated title before a name, or an abbreviation of "Street" or "Drive" after a name."""
+    """Return the words for an abbreviated title before a name, or for "St." or "Dr." after the name of a street."""
     short = match["short"]
     if short in AFTER_A_NAME and len(place.before) > 1 and place.before[-1][0].isupper():
         return AFTER_A_NAME[short] + ("." if match["dot"] and ends_sentence(match, place) else "")
@@ -94,16 +94,16 @@ def say_title(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_ending(match: re.Match[str], place: Place) -> str | None:
-    """Say an abbreviation, without the part that was already spoken."""
+    """Return the words for an abbreviation, without its first letters if they were already spoken."""
     short = place.word + match["short"]
     stop = "." if short.endswith(".") and ends_sentence(match, place) and short not in ("e.g.", "i.e.", "vs.") else ""
     return ENDING[short][len(place.word) :] + stop
 
 
 def say_acronym(match: re.Match[str], place: Place) -> str | None:
-    """Say an acronym letter by letter, without the first letter, which was already spoken.
+    """Return an acronym letter by letter, without its first letter, which was already spoken.
 
-    Acronyms that are said as a word, and ordinary words in capitals, are not changed.
+    Returns None for an acronym that is said as a word, and for an ordinary word in capitals.
     """
     whole = place.word + match["capitals"]
     if whole in HEARD or not (whole in SPELLED or not re.search("[AEIOUY]", whole)):
@@ -112,14 +112,14 @@ def say_acronym(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_initials(match: re.Match[str], place: Place) -> str | None:
-    """Say initials with full stops letter by letter, without the first letter, which was already spoken."""
+    """Return initials such as U.S.A. letter by letter, without the first letter, which was already spoken."""
     letters = re.findall("[A-Za-z]", match["initials"])
     stop = "." if match["initials"].endswith(".") and ends_sentence(match, place) else ""
     return "".join(f" {letter}" for letter in letters) + stop
 
 
 def say_version_end(match: re.Match[str], place: Place) -> str | None:
-    """Say a name such as v2.5 from its first point on. The part before the point was already spoken."""
+    """Return the words for a name such as v2.5 from its first point on: the part before it was already spoken."""
     return "".join(f" point {digits(part)}" for part in match["n"].split(".")[1:]) if place.word[-1].isdigit() else None
 
 

@@ -29,7 +29,7 @@ def _time(hour: str, minute: str | None, half: str | None) -> str | None:
 
 
 def say_time(match: re.Match[str], place: Place) -> str | None:
-    """Say a time of day such as 7:30 pm, or a range of times such as 9-5 pm."""
+    """Return the words for a time of day such as 7:30 pm, or a range of times such as 9-5 pm."""
     first = _time(match["h"], match["m"], match["half"])
     if match["h2"] is None:
         words = first
@@ -48,7 +48,7 @@ def say_time(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_seconds(match: re.Match[str], place: Place) -> str | None:
-    """Say a time with seconds, such as 12:30:05."""
+    """Return the words for a time with seconds, such as 12:30:05."""
     hour, minute, second = (int(part) for part in match["t"].split(":"))
     if hour > 24 or minute > 59 or second > 59:
         return None
@@ -70,24 +70,24 @@ def _full_year(written: str) -> int:
 
 
 def say_iso(match: re.Match[str], place: Place) -> str | None:
-    """Say a date such as 2026-05-03."""
+    """Return the words for a date such as 2026-05-03."""
     return _day(int(match["d"]), int(match["m"]), place, match["y"])
 
 
 def say_slashed(match: re.Match[str], place: Place) -> str | None:
-    """Say a date such as 5/3/2026. The language decides whether the day or the month comes first."""
+    """Return the words for a date such as 5/3/2026. The language decides whether the day or the month comes first."""
     first, second = int(match["a"]), int(match["b"])
     day, month = (first, second) if place.day_first or first > 12 else (second, first)
     return _day(day, month, place, match["y"])
 
 
 def say_dotted(match: re.Match[str], place: Place) -> str | None:
-    """Say a date such as 3.5.2026, in which the day comes first."""
+    """Return the words for a date such as 3.5.2026, in which the day comes first."""
     return _day(int(match["d"]), int(match["m"]), place, match["y"])
 
 
 def say_day_month(match: re.Match[str], place: Place) -> str | None:
-    """Say a date such as 3 May 2026, 3rd of May or 3-5 May."""
+    """Return the words for a date such as 3 May 2026, 3rd of May or 3-5 May."""
     month = month_of(match["month"])
     tail = f", {year(int(match['y']))}" if match["y"] else ""
     if match["of"]:
@@ -102,14 +102,14 @@ def say_day_month(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_month_day(match: re.Match[str], place: Place) -> str | None:
-    """Say a date such as Jan. 3, 2026, without the part of the month's name that was already spoken."""
+    """Return the words for a date such as Jan. 3, 2026, without the letters of the month that were already spoken."""
     month = month_of(place.word + match["month"])
     words = f"{MONTHS[month - 1]} {_after_month(match)}"
     return words[len(place.word) :] if 1 <= int(match["d"]) <= 31 else None
 
 
 def say_after_month(match: re.Match[str], place: Place) -> str | None:
-    """Say the day, and the year if given, after the name of a month that was already spoken."""
+    """Return the words for the day, and the year if given, after the name of a month that was already spoken."""
     known = place.last.capitalize() in MONTHS and place.before[-1][0].isupper()
     return _after_month(match) if known and 1 <= int(match["d"]) <= 31 else None
 
@@ -129,7 +129,7 @@ _CLOCK2 = named("h2", SHORT) + maybe(text(":") + named("m2", times(DIGIT, 2, 2))
 
 
 def _short_months(head: str) -> Form:
-    """Return the form of a date whose abbreviated month begins with `head`. The form omits `head`."""
+    """Return a form that matches a date such as "Aug. 3" without `head`, its letters that were already spoken ("A")."""
     chosen = [name[len(head) :] for name in ABBREVIATED if head_of(name) == head]
     return named("month", one_of(chosen)) + maybe(text(".")) + SPACE + _DAY + _TO_DAY + _YEAR
 

@@ -18,7 +18,7 @@ ENDINGS = (
 
 
 def say_phone(match: re.Match[str], place: Place) -> str | None:
-    """Say a telephone number in groups of digits."""
+    """Return the words for a telephone number, whose digits are said in groups."""
     written = match["p"]
     if sum(char.isdigit() for char in written) < 7:
         return None
@@ -28,13 +28,13 @@ def say_phone(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_address(match: re.Match[str], place: Place) -> str | None:
-    """Say an e-mail or web address, without its scheme."""
+    """Return the words for an e-mail or web address, without its scheme."""
     words = address(match["address"])
     return f" {words}" if place.word else words
 
 
 def say_handle(match: re.Match[str], place: Place) -> str | None:
-    """Say the @ before a user name, such as @layercode."""
+    """Return the word for the @ before a user name, such as @layercode."""
     return "at "
 
 

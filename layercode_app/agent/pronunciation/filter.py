@@ -30,7 +30,10 @@ KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]
 
 
 class Lexicon:
-    """The kinds of tokens that a filter says as words. All responses of an agent share one lexicon."""
+    """The kinds of tokens, such as dates and amounts, that a filter replaces with words.
+
+    An agent has one lexicon, which the filters of all its responses share.
+    """
 
     def __init__(self, kinds: Sequence[Kind], *, day_first: bool = False) -> None:
         self.day_first = day_first
@@ -39,7 +42,10 @@ class Lexicon:
         self._by_char: dict[str, list[Kind]] = {}
 
     def beginning(self, char: str, word: str) -> list[Kind]:
-        """Return the kinds of tokens that may begin with `char`. `word` is the spoken part of the same word."""
+        """Return the kinds of tokens that may begin with `char`.
+
+        `word` is the part of the same word that was already spoken.
+        """
         if not word:
             if char not in self._by_char and char.isascii():
                 self._by_char[char] = going_on(self._first, char)

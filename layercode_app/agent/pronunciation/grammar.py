@@ -19,16 +19,16 @@ class Form:
     prefix: str
 
     def __add__(self, other: Form) -> Form:
-        """Return the form of a text of this form followed by a text of the other form."""
+        """Return a form that matches a text of this form followed by a text of the other form."""
         return Form(self.full + other.full, f"(?:{self.prefix}|{_unnamed(self.full)}{other.prefix})")
 
     def __or__(self, other: Form) -> Form:
-        """Return the form of a text of either form."""
+        """Return a form that matches the texts of both forms."""
         return Form(f"(?:{self.full}|{other.full})", f"(?:{self.prefix}|{other.prefix})")
 
 
 def text(literal: str) -> Form:
-    """Return the form of exactly this text."""
+    """Return a form that matches exactly this text."""
     prefix = ""
     for char in reversed(literal):
         prefix = f"(?:{re.escape(char)}{prefix})?"
@@ -36,29 +36,29 @@ def text(literal: str) -> Form:
 
 
 def one_of(literals: Iterable[str]) -> Form:
-    """Return the form of any of these texts; the longest is preferred."""
+    """Return a form that matches any of these texts. If several match, the longest is preferred."""
     forms = [text(literal) for literal in sorted(set(literals), key=lambda literal: (-len(literal), literal))]
     return Form(f"(?:{'|'.join(form.full for form in forms)})", f"(?:{'|'.join(form.prefix for form in forms)})")
 
 
 def char(members: str) -> Form:
-    """Return the form of one character of a class, such as `char("0-9")`."""
+    """Return a form that matches one character of a set: `char("0-9")` matches a digit."""
     return Form(f"[{members}]", f"[{members}]?")
 
 
 def maybe(form: Form) -> Form:
-    """Return the form of an optional text."""
+    """Return a form that matches a text of the given form, or nothing."""
     return Form(f"(?:{form.full})?", form.prefix)
 
 
 def times(form: Form, least: int, most: int) -> Form:
-    """Return the form of `least` to `most` texts of one form in a row."""
+    """Return a form that matches `least` to `most` texts of the given form in a row."""
     earlier = f"(?:{_unnamed(form.full)}){{0,{most - 1}}}"
     return Form(f"(?:{form.full}){{{least},{most}}}", f"(?:{earlier}{form.prefix})")
 
 
 def named(name: str, form: Form) -> Form:
-    """Return the form as a named group."""
+    """Return the form with its whole text as a named group of the regular expression."""
     return Form(f"(?P<{name}>{form.full})", form.prefix)
 
 

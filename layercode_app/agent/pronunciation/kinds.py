@@ -1,4 +1,4 @@
-"""Types that describe the kinds of tokens and how tokens are said. The tables create the kinds that the filter uses."""
+"""The types that describe a kind of token: which texts are such tokens, and how they are said as words."""
 
 from __future__ import annotations
 

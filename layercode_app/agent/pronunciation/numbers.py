@@ -57,7 +57,7 @@ SCALES = {
 
 
 def say_number(match: re.Match[str], place: Place) -> str | None:
-    """Say a number as a code, a year or a quantity, depending on its digits and the words before it."""
+    """Return the words for a number. Its digits and the words before it show if it is a code, a year or a quantity."""
     written = match["n"]
     if written.isdigit():
         if (len(written) > 2 and _is_code(place)) or (written[0] == "0" and len(written) > 1):
@@ -81,12 +81,12 @@ def _is_year(value: int, last: str) -> bool:
 
 
 def say_ordinal(match: re.Match[str], place: Place) -> str | None:
-    """Say a number that is written with st, nd, rd or th: 21st becomes "twenty-first"."""
+    """Return the words for a number that is written with st, nd, rd or th: 21st becomes "twenty-first"."""
     return ordinal(int(match["n"].replace(",", "")))
 
 
 def say_range(match: re.Match[str], place: Place) -> str | None:
-    """Say a range: 3-5 becomes "three to five". A number such as 555-0199 is left to `say_phone`."""
+    """Return the words for a range: 3-5 becomes "three to five". A number such as 555-0199 is left to `say_phone`."""
     first, last = match["a"], match["b"]
     if re.fullmatch(r"\d{4}", first) and re.fullmatch(r"\d{4}|\d{2}", last) and _is_year(int(first), "in"):
         return f"{year(int(first))} to {year(int(last)) if len(last) == 4 else cardinal(int(last))}"
@@ -94,7 +94,7 @@ def say_range(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_percent(match: re.Match[str], place: Place) -> str | None:
-    """Say a percentage, or a range of percentages."""
+    """Return the words for a percentage, or a range of percentages."""
     return f"{_one_or_two(match)} percent"
 
 
@@ -103,13 +103,13 @@ def _one_or_two(match: re.Match[str]) -> str:
 
 
 def say_unit(match: re.Match[str], place: Place) -> str | None:
-    """Say a number with its unit."""
+    """Return the words for a number with its unit, such as 5 km/h."""
     single = not match["to"] and match["n"].lstrip("-\u2212") == "1"
     return f"{_one_or_two(match)} {unit(match['unit'], single=single)}{per(match['per'])}"
 
 
 def say_money(match: re.Match[str], place: Place) -> str | None:
-    """Say an amount of money or a range of amounts, with a scale (5M) and a rate (/month) if given."""
+    """Return the words for an amount of money or a range of amounts, including a scale (5M) and a rate (/month)."""
     given = match["sign"]
     currency = SIGNS.get(given, given)
     first, last = match["n"], match["to"]
@@ -133,7 +133,7 @@ HALVES = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 
 
 def say_fraction(match: re.Match[str], place: Place) -> str | None:
-    """Say a fraction, alone or after a whole number. 24/7 is said as two numbers."""
+    """Return the words for a fraction such as 3/4, alone or after a whole number. 24/7 becomes "twenty-four seven"."""
     top, bottom, whole = int(match["top"]), int(match["bottom"]), match["whole"]
     if (top, bottom) == (24, 7):
         return "twenty-four seven"
@@ -149,7 +149,7 @@ VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)
 
 
 def say_vulgar(match: re.Match[str], place: Place) -> str | None:
-    """Say a fraction of one character, such as ½, alone or after a whole number."""
+    """Return the words for a fraction that is a single character, such as ½, alone or after a whole number."""
     top, bottom = VULGAR[match["sign"]]
     one, several = HALVES.get(bottom) or (ordinal(bottom), ordinal(bottom) + "s")
     words = f"{'a' if top == 1 else cardinal(top)} {one if top == 1 else several}"
@@ -157,19 +157,22 @@ def say_vulgar(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_decade(match: re.Match[str], place: Place) -> str | None:
-    """Say a decade: 1990s, the 90s. "30s" means 30 seconds unless a word such as "the" or "early" precedes it."""
+    """Return the words for a decade, such as 1990s or the 90s.
+
+    Returns None for two digits such as "30s" without a word such as "the" or "early" before them: it means 30 seconds.
+    """
     if len(match["n"]) == 2 and not match["cut"] and place.last not in ("the", "early", "late", "mid"):
         return None
     return decade(int(match["n"]))
 
 
 def say_version(match: re.Match[str], place: Place) -> str | None:
-    """Say a number with several points, such as 1.2.3, part by part."""
+    """Return the words for a version number with several points: 1.2.3 becomes "one point two point three"."""
     return " point ".join(cardinal(int(part)) for part in match["n"].split("."))
 
 
 def say_times(match: re.Match[str], place: Place) -> str | None:
-    """Say dimensions or a factor: 3x4 becomes "three by four", and 5x becomes "five times"."""
+    """Return the words for dimensions or a factor: 3x4 becomes "three by four", and 5x becomes "five times"."""
     return f"{number(match['a'])} by {number(match['b'])}" if match["b"] else f"{number(match['a'])} times"
 
 
@@ -178,13 +181,13 @@ OPERATORS = {"+": "plus", "-": "minus", "\u2212": "minus", "*": "times", "\u00d7
 
 
 def say_sum(match: re.Match[str], place: Place) -> str | None:
-    """Say an equation such as `2 + 3 =`, up to its equals sign."""
+    """Return the words for an equation such as `2 + 3 =`, up to its equals sign."""
     parts = match["sum"].split()
     return " ".join(OPERATORS.get(part) or number(part) for part in parts) + " equals"
 
 
 def say_scale(match: re.Match[str], place: Place) -> str | None:
-    """Say a number with a letter for its scale: 10k, 5M."""
+    """Return the words for a number with a letter for its scale: 10k, 5M."""
     return f"{number(match['n'])} {SCALES[match['scale']]}"
 
 

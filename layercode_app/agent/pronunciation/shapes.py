@@ -41,17 +41,17 @@ SUFFIX = one_of(["st", "nd", "rd", "th"])
 
 
 def number(name: str) -> Form:
-    """Return the form of a number as a group with this name."""
+    """Return a form that matches a number, as a group of the regular expression with this name."""
     return named(name, NUMBER)
 
 
 def head_of(short: str) -> str:
-    """Return the word of HEADS that begins an abbreviation; "" if there is none."""
+    """Return the word of HEADS with which an abbreviation begins; "" if there is none."""
     return next((head for head in HEADS if short.startswith(head)), "")
 
 
 def after(head: str) -> Callable[[str], bool]:
-    """Return a condition for `Kind.when`: exactly this word was spoken just before."""
+    """Return a condition for `Kind.when` that is true if `head` is exactly the part of the word already spoken."""
     return lambda word: word == head
 
 

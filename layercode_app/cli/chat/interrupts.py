@@ -12,7 +12,10 @@ ResultT = TypeVar("ResultT")
 
 
 class Interrupts:
-    """Handle SIGINT, SIGTERM and SIGHUP in a `with` block. All stop the running step; the last two also hang up."""
+    """A context manager that handles SIGINT, SIGTERM and SIGHUP. Each stops the running step of the chat.
+
+    SIGTERM and SIGHUP also set `hung_up`, so that the chat ends.
+    """
 
     def __init__(self) -> None:
         self.hung_up = False

@@ -13,9 +13,9 @@ FEWEST_PASTED = 16
 
 
 class Keyboard(Vt100Input):
-    """A terminal's keys, with long text bundled into one paste.
+    """The keys of a terminal, with a long run of characters bundled into one paste.
 
-    A terminal without bracketed paste sends pasted text key by key, and each key costs half a millisecond.
+    Some terminals do not mark a paste but send it key by key, and handling each key takes half a millisecond.
     """
 
     def read_keys(self) -> list[KeyPress]:

@@ -43,7 +43,10 @@ class LiveTable:
         self._began = clock()
 
     def draw(self, width: int, height: int) -> list[Line]:
-        """Return the lines of the table and those below it. The running and failed scenarios are shown first."""
+        """Return the lines of the table, and below it the time, the progress and the cost.
+
+        If there is no room for all scenarios, the running and failed ones are shown first.
+        """
         rows = self._progress.rows
         below = wrap(self._line(), width)
         shown = most_urgent(rows, height - AROUND - len(below))

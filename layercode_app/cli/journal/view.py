@@ -82,8 +82,8 @@ def _print_copied(copied: Copied) -> None:
         print_line(f"{counted(copied.running, 'turn')} still running in the source. Stop the servers and copy again.")
     if copied.newer:
         print_line(
-            f"{counted(copied.newer, 'conversation')} went on in the target after an earlier copy. State and metadata "
-            "in the target were not overwritten."
+            f"{counted(copied.newer, 'conversation')} continued in the target after an earlier copy, so state and "
+            "metadata there were not overwritten."
         )
     if not copied.different:
         print_line("The copy equals the source.")
@@ -136,7 +136,7 @@ def _print_findings(found: Findings) -> None:
             if found.fixed
             else "`--fix` marks them as failed, as the next turn of the same call also does."
         )
-        print_line(f"{counted(len(found.stuck), 'turn')} of dead workers. {done}")
+        print_line(f"{counted(len(found.stuck), 'turn')} whose worker died. {done}")
     for job in found.late[:MOST_SHOWN]:
         print_line(f"  overdue: {job.name} {shortened(job.id, 80)}, {counted(job.attempts, 'attempt')}")
     if found.late:

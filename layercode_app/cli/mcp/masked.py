@@ -26,7 +26,7 @@ LEFT_OUT = ("requests", "record", "said", "heard_until", "diff", "failure")
 
 
 class Masked:
-    """Masks texts of one conversation, given all of its turns with their bodies."""
+    """Masks the texts of one conversation. It learns what to mask from all turns, which must include their bodies."""
 
     def __init__(self, turns: Sequence[TurnRecord]) -> None:
         for turn in turns:

@@ -158,7 +158,10 @@ class Tools:
 
 @asynccontextmanager
 async def _told() -> AsyncIterator[None]:
-    """Pass our own errors to the assistant. The SDK hides the text of all other errors, which may quote a caller."""
+    """Within the block, turn a LayerCodeError into a ToolError, whose text the SDK shows to the assistant.
+
+    The SDK hides the text of all other errors. They may quote a caller.
+    """
     try:
         yield
     except LayerCodeError as error:
@@ -166,7 +169,7 @@ async def _told() -> AsyncIterator[None]:
 
 
 def _known(conversation_id: str) -> str:
-    """Return the id of a conversation. Raises ToolError for a text that cannot be such an id."""
+    """Return `conversation_id` unchanged. Raises ToolError if it cannot be the id of a conversation."""
     if not conversation_id.isprintable() or not 0 < len(conversation_id) <= LONGEST_ID:
         # Cut first: masking a very long text is slow.
         shown = shortened(redact(conversation_id[:LONGEST_ID]), 40)

@@ -51,7 +51,7 @@ def print_queue(store: str | None, *, since: float, limit: int, reviewed: bool, 
 
 
 def decide(store: str | None, conversation: str, *, good: bool | None, note: str, scenario: ScenarioOptions) -> None:
-    """Save the verdict if `good` is not None, and write the call as a scenario if the scenario has a path."""
+    """Save the verdict on a call if `good` is not None. Write the call as a scenario if `scenario.path` is set."""
     if good is not None:
         turn = with_journal(store, lambda journal: save_review(journal, conversation, good=good, note=note))
         print_line(f"{shortened(turn.conversation_id, LONGEST_ID)}: {'good' if good else 'bad'}")

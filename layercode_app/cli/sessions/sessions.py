@@ -51,7 +51,7 @@ def show(conversation: Id = None, store: StoreUrl = None, as_json: AsJson = Fals
 
 @app.command()
 def explain(conversation: Id = None, store: StoreUrl = None, as_json: AsJson = False) -> None:
-    """Explain in a sentence why each turn was slow, silent or cut off, with its trace id."""
+    """Explain in a sentence why each turn was slow, silent or cut off, and show its trace id."""
     from .view import print_explanations, turns_of_call, with_journal
 
     turns = with_journal(store, lambda journal: turns_of_call(journal, conversation, bodies=True))

@@ -251,9 +251,10 @@ def _ids(request: Request) -> tuple[str, str]:
 
 
 def _live_or(source: Source, turn: TurnRecord, show: Callable[[TurnRecord], dict[str, Json]]) -> dict[str, Json]:
-    """Return a turn as JSON, from memory if it runs in this process.
+    """Return a turn as JSON, which `show` makes of the record.
 
-    Its field `live` is true if the turn runs here. A crashed turn also has the status `running`, but `live` is false.
+    If the turn runs in this process, its record is taken from memory, and the field `live` is true. The status is not
+    enough to tell that a turn runs, because a crashed turn keeps the status `running`.
     """
     live = source.running(turn.conversation_id, turn.turn_id)
     return show(live or turn) | {"live": live is not None}

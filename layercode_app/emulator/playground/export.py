@@ -28,7 +28,7 @@ _ICON = re.compile(r'url\("\.\./icon\.svg"\)')
 
 
 def export_page(turns: Sequence[TurnRecord], *, redacted: bool = True) -> str:
-    """Return the page of a conversation; `turns` are oldest first. `redacted` masks secrets and personal details."""
+    """Return an HTML page of a conversation. `turns` are oldest first; `redacted` masks secrets and personal data."""
     call: Json = from_json(to_json(conversation_row(turns) | {"turns": [whole(turn) for turn in turns]}))
     if redacted:
         call |= {"title": redact(call["title"]), "turns": masked_turns(call["turns"])}

@@ -74,7 +74,10 @@ def _counted(values: Iterable[float]) -> dict[str, float | None] | None:
 
 
 def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
-    """Return percentiles of the time to first speech of complete replies, separately without tools and with tools."""
+    """Return the percentiles of the time to first speech of complete replies.
+
+    `ttfs` is for the replies without tool calls, `ttfs_with_tools` for those with tool calls.
+    """
     answered = [t for t in turns if t.kind is Kind.MESSAGE and t.status is Status.COMPLETE and "ttfs" in t.timings]
     return {
         "ttfs": _counted(t.timings["ttfs"] for t in answered if not t.tools),
@@ -83,7 +86,10 @@ def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
 
 
 def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
-    """Return counts, tokens and the cost of several turns. `cost_is_partial`: the cost of some requests is unknown."""
+    """Return counts, tokens and the cost of several turns.
+
+    `cost_is_partial` is true if the cost of some requests is unknown.
+    """
     speaking = [turn for turn in turns if turn.kind in (Kind.GREETING, Kind.MESSAGE)]
     cost = sum((cost_of(turn) for turn in speaking), Cost())
     asked = any(turn.usage.get("requests") for turn in speaking)

@@ -17,8 +17,8 @@ from ...reports.waterfall_rows import marks_of, rows_of
 def linked(waterfall: Waterfall, messages: Sequence[Json]) -> dict[str, Json]:
     """Return the waterfall as JSON, with its rows and marks.
 
-    `message` of a step is the index of its model message, or None. The rows of the steps come first, then the rows of
-    the speech.
+    Each step gets a field `message`: the index of its model message in `messages`, or None. The rows of the steps come
+    first, then the rows of the speech.
     """
     found = waterfall.to_json()
     places = _places(waterfall.steps, messages)

@@ -60,7 +60,7 @@ class ReviewScenarioRequest(BaseModel):
 
 @dataclass
 class Source:
-    """The parts of a development server that its page needs."""
+    """The data and the functions of a development server that the dev page uses."""
 
     store: Store
     emulator: Emulator

@@ -73,7 +73,7 @@ class Summary:
 
 @dataclass(slots=True)
 class Signal:
-    """A message to another worker about a turn that it runs."""
+    """A message to another worker about a turn that the other worker runs."""
 
     kind: Literal["stop", "follow", "unfollow", "heard", "scores"]
     conversation_id: str
@@ -186,8 +186,8 @@ class Store(ABC):
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
         """Return the newest turns that fit the budget of estimated tokens, sorted from old to new, without frames.
 
-        At least one turn is returned. `before` is a position: only earlier turns are returned. If the budget allows,
-        the result begins with the same turn as the history of the newest turn; see `history_steps.py`.
+        At least one turn is returned. `before` is a position: only earlier turns are returned. Some of the turns that
+        fit may be left out, because the history is trimmed in steps; see `history_steps.py`.
         """
 
     @abstractmethod
@@ -218,8 +218,8 @@ class Store(ABC):
     async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
         """Merge these fields into the conversation's state; return whether they were saved.
 
-        With `turn_id`, they are saved only if this turn is stored, in one atomic step. So nothing is saved if the
-        conversation was forgotten after that turn, even if it has gone on since.
+        With `turn_id`, they are saved only if that turn is still stored. The check and the write are one atomic step.
+        So nothing is saved if the conversation was forgotten after that turn, even if it has new turns by now.
         """
 
     @abstractmethod

@@ -15,7 +15,8 @@ IN_FLIGHT = 4
 class Batches(Generic[T]):
     """Sends operations in batches over a few connections. Operations with the same key arrive in order.
 
-    `send` makes one round trip and must not raise. Operations whose key is "" are not ordered.
+    `send` is the function that sends a batch in one round trip. It must not raise. Operations whose key is "" are not
+    ordered.
     """
 
     def __init__(self, send: Callable[[list[T]], Coroutine[Any, Any, None]], *, largest: int) -> None:

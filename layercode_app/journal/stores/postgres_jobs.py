@@ -128,5 +128,5 @@ async def totals(link: Link, prefix: str) -> dict[str, dict[str, float]]:
 
 
 async def drop_totals(link: Link, prefix: str, before: str) -> None:
-    """Delete the totals of keys that begin with `prefix` and are less than `before`."""
+    """Delete the totals of each key that begins with `prefix` and sorts before the key `before`."""
     await link.run(_TOTALS, (_DROP, (storable(before), storable(prefix))))

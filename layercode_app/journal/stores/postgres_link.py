@@ -72,8 +72,9 @@ class Link:
         """Run statements in one transaction and return the rows of each.
 
         If the answer is lost, the statements are sent again, so it must be safe to commit them twice. `key` names what
-        they lock, such as a conversation; operations with the same key are committed in order. Raises StoreError. A
-        round trip times out after ANSWER_SECONDS, but an operation may first wait for a connection or for its key.
+        they lock, such as a conversation; calls with the same key are committed in order. Raises StoreError, for
+        example if a round trip takes longer than ANSWER_SECONDS. Before its round trip, a call may have to wait for a
+        connection, or for an earlier call with the same key.
         """
         operation = _Operation(key, statements, asyncio.get_running_loop().create_future())
         self._batches.add(key, operation)

@@ -241,7 +241,7 @@ class RedisStore(Store):
         return list(dict.fromkeys(listed + await self._spoken_with_fields()))
 
     async def _spoken_with_fields(self) -> list[str]:
-        """Return the conversations with turns that have state or metadata."""
+        """Return the ids of the conversations that have turns, and also have state or metadata."""
         found, names = [], await self._spoken(0.0)
         for start in range(0, len(names), PAGE):
             some = names[start : start + PAGE]

@@ -25,7 +25,7 @@ def _keys(conversation_id: str) -> list[str]:
 
 
 def _once() -> str:
-    """Return the key under which a script stores what it did, in case the same command is sent again."""
+    """Return a new key for one call of a script. If that call is sent again, the key holds the earlier result."""
     return f"layercode:{{jobs}}:once:{uuid4().hex}"
 
 
@@ -88,7 +88,7 @@ async def totals(link: Link, prefix: str) -> dict[str, dict[str, float]]:
 
 
 async def drop_totals(link: Link, prefix: str, before: str) -> None:
-    """Delete the totals of keys that begin with `prefix` and are less than `before`."""
+    """Delete the totals of each key that begins with `prefix` and sorts before the key `before`."""
     for key in await _keys_from(link, prefix):
         if key < before:
             await link.run(("DEL", f"{_TOTALS}:of:{key}"), ("ZREM", f"{_TOTALS}:keys", key))

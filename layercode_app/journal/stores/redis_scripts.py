@@ -8,9 +8,10 @@ A conversation has nine keys with its id as their hash tag, so that they share a
 - `info`: a hash with the agent, and the times of the first turn, the last turn, and the last write of the state or the
   metadata.
 
-A turn's meta is "status owner attempt position tokens revision token saved". The token identifies one call of BEGIN or
-CLAIM: if that call is sent again after a lost reply, its token matches, and the script does not apply it twice. `saved`
-is the token of the last SAVE. ENQUEUE, LEASE and ADD_TOTALS have a key for each call, `once:TOKEN`, which expires soon.
+A turn's meta is "status owner attempt position tokens revision token saved". A call of BEGIN, CLAIM, SAVE, ENQUEUE,
+LEASE or ADD_TOTALS has a token, so that it is not applied twice if it is sent again after a lost reply. In the meta,
+`token` is the token of the last BEGIN or CLAIM, and `saved` that of the last SAVE. The other three scripts write their
+result into the key `once:TOKEN`, which expires soon.
 """
 
 from __future__ import annotations

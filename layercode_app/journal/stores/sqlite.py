@@ -264,10 +264,11 @@ class SQLiteStore(Store):
         self._receive = receive
 
     async def _poll_signals(self) -> None:
-        """Poll `data_version`, which takes two microseconds. If another worker has written, check for signals."""
+        """Check for signals to this worker whenever another worker has written to the database."""
         seen = None
         while self._connection is not None:
             try:
+                # This takes two microseconds. The number changes when another connection has written.
                 version = self._connection.execute("PRAGMA data_version").fetchone()[0]
                 if version != seen:
                     seen = version

@@ -34,7 +34,7 @@ RESTART_SECONDS, TRUNCATE_SECONDS = 0.05, 1.0
 class Checkpointer:
     """Checkpoints the write-ahead log in a separate thread: on the event loop, the fsync would stall calls.
 
-    Each worker has one. While one of them copies, the others wait.
+    Each worker has a Checkpointer, but only one at a time can copy the log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,10 +89,10 @@ class Checkpointer:
                 self._cut(db, "RESTART", RESTART_SECONDS)
 
     def _copy(self, db: sqlite3.Connection) -> tuple[int, int | None]:
-        """Copy the log while writers continue; return the number of new pages, and of all pages in the log.
+        """Copy the log into the database while writers continue. Return the pages copied now, and all pages in the log.
 
-        The latter is None if not the whole log was copied, because a read needs a part of it, or because another worker
-        is copying it.
+        The second number is None if a part of the log was not copied: a read may need that part, or another worker may
+        be copying the log.
         """
         busy, written, copied = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if busy or written < 0:
@@ -103,12 +103,15 @@ class Checkpointer:
         return new, written if copied == written else None
 
     def _truncate(self, db: sqlite3.Connection, mark: int, seconds: float) -> None:
-        """Truncate the log. If that succeeds, it holds no text that was forgotten before this mark any more."""
+        """Truncate the log. If that succeeds, delete the marks up to `mark`; see `sqlite_forgotten.py`."""
         if self._cut(db, "TRUNCATE", seconds) and mark:
             forgotten.clear(db, mark)
 
     def _cut(self, db: sqlite3.Connection, mode: str, seconds: float) -> bool:
-        """Copy the whole log while this worker's writers wait; return whether that succeeded in this time."""
+        """Checkpoint the whole log while this worker's writers wait; return whether that succeeded within `seconds`.
+
+        `mode` is SQLite's: after RESTART, the log is overwritten from its beginning; TRUNCATE empties the file.
+        """
         with self._one_cut:
             deadline = time.monotonic() + seconds
             self.cutting = True

@@ -96,7 +96,7 @@ def take_signals(db: sqlite3.Connection, owner: str) -> list[Signal]:
 
 
 def drop_signals(db: sqlite3.Connection, kept: list[str]) -> None:
-    """Delete the signals for all owners but these."""
+    """Delete all signals except those sent to the workers in `kept`."""
     db.execute(f"DELETE FROM signals WHERE owner NOT IN ({', '.join('?' * len(kept))})", kept)  # noqa: S608
 
 

@@ -77,7 +77,7 @@ class WorkerLock:
         self._handle: int | None = None
 
     def take(self) -> None:
-        """Create and lock the file, and delete the files of dead workers."""
+        """Create and lock this worker's file, and delete the files of dead workers."""
         make_folder(self._path.parent.parent, mode=0o700)
         self._path.parent.mkdir(exist_ok=True, mode=0o700)
         self.others()

@@ -12,17 +12,20 @@ OWNER = "truncate the log"
 
 
 def mark(db: sqlite3.Connection) -> None:
-    """Add a mark, in the transaction that deletes the conversation."""
+    """Mark that the log must be truncated. Call this in the transaction that deletes a conversation."""
     db.execute("INSERT INTO signals (owner, body) VALUES (?, x'')", (OWNER,))
 
 
 def newest(db: sqlite3.Connection) -> int:
-    """Return the newest mark, or 0 if there is none."""
+    """Return the number of the newest mark, or 0 if there is none."""
     return int(db.execute("SELECT coalesce(max(id), 0) FROM signals WHERE owner = ?", (OWNER,)).fetchone()[0])
 
 
 def clear(db: sqlite3.Connection, newest_mark: int) -> None:
-    """Delete the marks up to this one, after the log was truncated. This may wait for other writers, up to a second."""
+    """Delete the marks up to this number. Call this after the log was truncated.
+
+    The call may wait up to a second for other writers.
+    """
     db.execute("PRAGMA busy_timeout=1000")
     try:
         db.execute("DELETE FROM signals WHERE owner = ? AND id <= ?", (OWNER, newest_mark))

@@ -28,7 +28,8 @@ WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC L
 def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: int | None) -> list[Row]:
     """Return the turns of the history, oldest first and without their frames.
 
-    `tokens` is the token budget. The newest turn is included even if it alone exceeds the budget.
+    `tokens` is the token budget. The newest turn is included even if it alone exceeds the budget. With `before`, the
+    history contains only turns before this position.
     """
     # Limit the rows to those that may fit: the sqlite3 module reads one row ahead, messages included.
     most = max(tokens // LEAST_TOKENS, 1)
@@ -75,7 +76,7 @@ def load(row: Row) -> TurnRecord:
 
 
 class LazyRecords(LazyHistory):
-    """Records that are decoded once, at the first access. An agent without a model never reads them."""
+    """The records of stored rows, decoded at the first access, because an agent without a model never reads them."""
 
     def __init__(self, rows: list[Row]) -> None:
         self._rows = rows

@@ -37,7 +37,7 @@ class Known:
         self.size = OBJECT_BYTES + len(self.state) + len(self.metadata) + sum(map(size_of, self.rows))
 
     def past(self) -> list[Row]:
-        """Drop turns that are no longer in the history, except the newest turn. Return a copy of the remaining rows."""
+        """Drop the turns that left the history, but never the newest turn. Return a copy of the remaining rows."""
         rows = self.rows
         while self.used > self.tokens and len(rows) > 1:
             self._drop_oldest()
@@ -57,7 +57,10 @@ class Known:
         self.size += size_of(row)
 
     def replace(self, row: Row) -> bool:
-        """Replace the row of a turn; return false when this entry can no longer be used."""
+        """Replace the row of a turn; return false if the caller must drop this conversation from the cache.
+
+        That is so if the turn is not cached, or if it has fewer tokens now.
+        """
         place = len(self.rows) - 1
         while place >= 0 and self.rows[place][0] != row[0]:
             place -= 1
@@ -66,7 +69,7 @@ class Known:
         old, self.rows[place] = self.rows[place], row
         self.used += row[-1] - old[-1]
         self.size += size_of(row) - size_of(old)
-        # If the turn shrank, an older turn that is not cached may fit the budget now.
+        # If the turn has fewer tokens now, an older turn that is not cached may fit the budget.
         return old[-1] <= row[-1]
 
 
@@ -86,9 +89,9 @@ class Recent:
         self._sure = False
 
     def doubt(self) -> None:
-        """Require a new check of `data_version`, because a transaction has begun.
+        """Require a new check of `data_version`, because other workers may have written. Call this in each transaction.
 
-        Other workers may have written before it; they cannot write until it ends.
+        One check per transaction is enough: other workers cannot write until the transaction ends.
         """
         self._sure = False
 

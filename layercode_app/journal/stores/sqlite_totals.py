@@ -32,5 +32,5 @@ def read(db: sqlite3.Connection, prefix: str) -> dict[str, dict[str, float]]:
 
 
 def drop(db: sqlite3.Connection, prefix: str, before: str) -> None:
-    """Delete the totals of keys that begin with `prefix` and are less than `before`."""
+    """Delete the totals of each key that begins with `prefix` and sorts before the key `before`."""
     db.execute("DELETE FROM totals WHERE key < ? AND substr(key, 1, ?) = ?", (before, len(prefix), prefix))

@@ -146,9 +146,9 @@ def page(
     newest_first: bool,
     columns: str = WHOLE,
 ) -> list[TurnRecord]:
-    """Return up to PAGE turns after the position `after`, in journal order or newest first.
+    """Return the next page of turns after the position `after`, in journal order or newest first.
 
-    `columns` is WHOLE or HEADS.
+    `columns` is WHOLE, or HEADS to read the turns without their messages and frames.
     """
     edge = after if after is not None else (END_OF_JOURNAL if newest_first else 0)
     direction, order = ("<", "DESC") if newest_first else (">", "ASC")

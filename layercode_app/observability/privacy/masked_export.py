@@ -117,7 +117,10 @@ def _heard(turn: Json) -> str:
 
 
 def _own(values: Json, known: Known, *, ids: Iterable[str] = (), inside: Iterable[str] = ()) -> Json:
-    """Mask the fields, except `_OURS`, `ids` and `inside`. The calling code masks the fields in `inside` itself."""
+    """Mask all fields of a JSON object except those named in `_OURS`, `ids` or `inside`.
+
+    `ids` names fields that hold ids. `inside` names fields that the calling code masks itself.
+    """
     left = _OURS.union(ids, inside)
     return {name: value if name in left else _redact(name, value, known) for name, value in values.items()}
 
@@ -137,13 +140,19 @@ def _parts(messages: Iterable[Json]) -> list[Json]:
 
 
 def _join(pieces: Sequence[Json], masked: Sequence[Json], name: str, whole: str) -> None:
-    """Mask `whole`, a text whose beginning is cut into the field `name` of `pieces`. Write the masked cuts into `masked`."""
+    """Mask a text that is recorded in pieces. The field `name` of each item in `masked` gets its piece of the result.
+
+    `pieces` are the same items, not masked. `whole` is the complete text; the pieces may be only its beginning.
+    """
     for into, text in zip(masked, masked_pieces([piece[name] for piece in pieces], whole), strict=True):
         into[name] = text
 
 
 def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
-    """Mask a text given in pieces; return as many pieces. `whole`, if given, is a longer text that begins with them."""
+    """Mask a text that is cut into pieces, and return the masked text, cut at the same places.
+
+    `whole` is the complete text if the pieces are only its beginning.
+    """
     joined = "".join(pieces)
     whole = whole if whole.startswith(joined) else joined
     masked = _mask(whole)

@@ -71,7 +71,7 @@ _capture = False
 
 
 def configure(*, secrets: Iterable[str] = (), capture_content: bool = False) -> None:
-    """Set the secrets of this process, and whether content may be shown."""
+    """Set the secrets of this process, and whether transcripts may be shown."""
     global _secrets, _capture
     # Longest first, because a secret may be the beginning of another.
     _secrets = tuple(sorted({text for text in secrets if len(text) >= SHORTEST_SECRET}, key=len, reverse=True))
@@ -90,12 +90,13 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
 
 
 def clean(text: str) -> str:
-    """Mask secrets and phone numbers in a text. A quick check before each pattern makes clean lines cheap."""
+    """Mask secrets and phone numbers in a text."""
     return _clean_forms(_without_known(text))
 
 
 def _clean_forms(text: str) -> str:
     """Mask texts that look like a phone number or a secret."""
+    # A quick check before each pattern makes clean lines cheap.
     if "+" in text:
         text = _PHONE.sub(r"\1…\2", text)
     if _LOCAL_PHONE_END.search(text):
@@ -120,10 +121,9 @@ def _without_known(text: str) -> str:
 
 
 def is_clean(text: str, usual: str = "") -> bool:
-    """Return whether two texts contain no secrets and no phone numbers.
+    """Return whether both texts contain no secrets and no phone numbers.
 
-    A quick check recognizes ordinary ids without a full search. The result for `usual`, a text that recurs, such as a
-    path, is cached.
+    `usual` is a text that is checked often, such as a path. The result for `usual` is cached.
     """
     return not _holds_known(f"{text}\n{usual}") and _looks_clean(text) and _looks_usual(usual)
 
@@ -134,6 +134,7 @@ def _holds_known(text: str) -> bool:
 
 
 def _looks_clean(text: str) -> bool:
+    # Most texts, such as ordinary ids, pass these quick checks and need no full search.
     if not text.isascii() or (_PHONE_END.search(text) and _LOCAL_PHONE.search(text)):
         return _clean_forms(text) == text
     return not any(map(text.__contains__, _SIGNS)) or _clean_forms(text) == text

@@ -49,7 +49,7 @@ def _title(result: Result) -> str:
 
 
 def _against(result: Result) -> str:
-    """Return the heading of the tiles, such as "b as a multiple of a"; empty if only one webhook was measured."""
+    """Return the heading above the ratios, such as "b as a multiple of a"; empty if only one webhook was measured."""
     if not result.compared:
         return ""
     found = ratios(result.series)[0]

@@ -26,7 +26,7 @@ class Plot(NamedTuple):
 
 
 def plots_of(series: Sequence[Series]) -> Iterator[Plot]:
-    """Yield the plots of webhooks that were measured with the same arrivals."""
+    """Yield the plots of one or more webhooks. All of them were measured with the same kind of arrivals."""
     yield _shares("Time to first speech", series, lambda sample: sample.ttfs)
     yield _shares("Whole turn", series, lambda sample: sample.total)
     if len(series) == 1:
@@ -72,7 +72,7 @@ def _by_turn(series: Sequence[Series]) -> Plot:
 def _over_time(
     title: str, meaning: str, series: Sequence[Series], points_of: Callable[[Measured], Points], unit: str
 ) -> Plot:
-    """Plot the 95th percentile of each webhook over time.
+    """Plot for each webhook the 95th percentile of the values that `points_of` returns, over time.
 
     The rounds of a webhook are joined, and their time is divided into slices of equal length.
     """

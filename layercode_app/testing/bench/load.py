@@ -18,10 +18,11 @@ ARRIVALS: dict[str, tuple[Arrivals, ...]] = {
 class Load:
     """The number of callers, the number of turns of each caller, and their pace. Times are in seconds.
 
-    `spread` callers arrive one after another over `ramp`, then continue at their own pace. Callers who arrive
-    `together` all begin their nth turn at the same time. `think` is the pause before a caller's next turn; for `spread`
-    callers it varies at random by up to half. `interrupt` is the share of turns that are interrupted at the first
-    speech. `timeout` is the limit for a turn. `say` holds the texts that each caller says, in this order.
+    If `arrivals` is "spread", the callers begin one after another over `ramp`, then each continues at their own pace.
+    If it is "together", all callers begin their nth turn at the same time. `think` is the pause before a caller's next
+    turn; for "spread" it varies at random by up to half. `interrupt` is the share of turns that are interrupted at the
+    first speech. `timeout` is the limit for one turn. Every caller says the texts in `say`, one a turn, and then
+    begins again with the first text. Without `say`, every turn has its own default text.
     """
 
     callers: int = 10

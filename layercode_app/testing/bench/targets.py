@@ -36,7 +36,7 @@ ERRORS: dict[int, type[DeveloperError]] = {2: ConfigurationError, 3: AgentNotFou
 
 @dataclass(frozen=True)
 class Serving:
-    """Options for serving agents, passed to `run` on its command line."""
+    """Options of the `run` command that serves agents."""
 
     agents_dir: Path | None = None
     model: str | None = None
@@ -89,7 +89,10 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _served(agent: str, label: str, serving: Serving) -> Iterator[Target]:
-    """Start `run` for an agent in a separate process, with a temporary journal and without telemetry or alerts."""
+    """Serve an agent with the `run` command, in a separate process that is stopped at the end of the block.
+
+    The process has a temporary journal, and neither telemetry nor alerts.
+    """
     with TemporaryDirectory(prefix="layercode-bench-", ignore_cleanup_errors=True) as folder:
         port, secret, output = free_port(), f"bench-{secrets.token_hex(16)}", Path(folder, "output.txt")
         command = [sys.executable, "-m", "layercode_app", "run", "--agent", agent, "--host", "127.0.0.1"]
@@ -126,7 +129,7 @@ def _wait_for(agent: str, port: int, process: subprocess.Popen[bytes], output: P
 
 
 def _reason(agent: str, code: int, output: Path) -> DeveloperError:
-    """Return the error that ended `run`, read from its output and exit code."""
+    """Return the error with which the `run` command ended, read from its output and exit code."""
     before, marker, said = output.read_text(errors="replace").rpartition("Error: ")
     if marker and code in ERRORS:
         kind = AgentImportError if code == 3 and "Traceback" in before else ERRORS[code]

@@ -54,7 +54,10 @@ class Used:
 
 
 class Server:
-    """The processes of a webhook: those with the given ids, and the children that they have when a sample is taken."""
+    """The server processes of a webhook: those with the ids `pids`, and all their children.
+
+    Each sample looks up the children anew.
+    """
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids

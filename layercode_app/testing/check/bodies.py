@@ -89,10 +89,10 @@ async def no_internals(probe: Probe) -> None:
 
 @check(
     "bodies.afterwards",
-    "a call is answered after all malformed requests",
+    "a call is still answered after malformed requests",
     why="one bad request must not stop the service",
     fix="Look for state that a bad request leaves behind, such as a lock that is never released.",
 )
 async def afterwards(probe: Probe) -> None:
-    """Send one more valid turn."""
+    """Send a valid turn, after the malformed requests of the other checks."""
     (await probe.talk().say("Hello again")).needs_whole_turn()

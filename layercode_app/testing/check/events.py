@@ -80,7 +80,7 @@ async def data(probe: Probe) -> None:
     fix="Answer 200 and JSON, both for a finished recording and for a failed one.",
 )
 async def session_update(probe: Probe) -> None:
-    """Send a finished and a failed recording."""
+    """Send a `session.update` about a finished recording, and one about a failed recording."""
     talk = probe.talk()
     ready = {"recording_status": "completed", "recording_url": "https://recordings.example/1.wav"}
     (await talk.send("session.update", **ready, recording_duration=61.5)).needs_json()
@@ -113,7 +113,7 @@ async def session_end(probe: Probe) -> None:
     fix="Answer 200 to unknown types.",
 )
 async def unknown_types(probe: Probe) -> None:
-    """Send an event type that the platform sends to its other clients, and an invented type."""
+    """Send an event type that the platform sends only to browsers, and an invented type."""
     talk = probe.talk()
     for kind in ("user.transcript.interim_delta", "of.tomorrow"):
         exchange = await talk.send(kind, content="Hel", delta_counter=1)
@@ -152,7 +152,7 @@ async def optional_fields(probe: Probe) -> None:
     fix="Treat every field of interruption_context as optional.",
 )
 async def interruption_context(probe: Probe) -> None:
-    """After one turn, send messages with complete, partial and empty contexts."""
+    """After one turn, send messages whose `interruption_context` is complete, partial or empty."""
     talk = probe.talk()
     (await talk.say("Hello")).needs_whole_turn()
     heard = {"previous_turn_interrupted": True, "assistant_turn_id": talk.turn_id}
@@ -168,7 +168,7 @@ async def interruption_context(probe: Probe) -> None:
     fix="Accept bodies of at least 100 kB.",
 )
 async def long_text(probe: Probe) -> None:
-    """Send about 20,000 characters; the answer need only begin."""
+    """Send a message of about 20,000 characters. The check passes if the answer begins; it is not read to the end."""
     event = probe.talk().event("message", text="And then she said hello to me. " * 650)
     (await probe.abort(event, after_frames=1)).needs_stream()
 

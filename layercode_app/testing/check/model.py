@@ -72,7 +72,10 @@ class Report:
         return any(outcome.died for outcome in self.outcomes)
 
     def fails(self, on: Severity | Literal["never"]) -> bool:
-        """Return whether a check of at least this severity failed. A webhook that died always fails."""
+        """Return whether the webhook fails: it died, or it failed a check whose severity is at least `on`.
+
+        If `on` is "never", it fails only if it died.
+        """
         if on == "never":
             return self.died
         return self.died or any(on == "warning" or outcome.check.severity == "error" for outcome in self.failed)

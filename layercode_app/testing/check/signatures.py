@@ -43,7 +43,7 @@ async def right(probe: Probe) -> None:
 @check(
     "signature.raw-bytes",
     "the signature is verified over the raw bytes",
-    why="the platform formats JSON differently from your language, so real calls would be refused at random",
+    why="the platform formats JSON differently from your language, so some real calls would be refused",
     fix="Verify the signature over the raw bytes of the request, not over JSON that you parsed and serialized again.",
 )
 async def raw_bytes(probe: Probe) -> None:
@@ -138,7 +138,7 @@ async def tolerance(probe: Probe) -> None:
     fix="Collect all v1 parts, and accept the request if one of them is valid.",
 )
 async def rotation(probe: Probe) -> None:
-    """Send two headers with a valid and an invalid v1 part: the valid part comes first in one, last in the other."""
+    """Send two requests whose headers have a valid and an invalid v1 part, once in this order and once reversed."""
     for parts in ("{right},{wrong}", "{wrong},{right}"):
         body = _body(probe)
         stated, _, digest = probe.sign(body).partition(",")

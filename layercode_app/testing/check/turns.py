@@ -53,7 +53,10 @@ async def duplicate_at_once(probe: Probe) -> None:
 
 
 async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
-    """Raise FailedError if the answer lacks the word, or SkippedError if the agent does not answer memory questions."""
+    """Check that the answer `asked` contains the word. `what` is the beginning of the error message.
+
+    Raises FailedError if the word is missing, or SkippedError if the agent does not answer memory questions at all.
+    """
     spoken = asked.needs_whole_turn().spoken
     if word in spoken.lower():
         return
@@ -136,7 +139,10 @@ async def privacy(probe: Probe) -> None:
 
 
 async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
-    """Interrupt a turn. The next turn must be answered, and must know what the caller said before."""
+    """Close the connection of a turn after `after_frames` frames of the answer.
+
+    The next turn must be answered, and must know what the caller said in the interrupted turn.
+    """
     talk = probe.talk()
     text = f"Please remember this word: {CODE}. {LONG_REQUEST}"
     await probe.abort(talk.event("message", text=text), after_frames=after_frames)

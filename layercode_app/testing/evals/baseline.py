@@ -51,7 +51,7 @@ def _has_few(row: Row, before: Row) -> bool:
 
 
 def _least_chance(row: Row, before: Row) -> float:
-    """Return the chance of the worst result that these numbers of runs allow: all runs passed before, and none now."""
+    """Return the lowest p-value that is possible with these numbers of runs: all passed before, and none passes now."""
     return chance_of_fewer(0, row["runs"], before["runs"], before["runs"])
 
 
@@ -63,7 +63,7 @@ def _read(baseline: Path) -> dict[tuple[str, str, str], Row]:
 
 
 def _key(row: Row) -> tuple[str, str, str]:
-    """Return the agent, scenario and model of a row. Baselines of older versions do not name the agent."""
+    """Return the agent, scenario and model of a row. The agent is empty if an older version wrote the baseline."""
     return row.get("agent", ""), row["scenario"], row["model"]
 
 

@@ -11,7 +11,7 @@ from .simulated.caller_spec import MOST_TURNS as MOST_TURNS
 
 
 class Caller(Protocol):
-    """The caller's side of one conversation. `ScriptedCaller` is the simplest; a model could also play this role."""
+    """The caller's side of one conversation. `ScriptedCaller` and `SimulatedCaller` implement this protocol."""
 
     async def next(self, heard: Sequence[HeardTurn]) -> Step | None:
         """Return the caller's next step, given the conversation so far; None hangs up.

@@ -63,9 +63,9 @@ def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]
 
 
 def more_than_chance(chances: Sequence[float]) -> list[bool]:
-    """Return which differences are significant, given the chance of each.
+    """Return, for each difference, whether it is statistically significant. `chances` are the p-values.
 
-    By Holm's method, the chance that even one difference is wrongly called significant is at most ALPHA.
+    By Holm's method, the chance that one or more differences are wrongly called significant is at most ALPHA.
     """
     found = [False] * len(chances)
     for rank, place in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):

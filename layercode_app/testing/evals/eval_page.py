@@ -88,7 +88,10 @@ def _words(turn: dict[str, Any]) -> tuple[str, str]:
 
 
 def _chart(waterfall: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a waterfall with its positions in percent and its times as texts; None if there is nothing to draw."""
+    """Return a turn's waterfall chart in the form that the page draws: positions in percent, and times as texts.
+
+    Return None if there is nothing to draw.
+    """
     if not waterfall or not waterfall["total_ms"]:
         return None
     total = waterfall["total_ms"]

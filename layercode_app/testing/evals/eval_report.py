@@ -48,7 +48,10 @@ def _row(agent: str, scenario: str, model: str, runs: list[Played]) -> dict[str,
 
 
 def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
-    """Print the tables of results, the transcript of each failed run, and the lines in `worse`."""
+    """Print the tables of results, the transcript of each failed run, and the lines in `worse`.
+
+    Each of these lines describes a result that is worse than the baseline.
+    """
     rows = summary(played)
     print_table(_side_by_side(rows))
     if len(played) > len(rows) or any(one.behaviours for one in played):

@@ -13,7 +13,7 @@ from .played import Play, Played, from_json
 
 
 class Ledger:
-    """Saves finished runs, one JSON line each, and tracks the budget.
+    """A file of finished runs, one JSON line each, and the budget that is left.
 
     Args:
         path: The file of finished runs; without it nothing is saved.

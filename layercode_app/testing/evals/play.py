@@ -39,7 +39,7 @@ async def play(
 ) -> Played:
     """Play one run. The agent's mistakes become failures; a caller or judge that gives no answer becomes an error.
 
-    `begin` gets the run's list of turns, which grows during the call.
+    `begin` is called at the start, with the run and its list of turns. The list grows during the call.
     """
     scenario = run.scenario
     others = _others(run.agent, agents) if agent == run.agent else ()

@@ -50,7 +50,7 @@ def _few(hats: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def compared(row: dict[str, Any]) -> str:
-    """Return a comparison as a sentence."""
+    """Return a sentence for one result of `comparisons`: whether an agent and model pass more often than another."""
     points = row["difference"] * 100
     much = (
         f"passes {abs(points):.0f} points {'more' if points > 0 else 'less'} often than"

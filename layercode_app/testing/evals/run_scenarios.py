@@ -31,7 +31,7 @@ class Expected(Evaluator[Play, Played, Any]):
     """An evaluator that reports to pydantic-evals whether a scenario passed, and why not."""
 
     def evaluate(self, ctx: EvaluatorContext[Play, Played, Any]) -> EvaluationReason:
-        """Return the assertion of one case."""
+        """Return whether the run passed, and the reasons if it did not."""
         return EvaluationReason(ctx.output.passed, "; ".join(ctx.output.reasons))
 
 
@@ -127,7 +127,7 @@ async def _run_cases(plays: Sequence[Play], task: Any, concurrency: int) -> None
 
 
 def _taken(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Return the arguments that the installed release of pydantic-evals accepts."""
+    """Return those arguments that `function` accepts. Not every release of pydantic-evals accepts all of them."""
     known = signature(function).parameters
     return {name: value for name, value in arguments.items() if name in known}
 

@@ -140,7 +140,7 @@ async def profile(
 
 
 async def _peak(caller: Caller) -> int:
-    """Run a turn, and return its peak memory in bytes above the memory held before it."""
+    """Run a turn, and return the bytes by which its peak memory exceeds the memory in use before it."""
     tracemalloc.reset_peak()
     before, _ = tracemalloc.get_traced_memory()
     await caller.say(1)

@@ -15,7 +15,10 @@ from ...mocks import Mocks, check_tool
 
 
 class CallWatch:
-    """What the agent does in one simulated call. `answers` are the answers of mocked tools, by name."""
+    """The agent's side of one simulated call: mocked tools, and events for a started tool and the ended session.
+
+    `answers` maps the names of mocked tools to their answers.
+    """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._mocks = Mocks()
@@ -33,7 +36,7 @@ class CallWatch:
 
 
 def watch_for(voice: VoiceAgent[Any, Any], answers: Mapping[str, Any]) -> CallWatch:
-    """Return the watch of a new call. Raises DeveloperError if the agent lacks a mocked tool."""
+    """Return a `CallWatch` for a new call. Raises DeveloperError if the agent lacks a tool that `answers` names."""
     for tool in answers:
         check_tool(voice, tool)
     return CallWatch(answers)
@@ -50,13 +53,13 @@ class WatchedRunner(AgentRunner):
         self._watches = watches
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
-        """Speak the reply of a turn; in a simulated call, mocked tools answer from their mocks."""
+        """Answer a turn. In a simulated call, mocked tools do not run, but return their mocked answers."""
         if (watch := self._watches.get(turn.conversation_id)) is not None:
             turn.live.run.stand_in = watch.stand_in
         await super().answer(turn)
 
     async def end_session(self, event: SessionEnd) -> None:
-        """Run the `on_session_end` hooks, and tell the watch that they have ended."""
+        """Run the `on_session_end` hooks, then set `session_ended` of the call's `CallWatch`, even if a hook failed."""
         try:
             await super().end_session(event)
         finally:

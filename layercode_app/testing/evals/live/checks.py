@@ -16,7 +16,7 @@ JUDGES = "judge"
 
 @dataclass(frozen=True)
 class Check:
-    """One key of `end` with its expected value, and the reasons why it failed; no reasons mean that it passed."""
+    """The check of one key of `end`: the expected value, and the reasons for failing. It passed if there are none."""
 
     name: str
     expected: str

@@ -55,9 +55,9 @@ def ending_of(account: Account, spec: CallerSpec, closed_because: str | None) ->
 
 
 def failed(error: BaseException, *, script: object) -> Ending:
-    """Return the ending of a call in which the code of the simulated caller raised `error`.
+    """Return the ending of a call that broke off because the caller's script or model raised `error`.
 
-    If `script` is a string, the ending's text includes it.
+    `script` is the `script` of the caller's spec. If it is the name of a function, the ending's text includes it.
     """
     who = f"The caller's script {script}" if isinstance(script, str) else "The caller"
     return Ending("failed", f"{who} raised {type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}.")

@@ -10,9 +10,9 @@ from typing import Any
 
 
 async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the function's result.
+    """Run the function in a thread, and return its result.
 
-    If the wait is cancelled, the thread goes on, but the process can exit before the thread ends.
+    If the wait is cancelled, the thread continues, but it does not keep the process alive.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()

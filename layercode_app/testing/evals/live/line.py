@@ -110,7 +110,7 @@ def _turn_of(message: dict[str, Any]) -> str:
 
 
 def heard_turn(turn: AssistantTurn) -> HeardTurn:
-    """Return an emulated turn as the caller heard it."""
+    """Convert a turn of the emulator to a `HeardTurn`, with the words that the caller heard."""
     frames = [Received(0.0, {"type": TTS, "content": turn.text})] if turn.text else []
     frames += [Received(0.0, {"type": HANGUP})] if turn.hangup else []
     heard = HeardTurn(turn.id, turn.said_by_user or "", 200 if turn.accepted else 0, frames)

@@ -43,7 +43,10 @@ class LiveCaller:
 
 
 class LiveCall:
-    """One call of a simulated caller over an open line. `changed` is called at the end, and again after the grading."""
+    """One call between a simulated caller and an agent.
+
+    `changed` is called when the conversation ends, and again when its grading is complete.
+    """
 
     def __init__(
         self, caller: LiveCaller, line: Line, *, watch: CallWatch, store: Store, changed: Callable[[], None]
@@ -143,7 +146,10 @@ class LiveCall:
 
 
 def _recorded(turn: HeardTurn, records: list[TurnRecord]) -> HeardTurn:
-    """Return the turn with its record, and with the frames that the journal has."""
+    """Return the turn with its record from `records`, and with that record's frames.
+
+    Return it unchanged if it has no record.
+    """
     record = next((one for one in records if one.turn_id == turn.turn_id), None)
     if record is not None:
         turn.record = record

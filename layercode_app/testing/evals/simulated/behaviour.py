@@ -43,10 +43,10 @@ def random_of(seed: int, scenario: str, run: int, turn: int) -> Random:
 
 
 def plan(behaviour: Behaviour, random: Random) -> Plan:
-    """Plan one turn.
+    """Choose at random how the caller behaves in one turn.
 
-    All random numbers are always drawn. So a change in how often the caller does one thing does not change the numbers
-    for the other behaviours.
+    Every turn draws the same random numbers, even for behaviours that never occur. So changing the share of one
+    behaviour does not change the numbers that decide about the others.
     """
     chances = [random.random() for _ in range(6)]
     sound, after, playing = random.choice(SOUNDS), random.randint(1, MOST_WORDS), random.random() < 0.5

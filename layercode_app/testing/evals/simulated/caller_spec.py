@@ -59,8 +59,9 @@ class CallerSpec(Part):
     behaviour: Behaviour = Behaviour()
     breaks_in: BreaksIn | None = Field(
         default=None,
-        description="Interrupt a reply at this point: in run 1 the reply to line 1, in run 2 the reply to line 2. If "
-        "that reply is too short, interrupt a later one.",
+        description="The point at which the caller interrupts a reply. Run 1 interrupts the reply to the caller's "
+        "first line, run 2 the reply to the second line, and so on. If that reply is too short, a later reply is "
+        "interrupted.",
     )
     max_turns: int = Field(
         default=12, ge=1, le=MOST_TURNS, description="Maximum messages of the caller; the greeting does not count."

@@ -1,4 +1,4 @@
-"""The interruptions of the matrix: a caller interrupts once, or twice in a row, at a chosen point of a reply."""
+"""The kinds of interruptions that `eval --interruptions matrix` plays, each at a certain point of a reply."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ class End(Part):
     """The expectations of a whole conversation. A failed expectation overrides every judge."""
 
     state: dict[str, Any] = Field(default={}, description="Fields that the conversation's state must have at the end.")
-    outcomes: list[str] = Field(default=[], description="Outcomes that must happen, each as often as it is listed.")
+    outcomes: list[str] = Field(
+        default=[], description="Outcomes that must happen, each exactly as often as it is listed here."
+    )
     tools: list[EndCall | str] = Field(
         default=[], description="Tools that must succeed: names, or names with arguments."
     )

@@ -43,11 +43,11 @@ class Move(NamedTuple):
 
 
 class Mind(Protocol):
-    """Chooses the caller's words, with a script or a model."""
+    """The part of a simulated caller that chooses the words: a script or a model."""
 
     @property
     def satisfied(self) -> bool:
-        """Whether the caller has nothing more to say, so that the agent may hang up."""
+        """Whether the caller has nothing more to say. If not, the agent must not hang up yet."""
 
     async def next(self, hearing: Hearing) -> Move:
         """Return the next move. Raises CallerError if the script or the model gives no move."""

@@ -1,4 +1,4 @@
-"""Choose the mind of a simulated caller: its script, or a model."""
+"""Create the mind of a simulated caller, which is the part that chooses the words: a script or a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .script import scripted_mind
 
 
 def mind_of(file: ScenarioFile, model: Any) -> Callable[[CallerSpec], Mind]:
-    """Return a function that makes the mind of each run. Raises ConfigurationError if a needed model is not given."""
+    """Return a function that creates a caller's mind: the caller's script or, without a script, the model.
+
+    Raises ConfigurationError if a caller has no script and `model` is None.
+    """
     for scenario in file.scenarios:
         if scenario.caller is not None and scenario.caller.script is None and model is None:
             raise ConfigurationError(

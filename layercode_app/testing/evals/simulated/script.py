@@ -23,7 +23,7 @@ async def _at_once(function: Function, hearing: Hearing) -> Any:
 
 
 class Rules:
-    """Says the line of the first unused rule whose `when` was heard, and hangs up if there is none."""
+    """A mind that says the line of the first unused rule whose `when` was heard. It hangs up if there is none."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self._left = list(rules)
@@ -54,7 +54,7 @@ class Rules:
 
 
 class ByFunction:
-    """Says what a function returns."""
+    """A mind that calls a function for each line."""
 
     def __init__(self, function: Function, address: str = "", *, invoke: Invoke = _at_once) -> None:
         self._function, self._address, self._invoke = function, address, invoke

@@ -1,4 +1,4 @@
-"""A caller whose words come from a mind, and whose behaviour on the line comes from a seed."""
+"""A simulated caller: a script or a model chooses the words, and a seed decides when to interrupt or hesitate."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ class SimulatedCaller:
         self.account.unfinished = why if unfinished else ""
 
     def _sound(self, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the step of a planned listening sound if that sound cut the last reply; otherwise None."""
+        """Return the step that says the planned listening sound, such as "mhm".
+
+        Return None if no sound was planned, or if the last reply ended before the sound.
+        """
         planned, self._plan = self._plan, None
         sound = self._drill.sound if self._drill else planned.sound if planned else None
         if not (planned and sound and heard[-1].interrupted):
@@ -105,7 +108,10 @@ class SimulatedCaller:
         return self._break_in(move.say, planned, heard) or self._say(move, planned, random, len(heard))
 
     def _break_in(self, say: str, planned: Plan, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the step that makes the drill's next interruption; None if no interruption is due in this turn."""
+        """Return the step that says `say` and interrupts the reply, as `breaks_in` of the spec asks for.
+
+        Return None if no interruption is due in this turn. `planned` is the turn's plan.
+        """
         if not self._drill or self._turn < self._drill_from:
             return None
         if sum(turn.interrupted for turn in heard) >= self._drill.times:

@@ -24,7 +24,7 @@ _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 
 
 def spoken_words(text: str) -> str:
-    """Return the words that the caller speaks; an empty text if there are none."""
+    """Return the words of a model's text that the caller is to speak; an empty text if there are none."""
     own = _OTHERS.split(text, maxsplit=1)[0]
     if not own.strip() and (label := _OWN.search(text)):
         # The model began with a line of the agent, so search from the caller's label on.
