@@ -1,4 +1,4 @@
-"""Run a command, and write every few seconds what its process keeps in memory. A thread of the process does this.
+"""Run a command in this process. A thread writes every few seconds what the process keeps in memory.
 
     python -m benchmarks.sampled SAMPLES.jsonl SECONDS run --agent echo …
 

@@ -19,7 +19,7 @@ def older_distribution() -> str:
 
 
 def shadow_of(older: str) -> str:
-    """Return a warning that names the installed version of the older distribution and the conflict."""
+    """Return a warning that an older distribution is installed beside this one, with its version."""
     return (
         f"the older {OLDER} {older} is installed beside layercode-app; the command `{OLDER}` belongs to the one "
         "that was installed last"

@@ -151,7 +151,7 @@ class MarkdownFilter:
         return self._emit(kept), False
 
     def _opens_line(self, mark: str, char: str) -> bool:
-        """Return whether the mark, at the start of a line, is a heading, bullet, quote, rule or code fence."""
+        """Return whether a mark that begins a line starts a heading, list item, quote, rule or code fence."""
         count = len(self._held)
         if mark == "`" and count >= 3:
             self._skip = "" if char in ("", "\n") else "\n"

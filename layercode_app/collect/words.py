@@ -97,7 +97,7 @@ def _is_small(word: str) -> bool:
 def _joins(current: int, value: int, after: bool) -> bool:
     """Return whether `value` continues the number `current`: 40 and 2, 100 and 45, but not 4 and 15.
 
-    `current` is -1 if no number has begun. `after` says whether words of the number come before.
+    `current` is -1 if no number has begun. `after` is true if the word directly before `value` belongs to the number.
     """
     if current < 0:
         return True

@@ -43,7 +43,7 @@ class Metered(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Call the model. When the stream ends, even early, add its usage to the turn and the turn's open stages."""
+        """Call the model. When the stream ends, even early, add its usage to the totals of the turn and of its open stages."""
         cut, began = True, time.perf_counter()
         asked = super().request_stream(messages, model_settings, model_request_parameters, run_context)
         with stages.requesting(self._live, self.model_name) as call:

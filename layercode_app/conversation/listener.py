@@ -25,8 +25,7 @@ class Watcher(Protocol):
 class Listener:
     """A receiver of a turn's frames. Its owner calls `leave` when the client has disconnected.
 
-    If it is expensive to detect a disconnect, pass a `watcher`. The watcher works only after a call of `watch`, until
-    `rest` is called.
+    A `watcher` detects disconnects. It costs time, so it works only between a call of `watch` and a call of `rest`.
     """
 
     __slots__ = ("_idle", "_on_leave", "_send", "_sending", "_sent", "_watcher", "left")

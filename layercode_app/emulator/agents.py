@@ -58,7 +58,7 @@ _OF_THE_AGENT = {"plugins", "endpoint", "clients", "metadata"}
 
 
 def is_webhook(plugin: object) -> bool:
-    """Return whether this entry of a configuration's `plugins` is the one with the webhook's URL."""
+    """Return whether this plugin of an agent's configuration is the one that holds the webhook's URL."""
     return isinstance(plugin, dict) and plugin.get("use") == WEBHOOK_PLUGIN
 
 

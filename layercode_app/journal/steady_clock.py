@@ -22,5 +22,5 @@ STARTED = time.time() - uptime()
 
 
 def now() -> float:
-    """Return steady epoch seconds, which changes of the host's clock do not affect."""
+    """Return epoch seconds that stay steady if the host's clock is changed."""
     return STARTED + uptime()

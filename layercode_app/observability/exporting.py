@@ -66,7 +66,7 @@ class Target:
         return BatchSpanProcessor(_Spans(OTLPSpanExporter(**self._options("traces")), self))
 
     def metrics(self) -> _Metrics:
-        """Return an exporter of metrics to this target."""
+        """Return an exporter that sends metrics to this target."""
         return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
 
     def attempt(self, export: Callable[[], bool], *, signal: Signal) -> bool:

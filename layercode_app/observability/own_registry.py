@@ -41,7 +41,10 @@ def _families() -> Iterator[Family]:
 
 
 def merged(dumps: Sequence[tuple[Sequence[Any], int | None]]) -> Iterator[Family]:
-    """Yield the metrics of several processes. Sums are added up; each gauge of a live process gets the label `pid`."""
+    """Yield the metrics of several processes.
+
+    Counters and histograms are added up. Each gauge of a live process gets the label `pid`.
+    """
     from prometheus_client.core import Metric as Family
 
     families: dict[str, Family] = {}

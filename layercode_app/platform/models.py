@@ -38,7 +38,7 @@ class AgentInfo(_Answer):
         return webhook_places(self.own_url, self.config or {})
 
     def contradictions(self) -> dict[str, str]:
-        """Return the URLs in `webhook_places` that differ from the first one, by the name of the field."""
+        """Return the URLs in `webhook_places` that differ from the first one. The keys are the names of the fields."""
         return {place: url for place, url in self.webhook_places.items() if not same_url(url, self.webhook_url)}
 
 

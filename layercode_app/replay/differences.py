@@ -152,7 +152,7 @@ class Comparison:
 def _paired(
     old: Sequence[Any], new: Sequence[Any], key: Callable[[Any], bytes], any_order: bool
 ) -> Iterator[tuple[Any, Any]]:
-    """Pair equal items of two lists, and pair the remaining items by their place between the equal ones.
+    """Align two lists as a diff does: pair equal items, then pair the unequal items between two such pairs in order.
 
     An item without a counterpart is paired with None. So one extra or missing item does not shift all others. With
     `any_order`, both lists are sorted first.
@@ -171,7 +171,7 @@ def _outcome(call: ToolCall) -> Json:
 def _why_no_call(old: ToolCall, new: TurnRecord) -> str | None:
     """Return a text that says why the replay lacks this recorded tool call, or None if the reason is unknown.
 
-    The reason is known if the model called the tool, but the agent refused the call.
+    The reason is known only for a call that the model made and the agent refused.
     """
     for message in messages_in(new):
         for part in message.parts:

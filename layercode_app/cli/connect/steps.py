@@ -129,7 +129,7 @@ def serve_until_stopped(
 
 
 def tell_of_first_call(app: LayerCode) -> None:
-    """Print the first turn that arrives."""
+    """Print the first turn of the first call, when it has ended."""
 
     def tell(record: TurnRecord) -> None:
         app.on_turn.remove(tell)

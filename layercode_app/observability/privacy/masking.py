@@ -1,4 +1,4 @@
-"""Mask secrets and phone numbers in all sinks, and transcripts unless LAYERCODE_CAPTURE_CONTENT allows them.
+"""Mask secrets and phone numbers in all sinks. Mask transcripts too, unless LAYERCODE_CAPTURE_CONTENT is true.
 
 Every sink passes its text to `clean`, and its exceptions to `describe`. The process's secrets are set once, at start.
 """

@@ -32,7 +32,7 @@ class Hedged:
 
 @asynccontextmanager
 async def watched(url: str) -> AsyncIterator[Hedged]:
-    """Count the model requests that the webhook's server sends a second time, until the block ends."""
+    """While the block runs, count the model requests that the webhook's server sends a second time."""
     hedged, before = Hedged(), await _read(url)
     yield hedged
     after = await _read(url)

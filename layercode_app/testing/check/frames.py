@@ -29,7 +29,7 @@ async def content_type(probe: Probe) -> None:
 @check(
     "frames.form",
     "each event is one line `data: {json}`, followed by a blank line",
-    why="events without a blank line between them, or split over several lines, are lost",
+    why="clients lose events that are not separated by a blank line, or that are split over several lines",
     fix="Write `data: `, compact JSON and two newlines.",
 )
 async def form(probe: Probe) -> None:
