@@ -121,8 +121,9 @@ class Work:
         record.metadata = known | (self.event.metadata or {}) | (self.event.custom_metadata or {})
         caller_secrets.remember(record.metadata)
         scope = scope_of(self.agent.name, self.first or self.agent.name)
-        state = self.services.states.enter(self.agent.state_type, record.conversation_id, self.begun.state, scope)
-        self.state = live.state = state
+        self.state = live.state = state = self.services.states.enter(
+            self.agent.state_type, record.conversation_id, self.begun.state, scope, received=live.received
+        )
         flow = self._enter_flow()
         metadata: Any = record.metadata
         if self.agent.metadata_type is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +29,8 @@ class LiveState(Generic[ModelT]):
     users: int = 0
     scope: str = ""
     """The prefix of the fields' keys in the journal; see `scope_of` in `flow.py`."""
+    saved_at: float = 0.0
+    """When changes were last saved, by `time.perf_counter`."""
 
     @classmethod
     def load(
@@ -48,6 +51,14 @@ class LiveState(Generic[ModelT]):
                 'migrate old values in a @model_validator(mode="before") of the model.'
             ) from None
         return cls(model, fields, model.model_dump(mode="json"), scope=scope)
+
+    def forgotten(self, stored: dict[str, Json], received: float) -> bool:
+        """Return whether this state is of a conversation that was forgotten while a tool of an earlier turn ran.
+
+        `stored` was read from the journal after the time `received`. If this state was saved before that time, but
+        none of its fields is stored, the conversation was forgotten in between.
+        """
+        return bool(self.saved) and self.saved_at < received and not own_fields(stored, self.scope)
 
     def settle(self) -> None:
         """Make the current state the one that `roll_back` restores."""
@@ -74,3 +85,4 @@ class LiveState(Generic[ModelT]):
     def mark_saved(self, changes: dict[str, Json]) -> None:
         """Mark these changes as saved in the journal."""
         self.saved.update({key.removeprefix(self.scope): value for key, value in changes.items()})
+        self.saved_at = time.perf_counter()

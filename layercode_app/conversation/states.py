@@ -22,17 +22,24 @@ class LiveStates:
         self._states: dict[tuple[str, str], LiveState[Any]] = {}
 
     def enter(
-        self, kind: type[BaseModel] | None, conversation_id: str, stored: dict[str, Json], scope: str = ""
+        self,
+        kind: type[BaseModel] | None,
+        conversation_id: str,
+        stored: dict[str, Json],
+        scope: str,
+        *,
+        received: float,
     ) -> LiveState[Any] | None:
         """Return the shared state of a conversation; None for an agent without state.
 
-        `scope` is the prefix of the agent's keys in the stored state. Each `enter` needs one `leave`, `release` or
-        `let_go`. Raises StateError if the stored fields do not fit `kind`.
+        `stored` is the stored state, which was read after the time `received`. `scope` is the prefix of the agent's
+        keys in it. Each `enter` needs one `leave`, `release` or `let_go`. Raises StateError if the stored fields do not
+        fit `kind`.
         """
         if kind is None:
             return None
         state = self._states.get((conversation_id, scope))
-        if state is None:
+        if state is None or state.forgotten(stored, received):
             state = LiveState.load(kind, stored, conversation_id, scope)
             self._states[conversation_id, scope] = state
         state.users += 1
@@ -73,8 +80,9 @@ class LiveStates:
         if state is None:
             return
         state.users -= 1
-        if not state.users:
-            self._states.pop((conversation_id, state.scope), None)
+        key = conversation_id, state.scope
+        if not state.users and self._states.get(key) is state:
+            del self._states[key]
 
     async def save(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
         """Save the turn's record as it is now, together with the unsaved changes of `state` and `flow`."""

@@ -21,6 +21,19 @@ from .shop import Shop, ended, interrupt_in_the_tool, until
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def released(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when a tool that outlived its turn has released the state."""
+    released, release = asyncio.Event(), LiveStates.release
+
+    async def release_and_tell(states: LiveStates, *args: Any) -> None:
+        await release(states, *args)
+        released.set()
+
+    monkeypatch.setattr(LiveStates, "release", release_and_tell)
+    return released
+
+
 async def test_a_tool_is_cancelled_with_its_turn_and_its_half_done_work_is_undone(tmp_path: Path) -> None:
     shop = Shop()
     app = LayerCode(shop.voice, settings=settings(tmp_path))
@@ -94,24 +107,34 @@ async def test_a_tool_that_outlives_a_forgotten_call_leaves_nothing(
     assert shop.receipts == [] or when == "while its changes are saved"
 
 
+async def test_the_next_turn_of_a_forgotten_call_begins_with_a_new_state(
+    tmp_path: Path, released: asyncio.Event
+) -> None:
+    shop = Shop(tools={"order": "finish"})
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await interrupt_in_the_tool(caller, shop)
+        await ended(app, caller, "ordering")
+        await forget(app.store, caller.conversation_id)
+        await caller.say("hello")
+        before = await app.store.conversation(caller.conversation_id)
+        shop.proceed.set()
+        await released.wait()
+        await caller.say("hello")
+        after = await app.store.conversation(caller.conversation_id)
+    assert before.state == after.state == {"placed": 0, "tried": 0, "last": ""}
+
+
 async def test_a_tool_that_outlives_a_turn_whose_save_is_pending_keeps_its_effects(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, released: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(late_saves, "PAUSES", (60.0,))
     shop = Shop(tools={"order": "finish_and_tell"})
     app = LayerCode(shop.voice, settings=settings(tmp_path))
     outage = Outage(app)
 
-    released, release = asyncio.Event(), LiveStates.release
-
-    async def release_and_tell(states: LiveStates, *args: Any) -> None:
-        await release(states, *args)
-        released.set()
-
     async def pending() -> bool:
         return bool(app.turns.late.waiting)
-
-    monkeypatch.setattr(LiveStates, "release", release_and_tell)
 
     async with calling(app) as caller:
         await interrupt_in_the_tool(caller, shop)
