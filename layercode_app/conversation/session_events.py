@@ -75,6 +75,10 @@ class SessionHandler:
 
     async def _try(self, agent: EventAgentProtocol, event: Event, record: TurnRecord) -> None:
         """Process an event, and save whether this succeeded. If it failed, any worker may process the event again."""
+        if record.error is not None:
+            # Other workers must wait for this attempt, too, before they claim the event.
+            record.error = None
+            await self._store.save(record)
         try:
             await self._take_note(agent, event)
         except Exception as error:
