@@ -243,7 +243,35 @@ _CHANGED = """
 _CHANGED_AGAIN = _ENDED_ONCE.replace(_OVERTAKEN + _CHANGED, _CHANGED + _OVERTAKEN)
 """A change to a turn (with an expected revision) that the end has overtaken is made again, to the ended turn."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _ENDED_ONCE, _CHANGED_AGAIN)
+_LOCK_ONCE = """
+    PERFORM 1 FROM layercode.conversations WHERE conversation_id = c FOR UPDATE;
+"""
+_LOCK_AGAIN = """
+    PERFORM 1 FROM layercode.conversations WHERE conversation_id = c FOR UPDATE;
+    WHILE NOT FOUND LOOP
+        -- Another worker has just forgotten the conversation.
+        INSERT INTO layercode.conversations (conversation_id) VALUES (c) ON CONFLICT DO NOTHING;
+        PERFORM 1 FROM layercode.conversations WHERE conversation_id = c FOR UPDATE;
+    END LOOP;
+"""
+_BEGIN_TURN = _FIRST[
+    _FIRST.index("CREATE FUNCTION layercode.begin_turn") : _FIRST.index("CREATE FUNCTION layercode.claim")
+]
+_LISTED_ALWAYS = (
+    _BEGIN_TURN.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION").replace(_LOCK_ONCE, _LOCK_AGAIN)
+    + """
+INSERT INTO layercode.conversations (conversation_id, agent, started_at, last_at)
+SELECT conversation_id, (array_agg(agent ORDER BY position))[1], min(started_at), max(started_at)
+FROM layercode.turns GROUP BY conversation_id
+ON CONFLICT DO NOTHING;
+"""
+)
+"""Before this, a turn that began while its conversation was forgotten could stay without a row in `conversations`.
+
+Such turns were not listed, and retention did not delete them.
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ENDED_ONCE, _CHANGED_AGAIN, _LISTED_ALWAYS)
 """The migrations in order; the first creates version 1. A released migration is never changed."""
 VERSION = len(MIGRATIONS)
 

@@ -90,8 +90,8 @@ class RedisStore(Store):
     async def _run(self, *commands: Command) -> list[Any]:
         return await self._link.run(*commands)
 
-    async def _script(self, text: str, conversation_id: str, *arguments: Any, before: tuple[Command, ...] = ()) -> Any:
-        return await self._link.script(text, _keys(conversation_id), *arguments, before=before)
+    async def _script(self, text: str, conversation_id: str, *arguments: Any, around: tuple[Command, ...] = ()) -> Any:
+        return await self._link.script(text, _keys(conversation_id), *arguments, around=around)
 
     # --- turns
 
@@ -100,9 +100,10 @@ class RedisStore(Store):
         speaking = int(record.kind in SPEAKING_KINDS)
         row = (record.turn_id, self.owner, uuid4().hex, tokens_of(record), speaking, dump_head(record), record.messages)
         more = (history_tokens, record.agent, repr(record.started_at), self._keep)
-        # Index the conversation first: if we crash in between, `prune` and `turns` still find it.
+        # Index the conversation before the script: if we crash in between, `prune` and `turns` still find it. Index it
+        # again after the script, because another worker may be forgetting the conversation, see `_forget`.
         listed = ("ZADD", SPOKEN, "GT", record.started_at, record.conversation_id)
-        outcome, *found = await self._script(lua.BEGIN, record.conversation_id, *row, *more, before=(listed,))
+        outcome, *found = await self._script(lua.BEGIN, record.conversation_id, *row, *more, around=(listed,))
         if outcome == b"known":
             known = _load(found[0])
             return Begun("finished" if known.finished else "running", known)
@@ -210,7 +211,7 @@ class RedisStore(Store):
         fields = (*needed, self._keep, repr(now), len(state), *_pairs(state), *_pairs(metadata))
         # A conversation with turns is in the other index.
         listed = () if turn_id is not None else (("ZADD", ESTABLISHED, now, conversation_id),)
-        return bool(await self._script(lua.MERGE, conversation_id, *fields, before=listed))
+        return bool(await self._script(lua.MERGE, conversation_id, *fields, around=listed))
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         found: list[Summary] = []
@@ -260,8 +261,17 @@ class RedisStore(Store):
         """Delete a conversation; return its number of turns. If it was used since `before`, keep it and return -1."""
         gone = int(await self._script(lua.FORGET, conversation_id, before))
         if gone >= 0:
-            await self._run(("ZREM", SPOKEN, conversation_id), ("ZREM", ESTABLISHED, conversation_id))
+            await self._leave_indexes(conversation_id)
         return gone
+
+    async def _leave_indexes(self, conversation_id: str) -> None:
+        """Remove a deleted conversation from the indexes, unless another worker has written to it meanwhile."""
+        leave: list[Command] = [("ZREM", SPOKEN, conversation_id), ("ZREM", ESTABLISHED, conversation_id)]
+        *_, times = await self._run(*leave, ("HMGET", _keys(conversation_id)[8], "last_at", "touched_at"))
+        indexes = zip((SPOKEN, ESTABLISHED), times, strict=True)
+        again: list[Command] = [("ZADD", index, "GT", at, conversation_id) for index, at in indexes if at]
+        if again:
+            await self._run(*again)
 
     async def prune(self, before: float) -> int:
         gone = 0

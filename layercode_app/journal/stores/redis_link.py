@@ -62,17 +62,18 @@ class Link:
         self._batches.add(key, operation)
         return [await reply for reply in operation.replies]
 
-    async def script(self, text: str, keys: Sequence[str], *arguments: Any, before: Sequence[Command] = ()) -> Any:
-        """Run a Lua script and return its reply. The commands in `before` run before it, in the same round trip.
+    async def script(self, text: str, keys: Sequence[str], *arguments: Any, around: Sequence[Command] = ()) -> Any:
+        """Run a Lua script and return its reply. The commands in `around` run before it, and again after it.
 
         Scripts with the same first key run in order.
         """
         digest = _digests.get(text) or _digests.setdefault(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
         try:
-            return (await self.run(*before, ("EVALSHA", digest, len(keys), *keys, *arguments), key=keys[0]))[-1]
+            script = ("EVALSHA", digest, len(keys), *keys, *arguments)
+            return (await self.run(*around, script, *around, key=keys[0]))[len(around)]
         except NoScriptError:
             # The server has not cached the script, because it was restarted or never got the script.
-            return (await self.run(("EVAL", text, len(keys), *keys, *arguments), key=keys[0]))[-1]
+            return (await self.run(("EVAL", text, len(keys), *keys, *arguments), *around, key=keys[0]))[0]
 
     # --- batches
 

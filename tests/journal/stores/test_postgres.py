@@ -283,6 +283,46 @@ async def test_the_documented_queries_find_the_turns(sql: str, server: PostgresS
     assert {"a", 2}.intersection(rows[0])
 
 
+async def test_a_turn_that_begins_while_its_conversation_is_forgotten_is_listed(
+    server: PostgresServer, store: PostgresStore
+) -> None:
+    await add(store, turn("c", "old"))
+    async with await psycopg.AsyncConnection.connect(server.url) as forgetting:
+        # `forget` locks the conversation, and then deletes it.
+        await forgetting.execute("SELECT 1 FROM layercode.conversations WHERE conversation_id = 'c' FOR UPDATE")
+        beginning = asyncio.create_task(begin(store, turn("c", "new")))
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        async with asyncio.timeout(PATIENCE):
+            while not await query(server, waits):
+                await asyncio.sleep(0.01)
+        await forgetting.execute("SELECT layercode.forget('c', NULL)")
+        await forgetting.commit()
+    assert (await beginning).outcome == "new"
+    assert [(one.conversation_id, one.turns) for one in await store.conversations()] == [("c", 1)]
+
+
+async def test_turns_that_an_earlier_release_did_not_list_are_listed(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.clear()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(postgres_schema, "VERSION", 3)
+        earlier.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:3])
+        old = PostgresStore(server.url)
+        await old.open()
+        await add(old, turn("c", "1", agent="first", started_at=100.0))
+        await add(old, turn("c", "2", agent="second", started_at=200.0))
+        await query(server, "DELETE FROM layercode.conversations")
+        await old.close()
+    store = PostgresStore(server.url)
+    await store.open()
+    listed = await store.conversations()
+    assert [(one.agent, one.turns, one.started_at, one.last_at) for one in listed] == [("first", 2, 100.0, 200.0)]
+    assert await store.prune(150.0) == 0
+    assert await store.prune(300.0) == 2
+    await store.close()
+
+
 async def test_workers_that_open_at_once_migrate_once(server: PostgresServer) -> None:
     server.clear()
     stores = [PostgresStore(server.url) for _ in range(4)]

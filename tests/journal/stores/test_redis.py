@@ -17,7 +17,7 @@ from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job, Signal
 from layercode_app.journal.stores.redis import RedisStore
-from layercode_app.journal.stores.redis_link import ANSWER_SECONDS, Command
+from layercode_app.journal.stores.redis_link import ANSWER_SECONDS, Command, Link
 
 from ...redis_server import RedisServer
 from .records import add, begin, ended, turn
@@ -226,3 +226,41 @@ async def test_a_call_whose_reply_was_lost_is_sent_again_and_applied_once(
     found = await store.get("c", "t")
     assert found is not None
     assert found.notes == ["once"]
+
+
+@pytest.mark.parametrize("what", ["turn", "state"])
+@pytest.mark.parametrize("when", ["before the indexes are left", "before the conversation is deleted"])
+async def test_what_is_written_while_its_conversation_is_forgotten_is_listed(
+    what: str, when: str, server: RedisServer, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = RedisStore(server.url)
+    await other.open()
+    await add(store, turn("c", "old"))
+    await store.save_state("c", {"x": 1})
+    leave, script = store._leave_indexes, Link.script
+
+    async def write() -> None:
+        if what == "turn":
+            await begin(other, turn("c", "new"))
+        else:
+            await other.save_state("c", {"y": 2})
+
+    async def write_first(conversation_id: str) -> None:
+        await write()
+        await leave(conversation_id)
+
+    async def forget_first(link: Link, text: str, keys: Any, *arguments: Any, around: Any = ()) -> Any:
+        monkeypatch.setattr(Link, "script", script)
+        await link.run(*around)
+        await store.forget("c")
+        return await link.script(text, keys, *arguments, around=around)
+
+    if when == "before the indexes are left":
+        monkeypatch.setattr(store, "_leave_indexes", write_first)
+        await store.forget("c")
+    else:
+        monkeypatch.setattr(Link, "script", forget_first)
+        await write()
+    assert [record.turn_id async for record in store.turns()] == (["new"] if what == "turn" else [])
+    assert await store.established() == ([] if what == "turn" else ["c"])
+    await other.close()
