@@ -12,6 +12,7 @@ from ..exceptions import StoreError
 from ..journal import steady_clock
 from ..journal.stores.base import Job, Store
 from ..observability import context, spans
+from ..observability.privacy import caller_secrets
 
 Run = Callable[[Job], Awaitable[float | None]]
 """Runs a job; returns the time at which it is due again (epoch seconds), or None if it is done."""
@@ -32,6 +33,7 @@ async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Seq
     keeping = asyncio.create_task(held.keep())
     try:
         try:
+            await _remember_secrets(store, job)
             again = await _try(job, run, pauses)
         except asyncio.CancelledError:
             # The server is shutting down: release the job, so that another worker can run it at once.
@@ -71,6 +73,15 @@ class _Lease:
                 self._until = until
             except StoreError as error:
                 logger.warning("The lease of job {} could not be renewed: {}", self.job.id, error)
+
+
+async def _remember_secrets(store: Store, job: Job) -> None:
+    """Remember the secrets in the call's metadata, so that logs mask them. The call may be of another worker."""
+    for metadata in (job.payload.get("metadata"), job.payload.get("custom_metadata")):
+        caller_secrets.remember(metadata)
+    if job.conversation_id:
+        with suppress(StoreError):
+            caller_secrets.remember((await store.conversation(job.conversation_id)).metadata)
 
 
 async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from .._compat.opentelemetry import preferences, send_encoded
 from ..settings import environment
 from .encoding import encode
+from .metric_attributes import masked
 from .outages import SinkOutage
 
 TIMEOUT_SECONDS = 2.0
@@ -120,7 +121,7 @@ class _Metrics(MetricExporter):
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         def export() -> bool:
-            result = self._inner.export(metrics_data, timeout_millis=TIMEOUT_SECONDS * 1000)
+            result = self._inner.export(masked(metrics_data), timeout_millis=TIMEOUT_SECONDS * 1000)
             return result is MetricExportResult.SUCCESS
 
         return (

@@ -1,8 +1,9 @@
-"""Limit the length and the number of the label values that a sink stores."""
+"""Mask the label values that a sink stores, and limit their length and number."""
 
 from __future__ import annotations
 
 from ..output.visible import shortened
+from .privacy import masking
 
 MOST_SETS = 1000
 """Maximum sets of label values per metric and process. Each set is a time series until the process ends."""
@@ -14,13 +15,13 @@ Values = tuple[str, ...]
 
 
 class Labels:
-    """Maps the label values of each metric to the values that a sink stores, and limits their number."""
+    """Maps the label values of each metric to the values that a sink stores: masked, short, and limited in number."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[Values, Values]] = {}
 
     def of(self, metric: str, values: Values) -> Values:
-        """Return the values to store: shortened, or OTHER for a new set beyond the limit.
+        """Return the values to store: masked and shortened, or OTHER for a new set beyond the limit.
 
         Without a limit, models and callers who choose new values in every turn could fill the memory.
         """
@@ -30,4 +31,4 @@ class Labels:
             return found
         if len(known) >= MOST_SETS:
             return (OTHER,) * len(values)
-        return known.setdefault(values, tuple(shortened(value, LONGEST) for value in values))
+        return known.setdefault(values, tuple(shortened(masking.clean(value), LONGEST) for value in values))

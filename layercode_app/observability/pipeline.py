@@ -6,23 +6,26 @@ import random
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Link, Status, StatusCode
 
 from .._compat.opentelemetry import plain
 from . import context
-from .privacy import masking
+from .privacy import masking, patterns
 from .privacy.caller_secrets import is_secret_name
 
 MOST_TRACES = 1000
 """Maximum traces that wait for their sampling decision. If there are more, the oldest trace is sent."""
 URL_KEYS = ("url.full", "http.url", "http.target")
 STATEMENT_KEYS = ("db.statement", "db.query.text")
-OWN_KEYS = ("layercode.", "gen_ai.conversation.id", "gen_ai.agent.", "gen_ai.operation.", "logfire.json_schema")
-"""Prefixes of attributes that hold only ids, figures or names. They need no redaction."""
+OWN_KEYS = ("layercode.", "gen_ai.agent.", "gen_ai.operation.", "logfire.json_schema")
+"""Prefixes of attributes that hold only figures or names. They need no redaction."""
+ID_KEYS = ("layercode.turn.id", "layercode.session.id")
+"""Ids that the platform chose, but a client may send any text, such as a phone number."""
 CONTENT_KEYS = frozenset(
     (
         "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",
@@ -32,11 +35,18 @@ CONTENT_KEYS = frozenset(
     )
 )  # fmt: skip
 """Attributes that contain transcripts. They are set by our instrumentation, or by instrumentation in an agent file."""
-_SPECIAL = frozenset((*URL_KEYS, *STATEMENT_KEYS))
+CONTENT_PREFIXES = (
+    "gen_ai.prompt.", "gen_ai.completion.", "traceloop.entity.", "input.", "output.", "llm.input_messages.",
+    "llm.output_messages.", "llm.prompt", "llm.completion", "llm.invocation_parameters", "message.content",
+    "message.contents.", "retrieval.documents.", "tool.parameters", "tool_call.function.arguments", "ai.prompt",
+    "ai.response.text", "ai.toolCall.args", "ai.toolCall.result", "langfuse.observation.", "langsmith.span.",
+)  # fmt: skip
+"""Prefixes of the attributes in which other libraries (OpenLLMetry, OpenInference and the like) put transcripts."""
+_USUAL = frozenset(("own", "text"))
 _SIMPLE = frozenset((str, bool, int, float, type(None)))
 """If all attributes have one of these types, their texts are joined and checked together, which is faster."""
-_LITERAL = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-"""Matches a literal in an SQL statement. A value that is not passed as a parameter may be the caller's text."""
+_LITERAL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+"""Matches a comment or a literal in an SQL statement. Either may contain the caller's text."""
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
 
 
@@ -118,21 +128,21 @@ class Pipeline(SpanProcessor):
 def clean_span(span: ReadableSpan) -> ReadableSpan:
     """Return a copy of a span in which secrets and phone numbers are masked.
 
-    Transcripts are removed too, unless LAYERCODE_CAPTURE_CONTENT is true. The span itself is returned if its attributes
-    are clean and it has no events and no status description.
+    Transcripts are removed too, unless LAYERCODE_CAPTURE_CONTENT is true. The span itself is returned if its name and
+    attributes are clean and it has no events, links or status description.
     """
     attributes = span.attributes or {}
-    cleaned = _clean_attributes(attributes)
-    if cleaned is attributes and not span.events and not span.status.description:
+    cleaned = clean_attributes(attributes, span.name)
+    if cleaned is attributes and not span.events and not span.links and not span.status.description:
         return span
     return ReadableSpan(
-        name=span.name,
+        name=masking.clean(span.name),
         context=span.context,
         parent=span.parent,
         resource=span.resource,
         attributes=cleaned,
         events=[_clean_event(event) for event in span.events],
-        links=span.links,
+        links=[Link(link.context, clean_attributes(link.attributes or {})) for link in span.links],
         kind=span.kind,
         status=_clean_status(span.status),
         start_time=span.start_time,
@@ -141,50 +151,76 @@ def clean_span(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _clean_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the redacted attributes; return the same object if there is nothing to redact."""
+def clean_attributes(attributes: Mapping[str, Any], name: str = "") -> Mapping[str, Any]:
+    """Return the redacted attributes of a span, an event or a metric.
+
+    Return the same object if neither the attributes nor `name`, the span's name, need to be redacted.
+    """
     copied = plain(attributes)
-    if not CONTENT_KEYS.isdisjoint(copied) and not masking.capture_content():
-        return {key: _clean_value(key, value) for key, value in copied.items() if key not in CONTENT_KEYS}
-    kinds = {type(value) for value in copied.values()}
-    if kinds <= _SIMPLE and _SPECIAL.isdisjoint(copied):
-        joined = "\n".join(
-            [value for key, value in copied.items() if type(value) is str and not key.startswith(OWN_KEYS)]
-        )
-        if not joined or masking.clean(joined) == joined:
+    kinds = set(map(kind_of, copied))
+    if kinds <= _USUAL and {type(value) for value in copied.values()} <= _SIMPLE:
+        texts = [value for key, value in copied.items() if type(value) is str and kind_of(key) == "text"]
+        joined = "\n".join((name, *texts))
+        if masking.clean(joined) == joined:
             return attributes
-    return {key: _clean_value(key, value) for key, value in copied.items()}
+    hides = not masking.capture_content()
+    return {
+        masking.clean(key): _clean_value(key, value)
+        for key, value in copied.items()
+        if not (hides and kind_of(key) == "content")
+    }
+
+
+@lru_cache(maxsize=4096)
+def kind_of(key: str) -> Literal["own", "content", "secret", "odd", "url", "statement", "text"]:
+    """Return how an attribute with this key is redacted.
+
+    "own" values need no redaction, "content" is a transcript, "secret" is masked whole, and an "odd" key itself
+    contains a secret or a phone number.
+    """
+    if key.startswith(OWN_KEYS) and key not in ID_KEYS:
+        return "own"
+    if key in CONTENT_KEYS or key.startswith(CONTENT_PREFIXES):
+        return "content"
+    if key in URL_KEYS:
+        return "url"
+    if key in STATEMENT_KEYS:
+        return "statement"
+    if is_secret_name(key):
+        return "secret"
+    return "text" if patterns.looks_clean(key) else "odd"
 
 
 def _clean_value(key: str, value: Any) -> Any:
-    if isinstance(value, tuple):
+    kind = kind_of(key)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return tuple(_clean_value(key, part) for part in value)
     if isinstance(value, Mapping):
-        return {name: _clean_member(name, part) for name, part in value.items()}
+        return {masking.clean(name): _clean_value(name, part) for name, part in value.items()}
+    if isinstance(value, bytes):
+        text = value.decode(errors="replace")
+        return value if masking.clean(text) == text else masking.clean(text).encode()
     if not isinstance(value, str):
         return value
-    if key in URL_KEYS:
+    if kind == "secret":
+        return masking.MASK
+    if kind == "url":
         value = value.partition("?")[0]
-    elif key in STATEMENT_KEYS and not masking.capture_content():
+    elif kind == "statement" and not masking.capture_content():
         value = _LITERAL.sub("?", value)
     return masking.clean(value)
 
 
-def _clean_member(name: str, value: Any) -> Any:
-    """Redact one item of an attribute that is a mapping. A text is masked whole if the item is named like a secret."""
-    hidden = isinstance(value, str) and is_secret_name(name)
-    return masking.MASK if hidden else _clean_value(name, value)
-
-
 def _clean_event(event: Event) -> Event:
-    attributes = {key: _clean_value(key, value) for key, value in (event.attributes or {}).items()}
+    attributes = dict(clean_attributes(event.attributes or {}))
     if not masking.capture_content():
-        attributes = {key: value for key, value in attributes.items() if key not in CONTENT_KEYS}
+        # An event of an instrumentation may be a message, with its text in `content`.
+        attributes.pop("content", None)
         if "exception.message" in attributes:
             attributes["exception.message"] = masking.HIDDEN
         if "exception.stacktrace" in attributes:
             attributes["exception.stacktrace"] = _without_messages(str(attributes["exception.stacktrace"]))
-    return Event(event.name, attributes, event.timestamp)
+    return Event(masking.clean(event.name), attributes, event.timestamp)
 
 
 def _without_messages(stack: str) -> str:

@@ -20,6 +20,7 @@ from sentry_sdk.scope import Scope
 from .._compat.sentry import AnsweredTransport
 from ..settings import Settings, environment, service_version
 from . import context, logs
+from .console import OWN
 from .outages import Outage
 from .sentry_events import OWN_RECORD, drop, prepare, prepare_breadcrumb, prepare_metric
 
@@ -69,6 +70,10 @@ class _Handler(LoguruEventHandler):
     def emit(self, record: LogRecord) -> Any:
         """Mark a log record and report its error."""
         setattr(record, OWN_RECORD, True)
+        # The console's handler stores the text of its line here, which may quote the caller.
+        record.__dict__["extra"] = {
+            name: value for name, value in record.__dict__.get("extra", {}).items() if name not in OWN
+        }
         return super().emit(record)
 
 

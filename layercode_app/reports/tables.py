@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..observability.privacy import masking
 from ..percentiles import PERCENTILES
 from .agreement import Agreement
 from .figures import LATENCIES, compact, counted_percentiles, milliseconds
@@ -21,6 +22,11 @@ class Rows:
     title: str
     heads: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        # A name may come from a model or a caller, and reports are sent to other people.
+        rows = [(masking.clean(name), *cells) for name, *cells in self.rows]
+        object.__setattr__(self, "rows", rows)
 
 
 def all_tables(report: Report) -> Iterator[Rows]:

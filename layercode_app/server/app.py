@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 
 from loguru import logger
@@ -234,14 +235,19 @@ class LayerCode:
         self._starting = self._starting or asyncio.Lock()
         async with self._starting:
             if not self._started:
-                with spans.upkeep():
-                    await self._journal.open()
-                self._connections = self._new_connections()
-                await self._connections.open(self.agents.values())
-                metrics.declare(self.agents)
-                with spans.upkeep():
-                    self.jobs.start()
+                # An app that a host mounts starts within its first request. The tasks that start here must not keep the
+                # context of that request's caller, so they get an empty one.
+                await asyncio.create_task(self._start(), context=Context())
                 self._started = True
+
+    async def _start(self) -> None:
+        with spans.upkeep():
+            await self._journal.open()
+        self._connections = self._new_connections()
+        await self._connections.open(self.agents.values())
+        metrics.declare(self.agents)
+        with spans.upkeep():
+            self.jobs.start()
 
     def _new_connections(self) -> Connections:
         return Connections(self.settings.model_keep_alive, http2=self.settings.model_http2)

@@ -96,7 +96,7 @@ def test_attributes_are_copied_or_read() -> None:
     assert span.attributes is not None
     assert hasattr(span.attributes, "copy")
     assert private.plain(span.attributes) == private.plain(Bare(size="large")) == {"size": "large"}
-    assert pipeline._clean_attributes(Bare(size="large")) == {"size": "large"}
+    assert pipeline.clean_attributes(Bare(size="large")) == {"size": "large"}
 
 
 def test_an_encoding_is_kept_with_its_span_if_it_has_a_place(monkeypatch: pytest.MonkeyPatch) -> None:

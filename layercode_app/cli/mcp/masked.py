@@ -56,7 +56,7 @@ class Masked:
             return {str(self.value(str(key))): self.value(item, str(key)) for key, item in value.items()}
         if isinstance(value, list):
             return [self.value(item, name) for item in value]
-        shown: Any = redact({name: value})[name]
+        shown: Any = redact(value, name=name)
         if isinstance(shown, str):
             return MASK if is_secret_name(name) else MASK.join(map(self._stand_ins.caller, shown.split(MASK)))
         if isinstance(shown, int) and not isinstance(shown, bool):

@@ -232,5 +232,7 @@ def component_of(url: str) -> str:
         raise ConfigurationError(
             "LAYERCODE_STORE is not a PostgreSQL URL; expected postgresql://HOST:PORT/DB"
         ) from None
+    if "@" in str(parts.get("host") or ""):
+        raise ConfigurationError("LAYERCODE_STORE has an @ in its user name or password; write %40 instead of this @")
     name = parts.get("dbname") or parts.get("user") or ""
     return f"postgresql {parts.get('host') or 'localhost'}:{parts.get('port') or 5432}/{name}"

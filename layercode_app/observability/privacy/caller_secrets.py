@@ -12,9 +12,12 @@ SECRET_NAMES = (
     "secret",
     "password",
     "passwd",
+    "passphrase",
     "token",
     "api_key",
+    "api-key",
     "apikey",
+    "private_key",
     "authorization",
     "signature",
     "credential",
@@ -46,9 +49,15 @@ def known() -> Iterable[str]:
     return _named_secrets(metadata) if metadata else tuple(_newest)
 
 
-def _named_secrets(values: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _named_secrets(value)
-        elif isinstance(value, str) and len(value) >= SHORTEST_SECRET and is_secret_name(str(name)):
-            yield value
+def _named_secrets(value: Any, *, named: bool = False) -> Iterator[str]:
+    """Yield the secrets in a JSON value. `named` says that it is in a field whose name suggests a secret."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            # A plural such as `max_tokens` may be a number of tokens.
+            secret = is_secret_name(str(name)) and not (isinstance(item, int) and str(name).endswith("s"))
+            yield from _named_secrets(item, named=named or secret)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _named_secrets(item, named=named)
+    elif named and isinstance(value, str | int) and len(str(value)) >= SHORTEST_SECRET:
+        yield str(value)

@@ -7,22 +7,25 @@ the model's messages. A number may be split between pieces, so the joined text i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any, TypeAlias
 
 from ...journal.record import TTS, Json
 from ...wellformed import dump_json, load_json
+from . import caller_secrets
+from .caller_secrets import is_secret_name
 from .masking import MASK, PERSONAL, clean
 
 Known: TypeAlias = Mapping[str, str]
 """Maps the heard part of a reply to its masked form. It may end within a number, and no pattern finds half a number."""
 
-_SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|phone|email", re.IGNORECASE)
 _PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
-_TIME = re.compile(r"time|date|duration|expires|_(at|ms|s)$", re.IGNORECASE)
+_NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_TIMES = frozenset(("time", "timestamp", "date", "duration", "expires", "at", "ms", "s"))
+"""Words in the name of a field whose number is a time and not, for example, a phone number."""
 _WORD = re.compile(r"\s*\S+|\s+$")
 _IDS = (
     "conversation_id",
@@ -34,6 +37,8 @@ _IDS = (
     "tool_call_id",
     "run_id",
     "resumes",
+    "position",
+    "history_start",
 )
 _OURS = frozenset((*_IDS, "timestamp", "timings", "usage"))
 """Fields of a record that never quote the caller. In data of agents and tools, fields with these names are masked."""
@@ -41,6 +46,8 @@ _OURS = frozenset((*_IDS, "timestamp", "timings", "usage"))
 
 def masked_turns(turns: Sequence[Json]) -> list[Json]:
     """Return the masked records of a conversation. `turns` are the records as JSON."""
+    for turn in turns:
+        caller_secrets.remember(turn["metadata"])
     known = {" ".join(turn["heard"].split()): _heard(turn) for turn in turns if turn["heard_text"]}
     return [_turn(turn, known) for turn in turns]
 
@@ -54,26 +61,54 @@ def masked_rows(rows: Sequence[Json]) -> list[Json]:
     return masked
 
 
-def redact(value: Json, known: Known | None = None) -> Json:
-    """Return a JSON value with secrets and personal data masked."""
-    return _redact("", value, known or {})
+def redact(value: Json, known: Known | None = None, *, name: str = "") -> Json:
+    """Return a JSON value with secrets and personal data masked. `name` is the name of its field, if it has one."""
+    return _redact(name, value, known or {})
 
 
 def _redact(name: str, value: Any, known: Known) -> Json:
-    if _SECRET.search(name) and value not in (None, "", [], {}) and not isinstance(value, bool):
+    if _is_private(name, value):
         return MASK
     if isinstance(value, dict):
-        return {key: _redact(str(key), item, known) for key, item in value.items()}
+        masked: dict[str, Json] = {}
+        for key, item in value.items():
+            masked[_key(str(key), masked)] = _redact(str(key), item, known)
+        return masked
     if isinstance(value, list):
         return [_redact(name, item, known) for item in value]
     if isinstance(value, str):
         return known.get(" ".join(value.split())) or _text(value, known)
-    return MASK if _is_number(value) and not _TIME.search(name) else value
+    return MASK if _is_number(value) and not _is_time(name) else value
+
+
+def _is_private(name: str, value: Any) -> bool:
+    """Return whether the name of a field suggests that it holds a secret, a phone number or an e-mail address."""
+    if value in (None, "", [], {}) or isinstance(value, bool):
+        return False
+    lowered = name.lower()
+    if "phone" in lowered or "email" in lowered:
+        return True
+    # A plural such as `input_tokens` may be a number of tokens.
+    return is_secret_name(name) and not (isinstance(value, int | float) and lowered.endswith("s"))
+
+
+def _key(key: str, taken: Collection[str]) -> str:
+    """Return a key with personal data masked, and a number if several keys of an object are masked."""
+    masked = _mask(key)
+    if masked == key or masked not in taken:
+        return masked
+    return next(numbered for number in count(2) if (numbered := f"{masked} {number}") not in taken)
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether a value looks like a phone, card or account number: an integer of 10 to 19 digits."""
-    return isinstance(value, int) and 10 <= len(str(abs(value))) <= 19
+    """Return whether a value looks like a phone, card or account number: a whole number of 7 to 19 digits."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return isinstance(value, int) and 7 <= len(str(abs(value))) <= 19
+
+
+def _is_time(name: str) -> bool:
+    return not _TIMES.isdisjoint(map(str.lower, _NAME_WORD.findall(name)))
 
 
 def _text(text: str, known: Known) -> str:

@@ -5,47 +5,33 @@ Every sink passes its text to `clean`, and its exceptions to `describe`. The pro
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import copy_context
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
+from ..._compat.threads import in_pool
+from ...wellformed import dump_json
 from .. import context
-from . import caller_secrets
-from .caller_secrets import SECRET_NAMES, SHORTEST_SECRET
+from . import caller_secrets, patterns
+from .caller_secrets import SHORTEST_SECRET
 
-MASK = "[redacted]"
+MASK = patterns.MASK
 HIDDEN = "[hidden: it may quote the caller; LAYERCODE_CAPTURE_CONTENT=true shows it]"
-_NAMES = "|".join(SECRET_NAMES)
-
-_PHONE = re.compile(r"(\+\d)[\d \-().]{6,}(\d\d)")
-_LOCAL_PHONE = re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)")
-_LOCAL_PHONE_END = re.compile(r"\d[-. ]\d{4}(?!\d)")
-"""The end of a phone number. Searching a line for it is twenty times faster than for a whole number."""
-_PHONE_END = re.compile(r"[-. ][0-9]{4}(?![0-9])")
-"""The end of a phone number in ASCII text. The first character is rare in ids, so a search in ids is fast."""
-_JSON_VALUE = re.compile(rf'((?:{_NAMES})\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE)
-_ASSIGNED = re.compile(
-    rf"((?:{_NAMES})\s*=\s*['\"]?)[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*",
-    re.IGNORECASE,
-)
-"""Matches `token=VALUE` and the like. The value has a letter or a digit, and does not include a closing bracket."""
-_BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
-_SIGNATURE = re.compile(r"(v1=)[0-9a-fA-F]{16,}")
-_PROVIDER_KEY = re.compile(r"\b(?:sk|pk|rk|xox[abp]|gh[pousr]|pylf_v\d)[-_][\w-]{12,}")
-_URL_USER = re.compile(r"(://)[^/\s@\"']+@")
 
 _DIGIT = r"\b(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)\b"
 # Each pattern matches only at the start of a run of its characters, and ends soon, so matching takes linear time.
 PERSONAL = {
     "e-mail address": r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     "spoken e-mail address": r"(?<![\w.+-])[\w.+-]+(?: dot [\w-]+){0,8} at [\w-]+(?: dot [\w-]+){1,8}\b",
-    "number": r"(?<![\w.])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[\s().-]*\d){6,}(?!\w|\.\d)",
+    "number": r"(?<![\w.])(?!\d{4}-\d\d-\d\d)[+\uff0b]?\(?\d(?:[\s().\u2010-\u2015\u2212-]*\d){6,}(?!\w|\.\d)",
     "spoken number": rf"{_DIGIT}(?:[\s,.-]+{_DIGIT}){{6,}}",
 }
 """Patterns of personal data in exported text: e-mail addresses, and numbers of seven or more digits."""
@@ -66,6 +52,8 @@ def is_library(file: str) -> bool:
     return file.startswith(_NOT_THEIRS)
 
 
+SHORTEST_LINE = 12
+"""Lines of a secret, such as a private key, that have at least this number of characters are masked one by one, too."""
 _secrets: tuple[str, ...] = ()
 _capture = False
 
@@ -74,7 +62,8 @@ def configure(*, secrets: Iterable[str] = (), capture_content: bool = False) -> 
     """Set the secrets of this process, and whether transcripts may be shown."""
     global _secrets, _capture
     # Longest first, because a secret may be the beginning of another.
-    _secrets = tuple(sorted({text for text in secrets if len(text) >= SHORTEST_SECRET}, key=len, reverse=True))
+    forms = {form for text in secrets if len(text) >= SHORTEST_SECRET for form in _forms(text)}
+    _secrets = tuple(sorted(forms, key=len, reverse=True))
     _capture = capture_content
 
 
@@ -91,23 +80,12 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
 
 def clean(text: str) -> str:
     """Mask secrets and phone numbers in a text."""
-    return _clean_forms(_without_known(text))
-
-
-def _clean_forms(text: str) -> str:
-    """Mask texts that look like a phone number or a secret."""
-    # A quick check before each pattern makes clean lines cheap.
-    if "+" in text:
-        text = _PHONE.sub(r"\1…\2", text)
-    if _LOCAL_PHONE_END.search(text):
-        text = _LOCAL_PHONE.sub("[phone]", text)
-    return _clean_known_forms(text, text.lower())
+    return patterns.without_secrets(patterns.without_phones(_without_known(text)))
 
 
 def without_secrets(text: str) -> str:
     """Mask secrets, but no personal data."""
-    text = _without_known(text)
-    return _clean_known_forms(text, text.lower())
+    return patterns.without_secrets(_without_known(text))
 
 
 def _without_known(text: str) -> str:
@@ -116,8 +94,26 @@ def _without_known(text: str) -> str:
         if secret in text:
             text = text.replace(secret, MASK)
     for secret in caller_secrets.known():
-        text = text.replace(secret, MASK)
+        for form in _forms(secret):
+            text = text.replace(form, MASK)
     return text
+
+
+@lru_cache(maxsize=caller_secrets.KEPT)
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return a secret as it may stand in a text: as it is, escaped in JSON, in Python or in a URL, or line by line.
+
+    The longest forms come first, because a form may be the beginning of another.
+    """
+    forms = {
+        secret,
+        json.dumps(secret)[1:-1],
+        dump_json(secret).decode()[1:-1],
+        repr(secret)[1:-1],
+        quote(secret, safe=""),
+    }
+    forms |= {line for line in secret.splitlines() if len(line) >= SHORTEST_LINE}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def is_clean(text: str, usual: str = "") -> bool:
@@ -125,50 +121,30 @@ def is_clean(text: str, usual: str = "") -> bool:
 
     `usual` is a text that is checked often, such as a path. The result for `usual` is cached.
     """
-    return not _holds_known(f"{text}\n{usual}") and _looks_clean(text) and _looks_usual(usual)
+    return not _holds_known(f"{text}\n{usual}") and patterns.looks_clean(text) and _looks_usual(usual)
 
 
 def _holds_known(text: str) -> bool:
     """Return whether a text contains a secret of this process or of a caller."""
-    return any(map(text.__contains__, (*_secrets, *caller_secrets.known())))
+    if any(map(text.__contains__, _secrets)):
+        return True
+    return any(any(map(text.__contains__, _forms(secret))) for secret in caller_secrets.known())
 
 
-def _looks_clean(text: str) -> bool:
-    # Most texts, such as ordinary ids, pass these quick checks and need no full search.
-    if not text.isascii() or (_PHONE_END.search(text) and _LOCAL_PHONE.search(text)):
-        return _clean_forms(text) == text
-    return not any(map(text.__contains__, _SIGNS)) or _clean_forms(text) == text
-
-
-_looks_usual = lru_cache(maxsize=1024)(_looks_clean)
-
-
-def _clean_known_forms(text: str, lowered: str) -> str:
-    for word in SECRET_NAMES:
-        if word in lowered and any(word + ending in lowered for ending in _ENDINGS):
-            text = _ASSIGNED.sub(rf"\1{MASK}", _JSON_VALUE.sub(rf"\1{MASK}", text))
-            break
-    for hint, pattern, by in _FORMS:
-        if hint in lowered:
-            text = pattern.sub(by, text)
-    return text
-
-
-_ENDINGS = ('"', '\\"', "=", " =")
-_FORMS = (
-    ("@", _URL_USER, rf"\1{MASK}@"),
-    ("v1=", _SIGNATURE, rf"\1{MASK}"),
-    ("bearer ", _BEARER, rf"\1{MASK}"),
-    *((hint, _PROVIDER_KEY, MASK) for hint in ("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xox", "gh", "pylf_")),
-)
-"""Each row: a lower-case text to search first, the pattern to replace if that text is found, and the replacement."""
-_SIGNS = ("+", '"', "=", "@", " ", "k-", "k_", "xox", "gh", "pylf_")
-"""All texts that are masked contain one of these signs, except some phone numbers; see `_PHONE_END`."""
+_looks_usual = lru_cache(maxsize=1024)(patterns.looks_clean)
 
 
 def hides() -> bool:
-    """Return whether the messages of errors are hidden in this task, because they may quote a caller."""
-    return not _capture and context.for_a_caller()
+    """Return whether the messages of errors are hidden in this task or thread, because they may quote a caller."""
+    return not _capture and (context.for_a_caller() or _in_unknown_work())
+
+
+def _in_unknown_work() -> bool:
+    """Return whether this is a worker of a thread pool that was given work without its context.
+
+    `loop.run_in_executor` does so, and a tool may use it for the caller's words.
+    """
+    return not copy_context() and in_pool()
 
 
 def message_of(error: BaseException) -> str:

@@ -1,0 +1,102 @@
+"""Find texts that look like a secret, such as `password=…`, or like a phone number, and mask them.
+
+A quick check comes before each pattern, so that a clean log line costs little.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .caller_secrets import SECRET_NAMES
+
+MASK = "[redacted]"
+
+_NAMES = "|".join(SECRET_NAMES)
+_SPACES = r" \u00a0\u2007\u202f"
+_DASHES = r"\-\u2010-\u2015\u2212"
+_APART = rf"{_SPACES}{_DASHES}().\u2024/"
+"""Characters that may stand between the digits of a phone number. Models write other dashes than people."""
+
+# A plus sign may be percent-encoded in a URL.
+_PHONE = re.compile(rf"((?:[+\uff0b]|%2[bB])\d)[\d{_APART}]{{6,}}(\d\d)")
+_PHONE_WITH_00 = re.compile(rf"(?<![\w.\-])(00[1-9])[\d{_APART}]{{7,}}(\d\d)(?![\w\-])")
+_PHONE_IN_PAIRS = re.compile(rf"(?<![\w.\-])0\d(?:[.{_SPACES}{_DASHES}]\d\d){{4}}(?![\w\-])")
+_LOCAL_PHONE = re.compile(rf"\(?\d{{3}}\)?[.{_SPACES}{_DASHES}]{{1,2}}\d{{3}}[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
+_LOCAL_PHONE_END = re.compile(rf"\d[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
+"""The end of a phone number. Searching a line for it is twenty times faster than for a whole number."""
+_PHONE_END = re.compile(r"[-. ][0-9]{4}(?![0-9])")
+"""The end of a phone number in ASCII text. The first character is rare in ids, so a search in ids is fast."""
+
+_IS = rf"(?:{_NAMES})\w*\\*['\"]?\s*[:=]\s*"
+_END = r"(?<!\\)(?:\2|\"\s*(?:[,}\]:]|$))"
+_QUOTED = re.compile(rf"({_IS}(\\*['\"]))(?:(?!{_END}).){{1,9999}}", re.IGNORECASE | re.DOTALL)
+"""Matches a named secret in quotes, up to the closing quotes, or to the end of the JSON string that contains it.
+
+Within JSON in JSON, quotes have backslashes.
+"""
+_LISTED = re.compile(rf"({_IS}\[\s*(\\*['\"]))[^\]]{{1,9999}}?(\2\s*\])", re.IGNORECASE)
+_NUMBER = re.compile(rf"((?:{_NAMES})(\\*['\"])\s*:\s*)\d{{6,}}(?![\w.])", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"((?:{_NAMES})\s*=\s*)[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*", re.IGNORECASE)
+"""Matches `token=VALUE` and the like. The value has a letter or a digit, and does not include a closing bracket."""
+_HEADER = re.compile(
+    rf"((?:{_NAMES})\s*:[ \t]+)(?:(?=[^\s'\",;\\]*\d)[^\s'\",;\\]{{4,}}|[^\s'\",;\\()\[\]]{{4,}}[ \t]*$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Matches `password: VALUE`. The value has a digit or is the line's last word; otherwise, it may be the next word."""
+_SCHEME = re.compile(
+    r"(authorization\\*['\"]?\s*[:=]\s*\\*['\"]?(?:basic|digest|negotiate|token|apikey)\s+)[^\s'\",;\\]+", re.IGNORECASE
+)
+_NAMED = (
+    (_SCHEME, rf"\1{MASK}"),
+    (_QUOTED, rf"\1{MASK}"),
+    (_LISTED, rf"\1{MASK}\3"),
+    (_NUMBER, rf"\1\2{MASK}\2"),
+    (_ASSIGNED, rf"\1{MASK}"),
+    (_HEADER, rf"\1{MASK}"),
+)
+"""Each row: a pattern of a secret with its name, and the replacement."""
+
+_BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
+_SIGNATURE = re.compile(r"(v1=)[0-9a-fA-F]{16,}")
+_PROVIDER_KEY = re.compile(r"\b(?:sk|pk|rk|xox[abp]|gh[pousr]|pylf_v\d)[-_][\w-]{12,}")
+_URL_USER = re.compile(r"(://)[^/\s@\"']+@")
+_FORMS = (
+    ("@", _URL_USER, rf"\1{MASK}@"),
+    ("v1=", _SIGNATURE, rf"\1{MASK}"),
+    ("bearer", _BEARER, rf"\1{MASK}"),
+    *((hint, _PROVIDER_KEY, MASK) for hint in ("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xox", "gh", "pylf_")),
+)
+"""Each row: a lower-case text to search first, the pattern to replace if that text is found, and the replacement."""
+_SIGNS = ("+", '"', "=", "@", " ", ":", "%2", "k-", "k_", "xox", "gh", "pylf_")
+"""All ASCII texts that are masked contain one of these signs, except some phone numbers; see `_PHONE_END`."""
+
+
+def without_phones(text: str) -> str:
+    """Mask phone numbers in a text."""
+    if "+" in text or "\uff0b" in text or "%2" in text:
+        text = _PHONE.sub(r"\1…\2", text)
+    if _LOCAL_PHONE_END.search(text):
+        text = _LOCAL_PHONE.sub("[phone]", text)
+    if "00" in text:
+        text = _PHONE_WITH_00.sub(r"\1…\2", text)
+    return _PHONE_IN_PAIRS.sub("[phone]", text)
+
+
+def without_secrets(text: str) -> str:
+    """Mask texts that look like a secret, by their name or by their form."""
+    lowered = text.lower()
+    if (":" in text or "=" in text) and any(map(lowered.__contains__, SECRET_NAMES)):
+        for pattern, by in _NAMED:
+            text = pattern.sub(by, text)
+    for hint, pattern, by in _FORMS:
+        if hint in lowered:
+            text = pattern.sub(by, text)
+    return text
+
+
+def looks_clean(text: str) -> bool:
+    """Return whether a text contains nothing that looks like a secret or a phone number."""
+    # Most texts, such as ordinary ids, pass these quick checks and need no full search.
+    if text.isascii() and not any(map(text.__contains__, _SIGNS)):
+        return not (_PHONE_END.search(text) and _LOCAL_PHONE.search(text))
+    return without_secrets(without_phones(text)) == text
