@@ -76,9 +76,11 @@ class _Lease:
 
 
 async def _remember_secrets(store: Store, job: Job) -> None:
-    """Remember the secrets in the call's metadata, so that logs mask them. The call may be of another worker."""
-    for metadata in (job.payload.get("metadata"), job.payload.get("custom_metadata")):
-        caller_secrets.remember(metadata)
+    """Remember the secrets of the call and of the job's arguments, so that logs mask them.
+
+    The call may have been on another worker, or before a restart.
+    """
+    caller_secrets.remember(job.payload)
     if job.conversation_id:
         with suppress(StoreError):
             caller_secrets.remember((await store.conversation(job.conversation_id)).metadata)

@@ -40,7 +40,7 @@ def prepare(event: Event, hint: Hint) -> Event | None:
     # An attached file cannot be masked.
     hint["attachments"] = []
     _mask(event)
-    event["tags"] = {**(event.get("tags") or {}), **_tags(error)}
+    event["tags"] = masked({**(event.get("tags") or {}), **_tags(error)})
     if trace_id := context.ids().get("trace_id"):
         event.setdefault("contexts", {})["trace"] = {"trace_id": trace_id, "span_id": context.ids().get("span_id", "")}
     return event

@@ -10,6 +10,7 @@ from ..exceptions import ConfigurationError
 from ..journal.record import Json, TurnRecord
 from ..journal.record_json import from_json, to_json
 from ..journal.stores.base import Store
+from ..observability.privacy import caller_secrets
 from ..observability.privacy.masked_export import redact
 from ..output.terminal import print_file
 from ..output.visible import json_text
@@ -32,6 +33,7 @@ def _row(record: TurnRecord, *, redacted: bool) -> Json:
     row = from_json(to_json({"conversation_id": record.conversation_id} | turn_json(record)))
     if not redacted:
         return row
+    caller_secrets.remember(record.metadata)
     return redact(row) | {name: row[name] for name in _OURS}
 
 

@@ -14,8 +14,10 @@ from layercode_app import Turn, VoiceAgent
 from layercode_app._version import __version__
 from layercode_app.cli.sessions.view import write_export
 from layercode_app.emulator.playground.export import export_page
-from layercode_app.journal.record import Frame, Kind, Speech, Status, TurnRecord
-from layercode_app.observability.privacy.masked_export import masked_pieces, redact
+from layercode_app.emulator.playground.figures import whole
+from layercode_app.journal.record import Frame, Kind, Speech, Status, ToolCall, TurnRecord
+from layercode_app.journal.record_json import from_json, to_json
+from layercode_app.observability.privacy.masked_export import masked_pieces, masked_turns, redact
 from layercode_app.observability.privacy.masking import MASK
 from layercode_app.replay.recording import read_export
 from layercode_app.testing import events, open_call
@@ -116,3 +118,17 @@ async def test_no_piece_of_a_masked_number_is_left(tmp_path: Path) -> None:
         assert "it right?" in exported
         assert not re.search(r"\b(four|five|three|zero|one)\b", exported)
     assert [turn.spoken_text for turn in read_export(path).turns] == [f"Read back: {MASK}. Is it right?"] * 2
+
+
+def test_details_in_names_numbers_and_repeated_secrets_are_masked() -> None:
+    turn = a_turn()
+    turn.metadata = {"users": [{"token": "test-token-123"}], "validated": 4155550199, "order_at": 1700000000}
+    turn.counts = {"+14155550199": 1, "+14155550198": 2}
+    turn.tools = [ToolCall("1", "look_up", {"session": "test-token-123"}, 1.0, result="{'password': 'test-pass'}")]
+    turn.speech = [Speech("model", 0, "It is 415\N{NON-BREAKING HYPHEN}555\N{NON-BREAKING HYPHEN}0199.")]
+    [masked] = masked_turns([from_json(to_json(whole(turn)))])
+    shown = json.dumps(masked, ensure_ascii=False)
+    for detail in ("test-token-123", "test-pass", "5550199", "5550198", "415", "0199"):
+        assert detail not in shown.replace("conv-20261121", "")
+    assert list(masked["counts"].values()) == [1, 2]
+    assert masked["metadata"]["order_at"] == 1700000000

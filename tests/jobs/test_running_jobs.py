@@ -16,6 +16,7 @@ from layercode_app.jobs import attempt, queue
 from layercode_app.jobs.queue import AT_ONCE, Jobs
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job, Store
+from layercode_app.observability.privacy import masking
 from layercode_app.watch.watch import CHORES
 
 from ..calling import calling, settings
@@ -169,3 +170,18 @@ async def test_a_job_that_another_worker_took_over_is_not_given_to_a_third(
     await asyncio.gather(trying, return_exceptions=True)
     assert await store.lease(now=time.time() + 1, seconds=60) is None
     await other.close()
+
+
+async def test_the_secrets_of_a_call_are_masked_in_its_jobs(store: Store) -> None:
+    logged: list[str] = []
+
+    async def run(job: Job) -> None:
+        logged.append(masking.clean("test-of-job-1 test-of-call-2"))
+
+    await store.establish("c", {"users": [{"token": "test-of-call-2"}]})
+    jobs = Jobs(store, run)
+    jobs.start()
+    await jobs.enqueue(Job("j", "task", "a", {"arguments": {"api_key": "test-of-job-1"}}, "c"))
+    await until(lambda: bool(logged))
+    await jobs.drain(5)
+    assert logged == ["[redacted] [redacted]"]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Link
 
+from layercode_app.observability.metric_attributes import masked
 from layercode_app.observability.pipeline import clean_span
 
 
@@ -49,3 +53,67 @@ def test_a_span_with_nothing_to_clean_is_not_copied() -> None:
 def test_counts_within_a_mapping_stay() -> None:
     _, clean = cleaned({"usage": {"input_tokens": 50}})
     assert (clean.attributes or {})["usage"] == {"input_tokens": 50}
+
+
+PHONE = "+14155550123"
+
+
+def test_names_events_links_keys_and_bytes_are_cleaned_too() -> None:
+    sent = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(sent))
+    tracer = provider.get_tracer("mine")
+    with tracer.start_as_current_span("first") as first:
+        pass
+    with tracer.start_as_current_span(f"call {PHONE}", links=[Link(first.get_span_context(), {"of": PHONE})]) as span:
+        span.set_attributes({f"key {PHONE}": 1, "raw": f"call {PHONE}".encode(), "password": "test4711"})
+        span.add_event(f"event {PHONE}", {"password": "test4711", "of": PHONE})
+    clean = clean_span(sent.get_finished_spans()[-1])
+    shown = str(
+        [clean.name, clean.attributes, [(e.name, e.attributes) for e in clean.events], clean.links[0].attributes]
+    )
+    assert "5550123" not in shown
+    assert "test4711" not in shown
+    assert clean.name == "call +1…23"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["gen_ai.prompt.0.content", "gen_ai.completion.0.content", "traceloop.entity.input", "input.value", "output.value",
+     "llm.input_messages.0.message.content", "ai.prompt.messages", "langfuse.observation.input"],
+)  # fmt: skip
+def test_what_other_libraries_say_of_the_call_is_removed(key: str) -> None:
+    _, clean = cleaned({key: "marzipan", "llm.model_name": "words"})
+    assert dict(clean.attributes or {}) == {"llm.model_name": "words"}
+    event = clean_span(ReadableSpan("chat", events=[Event("gen_ai.user.message", {"content": "marzipan"})])).events[0]
+    assert dict(event.attributes or {}) == {}
+
+
+def test_a_quote_in_a_comment_hides_no_literal_of_a_statement() -> None:
+    _, clean = cleaned(
+        {"db.statement": "SELECT 1 -- the caller's row\nWHERE x = 'marzipan' /* it's 'so' */ AND y = 'b'"}
+    )
+    assert "marzipan" not in str(clean.attributes)
+    assert "'b'" not in str(clean.attributes)
+
+
+def test_an_id_that_is_a_phone_number_is_cleaned() -> None:
+    _, clean = cleaned({"gen_ai.conversation.id": PHONE, "layercode.turn.id": PHONE, "layercode.session.id": PHONE})
+    assert set((clean.attributes or {}).values()) == {"+1…23"}
+
+
+def test_attributes_of_metrics_are_cleaned() -> None:
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader]).get_meter("mine")
+    meter.create_counter("calls").add(1, {"phone": PHONE, "size": "large"})
+    meter.create_histogram("seconds").record(1, {"size": "small"})
+    data = reader.get_metrics_data()
+    assert data is not None
+    points = [
+        point.attributes
+        for resource in masked(data).resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    ]
+    assert [dict(point or {}) for point in points] == [{"phone": "+1…23", "size": "large"}, {"size": "small"}]

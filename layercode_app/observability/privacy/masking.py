@@ -11,7 +11,6 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextvars import copy_context
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -105,12 +104,14 @@ def _forms(secret: str) -> tuple[str, ...]:
 
     The longest forms come first, because a form may be the beginning of another.
     """
+    escaped = {json.dumps(secret)[1:-1], dump_json(secret).decode()[1:-1]}
+    # The arguments of a tool are JSON within JSON.
     forms = {
         secret,
-        json.dumps(secret)[1:-1],
-        dump_json(secret).decode()[1:-1],
         repr(secret)[1:-1],
         quote(secret, safe=""),
+        *escaped,
+        *(json.dumps(form)[1:-1] for form in escaped),
     }
     forms |= {line for line in secret.splitlines() if len(line) >= SHORTEST_LINE}
     return tuple(sorted(forms, key=len, reverse=True))
@@ -136,15 +137,8 @@ _looks_usual = lru_cache(maxsize=1024)(patterns.looks_clean)
 
 def hides() -> bool:
     """Return whether the messages of errors are hidden in this task or thread, because they may quote a caller."""
-    return not _capture and (context.for_a_caller() or _in_unknown_work())
-
-
-def _in_unknown_work() -> bool:
-    """Return whether this is a worker of a thread pool that was given work without its context.
-
-    `loop.run_in_executor` does so, and a tool may use it for the caller's words.
-    """
-    return not copy_context() and in_pool()
+    # A thread pool may be given work without its context, as `loop.run_in_executor` does. That work may be a caller's.
+    return not _capture and (context.for_a_caller() or in_pool())
 
 
 def message_of(error: BaseException) -> str:

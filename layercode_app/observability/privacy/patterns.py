@@ -19,7 +19,7 @@ _APART = rf"{_SPACES}{_DASHES}().\u2024/"
 
 # A plus sign may be percent-encoded in a URL.
 _PHONE = re.compile(rf"((?:[+\uff0b]|%2[bB])\d)[\d{_APART}]{{6,}}(\d\d)")
-_PHONE_WITH_00 = re.compile(rf"(?<![\w.\-])(00[1-9])[\d{_APART}]{{7,}}(\d\d)(?![\w\-])")
+_PHONE_WITH_00 = re.compile(rf"(?<![\w.\-])(00[1-9])[\d{_APART}]{{7,18}}(\d\d)(?![\w\-])")
 _PHONE_IN_PAIRS = re.compile(rf"(?<![\w.\-])0\d(?:[.{_SPACES}{_DASHES}]\d\d){{4}}(?![\w\-])")
 _LOCAL_PHONE = re.compile(rf"\(?\d{{3}}\)?[.{_SPACES}{_DASHES}]{{1,2}}\d{{3}}[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
 _LOCAL_PHONE_END = re.compile(rf"\d[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")

@@ -362,6 +362,12 @@ async def test_pruning_deletes_old_conversations_in_batches(store: PostgresStore
     assert [summary.conversation_id for summary in await store.conversations()] == ["new"]
 
 
+def test_an_at_sign_in_a_password_is_refused_and_the_password_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match="write %40") as refused:
+        create_store("postgresql://user:test-pass@word@127.0.0.1:1/db")
+    assert "word@" not in str(refused.value)
+
+
 async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
     store = create_store("postgresql://user:test-password@127.0.0.1:1/db")
     with pytest.raises(StoreError, match=r"postgresql 127\.0\.0\.1:1/db") as refused:

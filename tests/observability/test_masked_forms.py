@@ -1,0 +1,126 @@
+"""Texts that look like a secret or a phone number are masked, in whatever form they stand in a text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layercode_app.observability.privacy import caller_secrets, masking
+
+SECRET = 'test-"quoted\\99'
+KEY = "-----BEGIN TEST KEY-----\ntestkeyline0001\ntestkeyline0002\n-----END TEST KEY-----"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'password': 'test1234'}",
+        '{"password":"test\\"1234"}',
+        '{"told":"{\\"password\\": \\"test\\\\\\"1234\\"}"}',
+        "password: test1234",
+        "password: testtest",
+        "password='test and 1234'",
+        "x-api-key: test1234",
+        '{"x-api-key":"test1234"}',
+        '{"token":123456789}',
+        '{"tokens":["test1234","test5678"]}',
+        "Authorization: Basic dGVzdDp0ZXN0",
+        "{'Authorization': 'Basic dGVzdDp0ZXN0'}",
+        "private_key = test1234",
+    ],
+)
+def test_a_named_secret_is_masked(text: str) -> None:
+    shown = masking.clean(text)
+    assert masking.MASK in shown
+    assert not any(secret in shown for secret in ("test", "1234", "5678", "dGVzd", "3456"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "first token: after 350 ms",
+        "max_tokens: 4000",
+        '{"input_tokens":123456}',
+        "The signature: it does not match.",
+        "LAYERCODE_WEBHOOK_SECRET: expected at least 8 characters",
+        "turn 0f8fad5b-d9cb-469f-a165-70867728950e of 2026-11-29 10:20:30.123456",
+        "00123456-1234-4234-8234-123456789012",
+        "took 0.12 0.34 s, 00:12:34.567",
+    ],
+)
+def test_an_ordinary_text_is_left_as_it_is(text: str) -> None:
+    assert masking.clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "+1\N{NON-BREAKING HYPHEN}415\N{NON-BREAKING HYPHEN}555\N{NON-BREAKING HYPHEN}2671",
+        "(415) 555\N{NON-BREAKING HYPHEN}2671",
+        "415\N{EN DASH}555\N{EN DASH}2671",
+        "+1\N{NO-BREAK SPACE}415\N{NO-BREAK SPACE}555\N{NO-BREAK SPACE}2671",
+        "+1/415/555/2671",
+        "%2B14155552671",
+        "\N{FULLWIDTH PLUS SIGN}14155552671",
+        "0049 151 12342671",
+        "06 12 55 26 71",
+    ],
+)
+def test_a_phone_number_is_masked_whatever_is_between_its_digits(number: str) -> None:
+    shown = masking.clean(f"call {number} now")
+    assert shown.startswith("call ")
+    assert shown.endswith(" now")
+    assert len([char for char in shown if char.isdecimal()]) < 7
+
+
+@pytest.mark.parametrize("secret", [SECRET, KEY])
+@pytest.mark.parametrize("of", ["the process", "a caller"])
+def test_a_secret_is_masked_however_it_is_escaped(secret: str, of: str) -> None:
+    if of == "a caller":
+        caller_secrets.remember({"credentials": [{"value": secret}]})
+    else:
+        masking.configure(secrets=[secret])
+    try:
+        for text in (secret, json.dumps({"x": secret}), json.dumps({"x": json.dumps(secret)}), repr(secret)):
+            shown = masking.clean(f"it is {text}")
+            assert not any(word in shown for word in ("quoted", "testkeyline")), shown
+            assert not masking.is_clean(f"it is {text}")
+    finally:
+        masking.configure()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"tokens": ["test-nested-1"]},
+        {"users": [{"token": "test-nested-1"}]},
+        {"credentials": {"value": "test-nested-1"}},
+        {"api-key": "test-nested-1"},
+        {"deep": {"private_key": {"pem": ["test-nested-1"]}}},
+    ],
+)
+def test_a_secret_is_found_anywhere_in_the_metadata(metadata: dict[str, Any]) -> None:
+    caller_secrets.remember({**metadata, "max_tokens": 4711000})
+    assert masking.clean("test-nested-1 and 4711000") == f"{masking.MASK} and 4711000"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["token", "x", "api-key", "Password"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(VALUES, st.integers(0, 2))
+def test_masked_json_stays_json(value: Any, deep: int) -> None:
+    text = json.dumps({"before": 1, "value": value, "after": "end"})
+    for _ in range(deep):
+        text = json.dumps({"told": text, "token": text})
+    masked = json.loads(masking.clean(text))
+    assert masked.keys() == json.loads(text).keys()

@@ -1,0 +1,51 @@
+"""An app that a host mounts without its lifespan starts within the first request, and keeps nothing of that request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from layercode_app import LayerCode, SessionEnd, Turn, VoiceAgent
+from layercode_app.webhook import HEADER, sign
+
+from ..calling import SECRET, settings
+from ..waiting import until
+
+pytestmark = pytest.mark.anyio
+
+caller: ContextVar[str] = ContextVar("caller", default="")
+
+
+async def test_the_jobs_of_later_callers_do_not_run_in_the_first_callers_context(tmp_path: Path) -> None:
+    agent, seen = VoiceAgent("host"), []
+
+    @agent.on_message
+    async def answer(turn: Turn) -> str:
+        seen.append((turn.conversation_id, caller.get()))
+        return "Hello."
+
+    @agent.on_session_end
+    async def end(event: SessionEnd) -> None:
+        seen.append((f"end of {event.conversation_id}", caller.get()))
+
+    app = LayerCode(agent, settings=settings(tmp_path))
+
+    async def send(name: str, event: dict[str, Any]) -> None:
+        caller.set(name)
+        body = json.dumps({**event, "session_id": "s", "conversation_id": name}).encode()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host") as client:
+            answer = await client.post("/api/agent", content=body, headers={HEADER: sign(body, SECRET)})
+        assert answer.status_code == 200
+
+    for name in ("ann", "bob"):
+        for event in ({"type": "message", "text": "x", "turn_id": "t"}, {"type": "session.end", "transcript": []}):
+            await asyncio.create_task(send(name, event))
+    await until(lambda: len(seen) == 4)
+    await app.stop()
+    assert dict(seen) == {"ann": "ann", "end of ann": "", "bob": "bob", "end of bob": ""}
