@@ -37,14 +37,15 @@ CONTENT_KEYS = frozenset(
 """Attributes that contain transcripts. They are set by our instrumentation, or by instrumentation in an agent file."""
 CONTENT_PREFIXES = (
     "gen_ai.prompt.", "gen_ai.completion.", "traceloop.entity.", "input.", "output.", "llm.input_messages.",
-    "llm.output_messages.", "llm.prompt", "llm.completion", "llm.invocation_parameters", "message.content",
+    "llm.output_messages.", "llm.prompts.", "llm.completions.", "llm.invocation_parameters", "message.content",
     "message.contents.", "retrieval.documents.", "tool.parameters", "tool_call.function.arguments", "ai.prompt",
     "ai.response.text", "ai.toolCall.args", "ai.toolCall.result", "langfuse.observation.", "langsmith.span.",
 )  # fmt: skip
 """Prefixes of the attributes in which other libraries (OpenLLMetry, OpenInference and the like) put transcripts."""
 _USUAL = frozenset(("own", "text"))
-_SIMPLE = frozenset((str, bool, int, float, type(None)))
-"""If all attributes have one of these types, their texts are joined and checked together, which is faster."""
+_NUMBERS = frozenset((bool, int, float, type(None)))
+_TEXT = frozenset((str,))
+"""If all attributes are numbers or texts, the texts are joined and checked together, which is faster."""
 _LITERAL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
 """Matches a comment or a literal in an SQL statement. Either may contain the caller's text."""
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
@@ -157,10 +158,10 @@ def clean_attributes(attributes: Mapping[str, Any], name: str = "") -> Mapping[s
     Return the same object if neither the attributes nor `name`, the span's name, need to be redacted.
     """
     copied = plain(attributes)
-    kinds = set(map(kind_of, copied))
-    if kinds <= _USUAL and {type(value) for value in copied.values()} <= _SIMPLE:
-        texts = [value for key, value in copied.items() if type(value) is str and kind_of(key) == "text"]
-        joined = "\n".join((name, *texts))
+    texts = {key: value for key, value in copied.items() if type(value) not in _NUMBERS}
+    usual = "odd" not in map(kind_of, copied) and _USUAL.issuperset(map(kind_of, texts))
+    if usual and _TEXT.issuperset(map(type, texts.values())):
+        joined = "\n".join((name, *[value for key, value in texts.items() if kind_of(key) == "text"]))
         if masking.clean(joined) == joined:
             return attributes
     hides = not masking.capture_content()

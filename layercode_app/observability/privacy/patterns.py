@@ -19,8 +19,8 @@ _APART = rf"{_SPACES}{_DASHES}().\u2024/"
 
 # A plus sign may be percent-encoded in a URL.
 _PHONE = re.compile(rf"((?:[+\uff0b]|%2[bB])\d)[\d{_APART}]{{6,}}(\d\d)")
-_PHONE_WITH_00 = re.compile(rf"(?<![\w.\-])(00[1-9])[\d{_APART}]{{7,18}}(\d\d)(?![\w\-])")
-_PHONE_IN_PAIRS = re.compile(rf"(?<![\w.\-])0\d(?:[.{_SPACES}{_DASHES}]\d\d){{4}}(?![\w\-])")
+_PHONE_WITH_00 = re.compile(rf"(00(?<![\w.\-]00)[1-9])[\d{_APART}]{{7,18}}(\d\d)(?![\w\-])")
+_PHONE_IN_PAIRS = re.compile(rf"0(?<![\w.\-]0)\d(?:[.{_SPACES}{_DASHES}]\d\d){{4}}(?![\w\-])")
 _LOCAL_PHONE = re.compile(rf"\(?\d{{3}}\)?[.{_SPACES}{_DASHES}]{{1,2}}\d{{3}}[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
 _LOCAL_PHONE_END = re.compile(rf"\d[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
 """The end of a phone number. Searching a line for it is twenty times faster than for a whole number."""
@@ -54,7 +54,8 @@ _NAMED = (
     (_ASSIGNED, rf"\1{MASK}"),
     (_HEADER, rf"\1{MASK}"),
 )
-"""Each row: a pattern of a secret with its name, and the replacement."""
+"""Each row: a pattern of a secret that begins with its name, and the replacement. The first that matches is used."""
+_NAME = re.compile(_NAMES, re.IGNORECASE)
 
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(v1=)[0-9a-fA-F]{16,}")
@@ -85,13 +86,43 @@ def without_phones(text: str) -> str:
 def without_secrets(text: str) -> str:
     """Mask texts that look like a secret, by their name or by their form."""
     lowered = text.lower()
-    if (":" in text or "=" in text) and any(map(lowered.__contains__, SECRET_NAMES)):
-        for pattern, by in _NAMED:
-            text = pattern.sub(by, text)
+    if any(map(lowered.__contains__, SECRET_NAMES)) and (":" in text or "=" in text):
+        text = _without_named(text, lowered)
     for hint, pattern, by in _FORMS:
         if hint in lowered:
             text = pattern.sub(by, text)
     return text
+
+
+def _without_named(text: str, lowered: str) -> str:
+    pieces, end = [], 0
+    for start in _places_of_names(text, lowered):
+        # Matching only where a name begins is several times faster than searching the text for each pattern.
+        if start >= end and (found := _named_at(text, start)) is not None:
+            pieces += [text[end:start], found[0]]
+            end = found[1]
+    return "".join([*pieces, text[end:]])
+
+
+def _places_of_names(text: str, lowered: str) -> list[int]:
+    if len(lowered) != len(text):
+        # A character whose small form is longer has moved the places.
+        return [found.start() for found in _NAME.finditer(text)]
+    places = []
+    for name in SECRET_NAMES:
+        place = lowered.find(name)
+        while place >= 0:
+            places.append(place)
+            place = lowered.find(name, place + 1)
+    return sorted(places)
+
+
+def _named_at(text: str, start: int) -> tuple[str, int] | None:
+    """Return the masked form of the named secret that begins at `start`, and the place where the secret ends."""
+    for pattern, by in _NAMED:
+        if found := pattern.match(text, start):
+            return found.expand(by), found.end()
+    return None
 
 
 def looks_clean(text: str) -> bool:
