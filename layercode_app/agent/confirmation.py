@@ -136,13 +136,13 @@ class Decision:
     async def end(self) -> None:
         """After the run, drop the tool calls that are still pending.
 
-        If the caller did not hear the question, ask it again instead.
+        If the caller did not hear the question, ask it again instead, unless the call was handed to another agent.
         """
         if self._turn.record.pending is not self._kept:
             return
         if self._answer is not None:
             self._turn.record.pending = None
-        elif self._pending.heard:
+        elif self._pending.heard or self._turn.record.handed_to:
             given_up(self._turn, self._pending)
         else:
             await _speak_question(self._turn, self._pending)

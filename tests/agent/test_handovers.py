@@ -244,6 +244,41 @@ async def test_a_confirmed_tool_that_hands_over_runs_once(hands_back: bool) -> N
     assert record.notes == [], "no note says that it did not run"
 
 
+@pytest.mark.parametrize("how", [{"now": True}, {"say": "I'll get billing. "}, {}], ids=["now", "say", "later"])
+async def test_a_hand_over_drops_a_call_whose_question_was_not_heard(how: dict[str, Any]) -> None:
+    ran: list[str] = []
+
+    async def order(ctx: RunContext[Turn]) -> str:
+        """Order something."""
+        ran.append(ctx.deps.agent)
+        return "ordered"
+
+    front, billing = Agent(deps_type=Turn, tools=[order]), Agent(scripted("A copy?", "Fine."), deps_type=Turn)
+
+    @front.tool
+    async def to_billing(ctx: RunContext[Turn]) -> str:
+        """Hand the caller to billing."""
+        ctx.deps.hand_to("billing", **how)
+        return "handed over"
+
+    billing.tool(order)
+    desk, other = (
+        VoiceAgent(name, agent, confirm={"order": "Shall I place the order?"}, filler=False)
+        for name, agent in (("front", front), ("billing", billing))
+    )
+    async with open_call(desk, model=scripted(Call("order"), Call("to_billing"), "Goodbye."), others=[other]) as call:
+        call.interrupt(after=2, playing=True)
+        await call.say("I might want a cake")
+        handed = await call.say("No, I have a question about an invoice")
+        assert "Shall I place the order?" not in handed.spoken
+        if "now" not in how:
+            await call.say("hello")
+        assert (await call.say("yes")).spoken == "Fine."
+        record = (await call.records())[1]
+    assert (ran, record.pending) == ([], None)
+    assert [note for note in record.notes if "order was not run" in note]
+
+
 @pytest.mark.parametrize("now", [True, False])
 async def test_a_guard_that_objects_takes_a_hand_over_back(now: bool) -> None:
     desk = Desk(now=now, say="")
