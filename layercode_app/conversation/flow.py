@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 RESERVED = "layercode."
 """The prefix of keys in a conversation's state that are not fields of the state model."""
-CALLER = "layercode.caller"
-"""The key of the caller's id, as `remember` returned it."""
+CALLER = "layercode.caller."
+"""The prefix of the keys of the sessions' callers; the session's id follows. A value is a text "AGENT ID": the name of
+the agent whose `remember` returned the caller's id, and this id."""
 OPENING = "layercode.opening"
 """The key of a text "SESSION COUNT": COUNT messages of that session have been checked for voicemail."""
 GREETED = "layercode.greeted"
 """The key of a session id: the session in which a delayed greeting was spoken."""
 STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
-KEPT = (AGENT, CALLER, OPENING, GREETED)
+KEPT = (AGENT, OPENING, GREETED)
 MOST_HANDOVERS = 3
 """The maximum number of hand-overs in one turn; further hand-overs are ignored."""
 MOST_MOVES = 8
@@ -54,6 +55,12 @@ def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
     if scope:
         return {key.removeprefix(scope): value for key, value in stored.items() if key.startswith(scope)}
     return {key: value for key, value in stored.items() if not key.startswith(RESERVED)}
+
+
+def caller_in(stored: Mapping[str, Json], session_id: str) -> tuple[str, str]:
+    """Return the agent that recognised the caller of a session, and the caller's id; two empty texts if none did."""
+    agent, _, key = str(stored.get(CALLER + session_id, "")).partition(" ")
+    return agent, key
 
 
 def check_known(name: str, known: Sequence[str], message: str) -> None:
@@ -93,7 +100,7 @@ class Flow:
 
     def _read(self) -> dict[str, str]:
         if self._values is None:
-            kept = (key for key in self._stored if key in KEPT or key.startswith(STAGE))
+            kept = (key for key in self._stored if key in KEPT or key.startswith((STAGE, CALLER)))
             self._values = {key: str(self._stored[key]) for key in kept}
             self._saved, self._settled = dict(self._values), dict(self._values)
         return self._values
@@ -132,7 +139,10 @@ class Flow:
         self._read()[STAGE + agent] = stage
 
     def keep(self, key: str, value: str) -> None:
-        """Save a value under one of the keys in `KEPT`. The value stays even if the running tool is cancelled."""
+        """Save a value under one of the keys in `KEPT`, or under a session's key with the prefix `CALLER`.
+
+        The value stays even if the running tool is cancelled.
+        """
         self._read()[key] = self._settled[key] = value
 
     def kept(self, key: str) -> str:

@@ -151,7 +151,7 @@ class Work:
         key, live = self.agent.caller_of(turn), self.live
         if not key or live.flow is None:
             return
-        live.flow.keep(CALLER, key)
+        live.flow.keep(CALLER + live.record.session_id, f"{self.agent.name} {key}")
         try:
             live.notes = await read_notes(self.services.store, key)
         except StoreError as error:

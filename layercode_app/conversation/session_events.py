@@ -23,7 +23,7 @@ from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, Unkn
 from . import current_agent, data_events, delivery
 from .agent_protocol import AgentProtocol, EventAgentProtocol
 from .data_events import within
-from .flow import CALLER
+from .flow import caller_in
 from .live import LiveTurn
 from .prepare_and_save import Services, Work
 from .transcripts import LATEST_SECONDS, reconcile
@@ -116,15 +116,17 @@ class SessionHandler:
             self._jobs.background(reconcile(store, late, event, seconds=LATEST_SECONDS))
 
     async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
-        """Enqueue a job that writes the notes on the caller.
+        """Enqueue a job that writes the notes on the caller, if an agent recognised the caller in this session.
 
         It is separate from the job that runs the hooks, so that a retry does not run the hooks again.
         """
-        key = (await self._store.conversation(event.conversation_id)).state.get(CALLER)
+        state = (await self._store.conversation(event.conversation_id)).state
+        # After a hand-over, this may be another agent than the one that the platform calls.
+        noting, key = caller_in(state, event.session_id)
         if key:
             payload = {"task": NOTES_OF_CALL, "arguments": {"key": key, "session_id": event.session_id}}
             job_id = f"{TASK}-notes-{agent.name}-{event.conversation_id}-{event.session_id}"
-            await self._jobs.enqueue(Job(job_id, TASK, agent.name, payload, event.conversation_id))
+            await self._jobs.enqueue(Job(job_id, TASK, noting, payload, event.conversation_id))
 
     async def _notify(self, agent: EventAgentProtocol, event: Event) -> None:
         await within(self._services.limits.hook_timeout, agent.notify(event), event.type[:64])
