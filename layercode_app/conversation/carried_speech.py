@@ -18,7 +18,8 @@ from ..journal.stores.base import Store
 from .live import LiveTurn
 
 Carried: TypeAlias = dict[str, Any]
-"""The output of a data event. `say`: a text; `data`: contents for the page; `hangup`: whether to end the call."""
+"""The output of a data event. `say`: a text; `data`: contents for the page; `hangup`: whether to end the call, and
+`session`: the session to which a hang-up is limited, so that it does not end the caller's next call."""
 
 KEY = "layercode.carried"
 """The key of the waiting output. It is in the conversation's metadata, because every turn reads the metadata anyway."""
@@ -29,14 +30,20 @@ def said_by(live: LiveTurn) -> Carried:
     """Return what a hook said, the data it sent, and whether it asked to hang up; empty if it did none of these."""
     text = "".join([frame.content for frame in live.frames if frame.type == TTS])
     contents = [frame.content for frame in live.frames if frame.type == DATA]
-    said: Carried = {"say": text, "data": contents, "hangup": live.hangup}
+    session = live.record.session_id if live.hangup else ""
+    said: Carried = {"say": text, "data": contents, "hangup": live.hangup, "session": session}
     return {name: value for name, value in said.items() if value}
 
 
 def hand_to(running: LiveTurn | None, said: Carried) -> bool:
-    """Let the running turn speak the output of a data event. Return False if no turn runs or the turn is ending."""
+    """Let the running turn speak the output of a data event. Return False if no turn runs or the turn is ending.
+
+    Also return False if the output ends another session than the turn's.
+    """
     # A turn without `save` has not begun: it may be following another worker's turn.
     if running is None or running.save is None or running.ending or running.stopping is not None:
+        return False
+    if _ends_other_session(running, said):
         return False
     for content in said.pop("data", ()):
         running.emit(DATA, content)
@@ -45,8 +52,13 @@ def hand_to(running: LiveTurn | None, said: Carried) -> bool:
 
 
 def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
-    """Speak the waiting output after the turn's own words, or with `first` before them."""
+    """Speak the waiting output after the turn's own words, or with `first` before them.
+
+    Output that ends an earlier session, such as a goodbye and a hang-up, is dropped.
+    """
     for said in waiting:
+        if _ends_other_session(live, said):
+            continue
         for content in said.get("data", ()):
             live.emit(DATA, content)
         text = said.get("say", "")
@@ -56,6 +68,10 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
             live.spoken.begin_segment()
             live.speak(text, "say")
         live.hangup = live.hangup or bool(said.get("hangup"))
+
+
+def _ends_other_session(live: LiveTurn, said: Carried) -> bool:
+    return bool(said.get("session", live.record.session_id) != live.record.session_id)
 
 
 def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:

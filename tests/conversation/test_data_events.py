@@ -212,6 +212,30 @@ async def test_a_click_hangs_up_at_the_end_of_the_turn_that_runs_or_of_the_next(
         assert "response.hangup" not in (await caller.say("hello")).types
 
 
+async def test_a_click_that_ends_a_session_does_not_end_the_next_one(tmp_path: Path) -> None:
+    async with served(tmp_path, Shop()) as (_, caller):
+        await click(caller, "words")
+        await click(caller, "leave")
+        assert (await caller.send({"type": "session.end"})).status == 200
+        caller.session_id = "later"
+        reply = await caller.say("hello")
+        assert (reply.spoken, "response.hangup" in reply.types) == ("Added. Anything else? You said hello.", False)
+        assert (await caller.say("hello")).spoken == "You said hello."
+
+
+async def test_a_click_does_not_end_the_session_before_its_own(tmp_path: Path) -> None:
+    shop = Shop()
+    async with served(tmp_path, shop) as (_, caller):
+        speaking = asyncio.create_task(caller.say("slow"))
+        await shop.speaking.wait()
+        caller.session_id = "later"
+        await click(caller, "leave")
+        shop.proceed.set()
+        assert (await speaking).types[-2:] == ["response.tts", "response.end"]
+        reply = await caller.say("hello")
+        assert (reply.spoken, reply.types[-2:]) == ("Bye! You said hello.", ["response.hangup", "response.end"])
+
+
 async def test_a_click_that_hangs_is_ended_with_a_clear_answer(tmp_path: Path) -> None:
     async with served(tmp_path, Shop(), hook_timeout=0.5) as (app, caller):
         status, answer = await click(caller, "hang")
