@@ -125,7 +125,8 @@ class TurnHandler(Draining):
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
         """Return True if this turn was joined, because it already runs here, or replayed, because it has ended.
 
-        Otherwise stop an older turn that runs here, register this turn as the running one, and return False.
+        Also return True if a newer turn runs here, and this turn, which runs on another worker, was followed. Otherwise
+        stop an older turn that runs here, register this turn as the running one, and return False.
         """
         conversation_id, turn_id = live.record.key
         while (other := self._running.get(conversation_id)) is not None:
@@ -138,6 +139,11 @@ class TurnHandler(Draining):
             if known is not None and known.finished:
                 await delivery.repeat(known, listener)
                 return True
+            if known is not None and _is_older(known, other.record):
+                if await delivery.follow(self.store, known, listener):
+                    return True
+                await other.ended.wait()  # The worker of this turn has died, so the newer turn ends its record.
+                continue
             other.stop(Status.SUPERSEDED)
             await other.ended.wait()
         self._running[conversation_id] = live
@@ -208,6 +214,11 @@ class TurnHandler(Draining):
         live.record.timings["history"] = live.elapsed_ms()
         await Run(self.services, agent, event, live, begun, first=called.name).to_the_end()
         await self._corrections.apply_early(live.record)
+
+
+def _is_older(known: TurnRecord, running: TurnRecord) -> bool:
+    """Return whether the journal had `known` before `running`, whose position is 0 until it is in the journal."""
+    return not running.position or known.position < running.position
 
 
 def _record(agent: AgentProtocol, event: TurnEvent) -> TurnRecord:

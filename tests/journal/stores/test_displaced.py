@@ -93,6 +93,27 @@ async def test_of_a_worker_that_died_before(worker: Open) -> None:
     assert TART in told
 
 
+@pytest.mark.parametrize("dies", [False, True])
+async def test_a_duplicate_of_the_older_turn_does_not_stop_the_newer_one(worker: Open, dies: bool) -> None:
+    elsewhere, here = await worker(), await worker()
+    await half_a_turn(elsewhere)
+    handler = TurnHandler(here)
+    new, old = (Message(session_id="s", conversation_id="c", turn_id=name, text=name) for name in ("new", "old"))
+    newer = asyncio.create_task(admit(handler, reader(), new))
+    while await here.get("c", "new") is None:
+        await asyncio.sleep(0.001)
+    duplicate = asyncio.create_task(admit(handler, reader(), old))
+    await asyncio.sleep(0.05)
+    if dies:
+        await elsewhere.close()
+    assert CAKE in await newer
+    assert await duplicate == ""
+    record = await here.get("c", "new")
+    assert record is not None
+    assert record.status is Status.COMPLETE
+    await handler.drain()
+
+
 async def test_of_a_worker_that_was_only_slow_its_own_record_stays(worker: Open) -> None:
     slow, here = await worker(), await worker()
     record = await half_a_turn(slow)
