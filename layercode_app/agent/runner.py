@@ -166,6 +166,9 @@ class AgentRunner:
     async def _greet(self, turn: Turn[Any, Any]) -> None:
         for hook in self.voice.hooks.get("session_start", ()):
             await hook(turn)
+        flow = turn.live.flow
+        if flow is not None and flow.leaving:
+            return  # A hook handed the call over, so this agent says nothing more.
         if not self._waits(turn):
             await self._speak_greeting(turn)
 

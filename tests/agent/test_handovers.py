@@ -175,6 +175,22 @@ async def test_code_hands_over_and_loops_are_bounded() -> None:
     assert any("too often" in note for note in record.notes)
 
 
+@pytest.mark.parametrize(
+    ("how", "heard"),
+    [({"now": True}, "Billing!"), ({"say": "I'll get billing."}, "I'll get billing."), ({}, "Front!")],
+    ids=["now", "say", "later"],
+)
+async def test_an_agent_that_hands_the_call_over_at_its_start_does_not_greet(how: dict[str, Any], heard: str) -> None:
+    front, billing = VoiceAgent("front", greeting="Front!"), VoiceAgent("billing", greeting="Billing!")
+
+    @front.on_session_start
+    async def route(turn: Turn) -> None:
+        turn.hand_to("billing", **how)
+
+    async with open_call(front, others=[billing]) as call:
+        assert (await call.greet()).spoken == heard
+
+
 async def test_tasks_and_summaries_belong_to_the_agent_that_enqueued_them() -> None:
     done: list[str] = []
 
