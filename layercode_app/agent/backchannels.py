@@ -70,12 +70,20 @@ def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
     return last.session_id == turn.session_id and listener.fit(turn.text) and not asks(last)
 
 
+def keep_hangup(turn: Turn[Any, Any]) -> None:
+    """End the call after this turn, which continues the interrupted reply, if it was to end after that reply."""
+    last = turn.last
+    if last is not None and last.session_id == turn.session_id:
+        turn.live.hangup = turn.live.hangup or last.hangup
+
+
 async def resume(turn: Turn[Any, Any]) -> bool:
     """Speak the unheard rest of the interrupted reply, without a model. Return False if no rest is known."""
     last = turn.last
     if last is None or was_cut_off(last) or not (rest := rest_of(last)):
         return False
     turn.record.resumes = last.turn_id
+    keep_hangup(turn)
     await turn.live.checkpoint()
     turn.speak_last(rest, "say")
     return True

@@ -15,10 +15,10 @@ from ..exceptions import HookError
 from ..journal.record import Json, Kind, Source
 from ..observability import spans
 from ..webhook import Data, Event, SessionEnd, SessionUpdate
-from .backchannels import is_listening, resume
+from .backchannels import is_listening, keep_hangup, resume
 from .guard import guarded
 from .hooks import speak_answer
-from .message_prompt import prompt_of
+from .message_prompt import GO_ON, LISTENED, prompt_of
 from .offline import offline_model
 from .summarise import enqueue_summary
 from .take_notes import caller_of
@@ -160,6 +160,8 @@ class AgentRunner:
             from .confirmation import RunInput
             from .takeover import taken_over
 
+            if prompt in (GO_ON, LISTENED):
+                keep_hangup(turn)
             handed = turn.live.flow is not None and turn.live.flow.taken_from
             await self._run_model(turn, taken_over(turn) if handed else RunInput(prompt))
 

@@ -206,6 +206,8 @@ class TurnRecord:
     span_id: str = ""
     started_at: float = 0.0
     ended_at: float | None = None
+    hangup: bool = False
+    """Whether the agent asked to end the call."""
     cut_off: bool = False
     """Whether the turn was stopped before its agent had finished the reply."""
     history_start: int = 0

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent
+from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage
-from pydantic_ai.models.function import FunctionModel
+from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
 from layercode_app import DeveloperError, Turn, VoiceAgent
 from layercode_app.agent.backchannels import SOUNDS, listener_of
@@ -159,6 +159,31 @@ async def test_a_reply_that_the_model_had_not_finished_is_continued_by_the_model
         await call.say("mhm")
     assert "only showed that they listen" in str(seen[-1][-1])
     assert ("user", "mhm") not in transcript(seen[-1])
+
+
+@pytest.mark.parametrize("sound", ["Mhm.", ""])
+@pytest.mark.parametrize("playing", [True, False], ids=["whole", "cut off"])
+async def test_a_continued_goodbye_still_ends_the_call(playing: bool, sound: str) -> None:
+    async def model(messages: list[ModelMessage], info: Any) -> AsyncIterator[Any]:
+        if getattr(messages[-1].parts[-1], "content", "") == "That is all":
+            yield {0: DeltaToolCall("leave", "{}", tool_call_id="call-1")}
+            return
+        for word in ("Thank ", "you ", "for ", "calling."):
+            yield word
+            await asyncio.sleep(0.01)
+
+    agent = Agent(FunctionModel(stream_function=model), deps_type=Turn)
+
+    @agent.tool
+    async def leave(ctx: RunContext[Turn]) -> str:
+        ctx.deps.hangup()
+        return "the call ends after your goodbye"
+
+    async with open_call(VoiceAgent("guide", agent, backchannels=True, filler=False)) as call:
+        call.interrupt(after=2, playing=playing)
+        await call.say("That is all")
+        assert (await call.say(sound)).hangup
+        assert not (await call.say("Hello again?")).hangup
 
 
 async def test_an_agent_without_a_model_continues_too() -> None:
