@@ -150,6 +150,16 @@ async def test_a_value_may_come_in_parts(
     assert state["collected"]["x"]["partial"] == ""
 
 
+async def test_a_part_is_given_up_when_the_value_before_it_is_confirmed(tmp_path: Path) -> None:
+    said = ("ann at example dot com", "bob at", "carl at example dot org")
+    saves = [f"save_email: {words}" for words in said]
+    spoken, state = await play(Email("email"), tmp_path, *saves[:2], "confirm_email")
+    assert spoken[1:] == ["I have bob at so far. And after that?", "Thank you."]
+    assert (state["email"], state["collected"]["email"]["partial"]) == ("ann@example.com", "")
+    spoken, _ = await play(Email("email"), tmp_path / "again", *saves[:2], "confirm_email", saves[2])
+    assert spoken[-1] == "I have carl at example dot org. Is that right?"
+
+
 async def test_a_part_is_read_back(tmp_path: Path) -> None:
     several = [Email("email"), Phone("phone"), Code("order", pattern="[A-Z]{2}[0-9]{4}")]
     said, _ = await play(
