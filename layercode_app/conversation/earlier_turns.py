@@ -32,7 +32,9 @@ async def settle(store: Store, event: TurnEvent, begun: Begun, corrections: Corr
 
 
 def _tells_what_was_heard(context: InterruptionContext) -> bool:
-    return context.previous_turn_interrupted or context.text_heard is not None
+    if context.previous_turn_interrupted is None:  # Every field is optional.
+        return context.text_heard is not None
+    return context.previous_turn_interrupted
 
 
 async def reload(store: Store, begun: Begun, *, tokens: int) -> None:

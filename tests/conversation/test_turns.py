@@ -21,6 +21,33 @@ from .shop import Shop, ended, until
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.parametrize(
+    ("told", "heard", "status"),
+    [
+        ({"previous_turn_interrupted": False, "text_heard": "", "words_heard": 0}, "One two three.", "complete"),
+        ({"previous_turn_interrupted": False, "text_heard": "One two three."}, "One two three.", "complete"),
+        ({"previous_turn_interrupted": False}, "One two three.", "complete"),
+        ({"text_heard": "One two"}, "One two", "interrupted"),
+        ({"previous_turn_interrupted": True, "words_heard": 1}, "One", "interrupted"),
+    ],
+)
+async def test_a_reply_is_corrected_only_if_it_was_interrupted(
+    told: dict[str, Any], heard: str, status: str, tmp_path: Path
+) -> None:
+    agent = VoiceAgent("counter")
+
+    @agent.on_message
+    async def count(turn: Turn) -> str:
+        return "One two three."
+
+    app = LayerCode(agent, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await caller.say("Count", turn_id="t")
+        await caller.say("Thanks", interruption_context=told | {"assistant_turn_id": "t"})
+        record = await ended(app, caller, "t")
+    assert (record.heard, record.status) == (heard, status)
+
+
 async def test_a_tool_over_its_time_fails_for_the_model_and_the_turn_goes_on(tmp_path: Path) -> None:
     shop = Shop(tool_timeout=0.05)
     async with calling(LayerCode(shop.voice, settings=settings(tmp_path))) as caller:
