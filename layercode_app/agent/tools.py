@@ -79,12 +79,6 @@ class TurnTools(AbstractCapability[Any]):
             kept = without_other_stages(self.voice, self.turn, kept)
         return None if kept is toolset else kept
 
-    async def before_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
-        """Raise ApprovalRequired if the caller must confirm this tool call and has not confirmed it yet."""
-        if call.tool_name in self.voice.confirm and not ctx.tool_call_approved:
-            raise ApprovalRequired
-        return args
-
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
         """Approve the tool calls that the caller was asked to confirm, if the model repeats them after the answer."""
         agreed = [call.tool_call_id for call in requests.approvals if await self._agreed(call)]
@@ -110,7 +104,12 @@ class TurnTools(AbstractCapability[Any]):
         return await question_of(confirm, self.turn, call.tool_name, args, description) in offered.question
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
-        """Record the call, save a checkpoint, and run the tool according to its policy."""
+        """Record the call, save a checkpoint, and run the tool according to its policy.
+
+        Raise ApprovalRequired if the caller must confirm this tool call and has not confirmed it yet.
+        """
+        if call.tool_name in self.voice.confirm and not ctx.tool_call_approved:
+            raise ApprovalRequired  # Before a mock or a recording answers, and before the browser is told that it runs.
         record, live = self.turn.record, self.turn.live
         policy = self.voice.tools.get(call.tool_name, DEFAULT_POLICY).interruption
         entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), live.elapsed_ms(), policy=policy)

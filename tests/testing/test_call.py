@@ -134,6 +134,23 @@ async def test_a_mock_may_compute_or_fail(start_call: Any) -> None:
         call.mock("ad", returns="fine")
 
 
+async def test_a_mocked_tool_is_asked_about_like_the_real_one(start_call: Any) -> None:
+    agent = Agent()
+    voice = VoiceAgent("baker", agent, confirm={"order": "Shall I order?"}, notices=True)
+
+    @agent.tool_plain
+    async def order() -> str:
+        raise AssertionError("a test must not order")
+
+    call = start_call(voice, model=scripted(Call("order"), "It is ordered."))
+    call.mock("order", returns="ordered")
+    asked = await call.say("A bun")
+    assert (asked.spoken, asked.tools, asked.data) == ("Shall I order?", [], [])
+    done = await call.say("yes")
+    assert (done.spoken, done.tools) == ("It is ordered.", ["order"])
+    assert [notice["tool"]["status"] for notice in done.data] == ["running", "done"]
+
+
 @pytest.mark.parametrize(("after", "heard"), [(2, "one two"), ("two thr", "one two thr"), (None, "")])
 @pytest.mark.parametrize("playing", [False, True])
 async def test_the_agent_remembers_what_was_heard(start_call: Any, after: Any, heard: str, playing: bool) -> None:
