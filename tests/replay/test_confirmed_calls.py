@@ -1,4 +1,4 @@
-"""A fork asks the caller before a tool runs, as the recorded call did."""
+"""A fork and a replay ask the caller before a tool runs, as the recorded call did."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pydantic_ai import Agent
 from layercode_app import Call, VoiceAgent
 from layercode_app.journal.record import TurnRecord
 from layercode_app.replay.fork import Changes, fork
+from layercode_app.replay.recording import Recording
+from layercode_app.replay.replay import Options, replay
 from layercode_app.testing import open_call, scripted
 
 pytestmark = pytest.mark.anyio
@@ -45,3 +47,23 @@ async def test_a_fork_asks_and_gives_the_recorded_result_only_after_the_yes() ->
     assert [pair.new.spoken_text for pair in pairs] == ["Shall I order?", "It is ordered."]
     assert [[call.result for call in pair.new.tools] for pair in pairs] == [[], ["ordered"]]
     assert bakery.ordered == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "answers"),
+    [
+        ("yes", ["It is ordered."]),
+        ("no", ["As you like."]),
+        ("go on then", [Call("order"), "It is ordered."]),
+        ("what time is it", ["It is nine."]),
+    ],
+)
+@pytest.mark.parametrize("run_tools", [False, True])
+async def test_a_replay_of_a_confirmed_call_shows_no_difference(
+    said: str, answers: Sequence[Any], run_tools: bool
+) -> None:
+    bakery = Bakery()
+    turns = await bakery.call("a bun", said, "bye", answers=[Call("order"), *answers, "Goodbye."])
+    result = await replay(Recording(turns), bakery.voice, Options(run_tools=run_tools))
+    assert [turn.differences for turn in result.turns] == [[], [], []]
+    assert [turn.new and turn.new.spoken_text for turn in result.turns] == [turn.spoken_text for turn in turns]
