@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import random
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,11 +16,16 @@ from ..journal.stores.base import Job, Store
 from ..observability import spans
 from .attempt import Run, attempt
 
+Elsewhere = Callable[[Job], float | None]
+"""Returns when a job that this worker cannot run is due for other workers; None if this worker can run it."""
+
 RETRY_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds before each retry of a job; if the last retry fails, the job is given up and an error is logged."""
 LEASE_SECONDS = 60.0
 """Duration of a job's lease. A running job renews it; a dead worker's job can be leased again after this time."""
 POLL_SECONDS = 1.0
+POLL_SPREAD = 0.75, 1.25
+"""The interval between two polls is multiplied by a random factor in this range, so that no worker is always first."""
 AT_ONCE = 8
 """The maximum number of jobs that a worker runs at once."""
 MORE_AT_ONCE = 4
@@ -32,12 +38,16 @@ class Jobs:
     """Runs the jobs of a store and the background coroutines of this worker. The number of concurrent jobs is limited.
 
     Jobs whose id begins with one of the prefixes in `first` have additional slots, so they do not queue behind others.
+    A job for which `elsewhere` returns a time is not run here. It is due at that time for other workers.
     """
 
-    def __init__(self, store: Store, run: Run, *, first: Sequence[str] = ()) -> None:
+    def __init__(
+        self, store: Store, run: Run, *, first: Sequence[str] = (), elsewhere: Elsewhere = lambda job: None
+    ) -> None:
         self._store = store
         self._run = run
         self._first = first
+        self._elsewhere = elsewhere
         self._due = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -94,7 +104,7 @@ class Jobs:
                 logger.warning("Jobs wait for the journal: {}", error)
             # Not `wait_for`: before Python 3.12 it may swallow the cancellation that ends this loop.
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
+                async with asyncio.timeout(POLL_SECONDS * random.uniform(*POLL_SPREAD)):  # noqa: S311 - no secret
                     await self._due.wait()
 
     def _begin(self, job: Job) -> None:
@@ -103,7 +113,12 @@ class Jobs:
         self._running[job.id] = asyncio.create_task(self._attempt(job), name=f"job {job.name}")
 
     async def _attempt(self, job: Job) -> None:
+        again = None
         try:
+            if (at := self._elsewhere(job)) is not None:
+                with suppress(StoreError):  # Then the lease expires.
+                    await self._store.settle(job, retry_at=at)
+                return
             again = await attempt(self._store, job, self._run, lease=LEASE_SECONDS, pauses=RETRY_SECONDS)
         finally:
             del self._running[job.id]

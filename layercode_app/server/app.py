@@ -91,7 +91,7 @@ class LayerCode:
         self.model = model
         self._offline_without_key = offline_without_key
         dispatch = JobDispatch(lambda: self.watch, lambda: self.settings, lambda: self.runners, self.store)
-        self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF))
+        self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF), elsewhere=dispatch.retry_elsewhere)
         self.watch = Watch(self.settings, self.store, self.jobs.enqueue)
         self.turns = TurnHandler(
             self.store,

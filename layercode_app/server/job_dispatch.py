@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..agent.live_judges import JUDGE_CALL, enqueue_judging, judge_call
@@ -12,9 +12,11 @@ from ..agent.summarise import summarise
 from ..agent.take_notes import take_notes
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.caller_notes import write_notes_of_job
+from ..conversation.flow import RESERVED
 from ..conversation.session_events import SESSION_END
 from ..conversation.turn import HANDOFF
 from ..exceptions import DeveloperError
+from ..jobs.put_back import PutBack
 from ..journal.forget import NOTES, NOTES_OF_CALL
 from ..journal.stores.base import Job, Store
 from ..journal.stores.history_steps import SUMMARY
@@ -36,6 +38,19 @@ class JobDispatch:
     settings: Callable[[], Settings]
     runners: Callable[[], Mapping[str, AgentRunner]]
     store: Store
+    put_back: PutBack = field(default_factory=PutBack, init=False)
+
+    def retry_elsewhere(self, job: Job) -> float | None:
+        """Return when another worker can take the job if this worker lacks its agent or task; None to run it here."""
+        if self.watch().does(job) or job.name == HANDOFF:
+            return None
+        runner = self.runners().get(job.agent)
+        if runner is None:
+            return self.put_back.until(job, f"the agent {job.agent!r}")
+        task = str(job.payload.get("task", "")) if job.name == TASK else ""
+        if task and not task.startswith(RESERVED) and task not in runner.voice.tasks:
+            return self.put_back.until(job, f"the task {task!r} of the agent {job.agent!r}")
+        return None
 
     async def __call__(self, job: Job) -> float | None:
         """Run a job; return when it is due again (epoch seconds), or None when it is done. May raise any exception."""

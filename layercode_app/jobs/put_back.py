@@ -1,0 +1,51 @@
+"""Put back jobs that this worker cannot run, so that another worker gets them.
+
+Several services may share a journal, and in a rolling deployment old workers do not have the new agents yet.
+"""
+
+from __future__ import annotations
+
+import random
+
+from loguru import logger
+
+from ..journal import steady_clock
+from ..journal.stores.base import Job
+
+SHORTEST, LONGEST = 1.0, 60.0
+"""Limits of the seconds until a job that was put back is due again."""
+SHARE = 1 / 30
+"""The pause is this share of the time for which the job has been put back."""
+GIVE_UP_SECONDS = 86_400.0
+"""After this time, the job runs although its agent is missing. It then fails, and is given up after its retries."""
+
+
+class PutBack:
+    """The jobs that this worker has put back, because it lacks what they need."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        """When each job was first put back, by its id, oldest first."""
+        self._warned: set[str] = set()
+
+    def until(self, job: Job, missing: str) -> float | None:
+        """Return when the job is due again; None if it was put back for so long that no worker seems to have `missing`.
+
+        A warning is logged once for each missing agent or task.
+        """
+        now = steady_clock.now()
+        self._clean(now)
+        waited = now - self._since.setdefault(job.id, now)
+        if waited >= GIVE_UP_SECONDS:
+            return None
+        if missing not in self._warned:
+            self._warned.add(missing)
+            logger.warning("Job {} needs {}, which this worker does not have; it waits for another", job.id, missing)
+        pause = min(max(waited * SHARE, SHORTEST), LONGEST)
+        # A random pause, so that this worker is not always the first to lease the job again.
+        return now + pause * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
+
+    def _clean(self, now: float) -> None:
+        """Drop the oldest entries: other workers have done those jobs, or the retries of a job have ended."""
+        while self._since and now - next(iter(self._since.values())) >= 2 * GIVE_UP_SECONDS:
+            del self._since[next(iter(self._since))]

@@ -1,0 +1,108 @@
+"""Services that share a journal: a worker leaves the jobs of agents that it does not have to other workers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from layercode_app import LayerCode, SessionEnd, VoiceAgent
+from layercode_app.jobs import put_back, queue
+from layercode_app.journal.stores.base import Job
+
+from ..calling import settings
+from ..waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(put_back, "SHORTEST", 0.02)
+    monkeypatch.setattr(queue, "POLL_SECONDS", 0.02)
+
+
+class Service:
+    """A server with one agent, which notes the jobs that it runs."""
+
+    def __init__(self, folder: Path, name: str, *, reminds: bool = True) -> None:
+        self.ran: list[str] = []
+        voice = VoiceAgent(name, greeting="Hello!")
+
+        @voice.on_session_end
+        async def end(event: SessionEnd) -> None:
+            self.ran.append(event.session_id)
+
+        if reminds:
+
+            @voice.task
+            async def remind(who: str) -> None:
+                self.ran.append(who)
+
+        self.app = LayerCode(voice, settings=settings(folder))
+        self.put_back: list[str] = []
+        settle = self.app.store.settle
+
+        async def noted(job: Job, *, retry_at: float | None = None) -> None:
+            await settle(job, retry_at=retry_at)
+            if retry_at is not None and job.agent:
+                self.put_back.append(job.id)
+
+        self.app.store.settle = noted  # type: ignore[method-assign]
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[Service]:
+        await self.app.start()
+        try:
+            yield self
+        finally:
+            await self.app.stop()
+
+
+def ended(agent: str, session: str) -> Job:
+    payload = {"type": "session.end", "session_id": session, "conversation_id": "c"}
+    return Job(f"end-{agent}-{session}", "session_end", agent, payload, "c", attempts=1)
+
+
+async def test_a_job_waits_for_a_worker_that_has_its_agent(tmp_path: Path, warned: list[str]) -> None:
+    async with Service(tmp_path, "b").up() as b:
+        for session in ("1", "2"):
+            await b.app.jobs.enqueue(ended("a", session))
+        await until(lambda: len(b.put_back) > 10)
+        assert warned == ["Job end-a-1 needs the agent 'a', which this worker does not have; it waits for another"]
+        assert {job.attempts for job in await b.app.store.pending_jobs() if job.agent} == {1}
+        async with Service(tmp_path, "a").up() as a:
+            await until(lambda: sorted(a.ran) == ["1", "2"])
+        assert b.ran == []
+
+
+async def test_own_jobs_do_not_queue_behind_the_jobs_of_others(tmp_path: Path) -> None:
+    async with Service(tmp_path, "b").up() as b:
+        for number in range(50):
+            await b.app.jobs.enqueue(ended("a", str(number)))
+        await until(lambda: len(set(b.put_back)) == 50)
+        await b.app.jobs.enqueue(ended("b", "own"))
+        await until(lambda: b.ran == ["own"])
+
+
+async def test_a_task_waits_for_a_worker_whose_agent_has_it(tmp_path: Path) -> None:
+    async with Service(tmp_path, "a", reminds=False).up() as old:
+        job = Job("t", "task", "a", {"task": "remind", "arguments": {"who": "Ada"}}, "c")
+        await old.app.jobs.enqueue(job)
+        await until(lambda: old.put_back)
+        async with Service(tmp_path, "a").up() as new:
+            await until(lambda: new.ran == ["Ada"])
+
+
+async def test_a_job_whose_agent_no_worker_has_is_given_up_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str]
+) -> None:
+    monkeypatch.setattr(put_back, "GIVE_UP_SECONDS", 0.1)
+    monkeypatch.setattr(queue, "RETRY_SECONDS", (0.01,))
+    async with Service(tmp_path, "b").up() as b:
+        job = ended("a", "1")
+        await b.app.jobs.enqueue(job)
+        await until(lambda: "Job end-a-1 failed for good after 2 attempts" in warned)
+        assert [job.id for job in await b.app.store.pending_jobs() if job.agent] == []
