@@ -33,6 +33,8 @@ GREETED = "layercode.greeted"
 """The key of a session id: the session in which a delayed greeting was spoken."""
 STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
+AGENT_STAGE = "agent "
+"""The prefix of the stage that times an agent which handed the rest of a turn to another agent."""
 KEPT = (AGENT, OPENING, GREETED)
 MOST_HANDOVERS = 3
 """The maximum number of hand-overs in one turn; further hand-overs are ignored."""
@@ -246,10 +248,15 @@ def begin_again(live: LiveTurn, agent: str) -> None:
     flow, record = live.flow, live.record
     assert flow is not None
     end_flow(live)
-    began = max((part.ended_ms or 0.0 for part in record.stages if part.name.startswith("agent ")), default=0.0)
-    record.stages.append(Stage(f"agent {agent}", began, live.elapsed_ms(), "done"))
+    began = max((part.ended_ms or 0.0 for part in record.stages if part.name.startswith(AGENT_STAGE)), default=0.0)
+    record.stages.append(Stage(f"{AGENT_STAGE}{agent}", began, live.elapsed_ms(), "done"))
     flow.due, flow.leaving, record.handed_to = "", False, ""
     flow.taken_from, live.run.answered = agent, False
+
+
+def handed_by(record: TurnRecord) -> list[str]:
+    """Return the agents that answered the turn before its last agent did, in order."""
+    return [part.name.removeprefix(AGENT_STAGE) for part in record.stages if part.name.startswith(AGENT_STAGE)]
 
 
 def _end_part(live: LiveTurn) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..conversation.flow import handed_by
 from ..exceptions import ConfigurationError, NotRecordedError
 from ..journal.open import open_journal
 from ..journal.read import turns_of
@@ -48,10 +49,20 @@ class Recording:
         if not turn.finished:
             return "it was still running when it was recorded"
         if turn.impact == "refusal":
-            return "a budget was used up, so the agent was not called"
+            return _why_refused(turn)
         if turn.agent != self.agent:
             return f"agent {turn.agent!r} answered it"
+        if others := handed_by(turn):
+            return f"{' and '.join(map(repr, others))} handed it to {turn.agent!r}, and a replay has only one agent"
         return None if turn.event else "its webhook event was not recorded"
+
+
+def _why_refused(turn: TurnRecord) -> str:
+    if turn.error_category == "budget":
+        return "a budget was used up, so the agent was not called"
+    if any(stage.name.split(" ")[0] == "guard" for stage in turn.stages):
+        return "a guard refused it, and how much was said before depended on timing"
+    return "it deferred a tool call to another program"
 
 
 async def find_recording(source: str, *, store: str) -> Recording:

@@ -186,7 +186,8 @@ async def test_hooks_helpers_and_hang_ups_are_replayed(name: str, said: list[str
 async def test_turns_that_the_agent_did_not_answer_are_left_out_with_the_reason() -> None:
     call = await recorded(find_agent("echo", AGENTS), "one", "two", "three")
     _, one, two, three = call.spoken
-    one.agent, two.impact, three.status = "other", "refusal", Status.RUNNING
+    one.agent, three.status = "other", Status.RUNNING
+    two.impact, two.error_category = "refusal", "budget"
     last = replace(three, status=Status.COMPLETE, position=9)
     result = await play(Recording([*call.turns, last]), find_agent("echo", AGENTS))
     assert [turn.note for turn in result.turns] == [

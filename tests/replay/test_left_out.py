@@ -1,0 +1,69 @@
+"""A replay leaves out the turns that one agent alone cannot answer again, and says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent, CallDeferred, DeferredToolRequests, RunContext
+
+from layercode_app import Call, Turn, VoiceAgent
+from layercode_app.replay.recording import Recording
+from layercode_app.replay.replay import replay
+from layercode_app.testing import open_call, scripted
+
+pytestmark = pytest.mark.anyio
+
+
+async def notes(voice: VoiceAgent[Any, Any], *said: str, answers: list[Any]) -> list[str]:
+    """Why each turn of the call was left out; "" for a turn that was replayed without a difference."""
+    billing = VoiceAgent("billing", Agent(scripted(*["Billing here."] * 5)))
+    async with open_call(voice, model=scripted(*answers), others=[billing]) as call:
+        for text in said:
+            await call.say(text)
+        recording = Recording(await call.records())
+    now = billing if recording.agent == "billing" else voice
+    result = await replay(recording, now)
+    assert result.same, [turn.differences for turn in result.turns]
+    return [turn.note for turn in result.turns]
+
+
+async def test_a_turn_that_two_agents_answered() -> None:
+    front = Agent(deps_type=Turn)
+
+    @front.tool
+    async def to_billing(ctx: RunContext[Turn]) -> str:
+        ctx.deps.hand_to("billing", now=True)
+        return "handed over"
+
+    voice = VoiceAgent("front", front)
+    assert await notes(voice, "hi", "my bill", "thanks", answers=["Hello.", Call("to_billing")]) == [
+        "agent 'front' answered it",
+        "'front' handed it to 'billing', and a replay has only one agent",
+        "",
+    ]
+
+
+async def test_a_turn_that_a_guard_refused() -> None:
+    async def guard(turn: Turn) -> str | None:
+        return "Not that." if turn.text == "bad words" else None
+
+    voice = VoiceAgent("front", Agent(), guard=guard)
+    assert await notes(voice, "bad words", "good words", answers=["Well.", "Fine.", "Fine."]) == [
+        "a guard refused it, and how much was said before depended on timing",
+        "",
+    ]
+
+
+async def test_a_turn_that_deferred_a_tool_call() -> None:
+    front: Agent[None, Any] = Agent(output_type=[str, DeferredToolRequests])
+
+    @front.tool_plain
+    async def stock() -> str:
+        raise CallDeferred
+
+    voice = VoiceAgent("front", front)
+    assert await notes(voice, "in stock?", "thanks", answers=[Call("stock"), "Bye."]) == [
+        "it deferred a tool call to another program",
+        "",
+    ]
