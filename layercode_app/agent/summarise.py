@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loguru import logger
@@ -81,8 +82,16 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
         return  # Another worker was faster. Keep its summary, so that the next requests begin like the previous ones.
     kept = KeptSummary(until, bounded(summary, int(asked["tokens"])))
     saved = await store.save_state(conversation_id, {SUMMARY: kept.to_json()}, turn_id=str(asked["turn"]))
-    if saved and response is not None:
-        await store.update(conversation_id, str(asked["turn"]), lambda record: count_summary(record, response))
+    if saved and turns:
+        note = partial(_note_summary, kept.summary, turns[-1].turn_id, response)
+        await store.update(conversation_id, str(asked["turn"]), note)
+
+
+def _note_summary(summary: Summary, covered: str, result: Any, record: TurnRecord) -> None:
+    """Note a summary in the record of its turn, because the state has only the newest one and forks need earlier ones."""
+    record.summary = {"text": summary.text, "facts": list(summary.facts), "turn_id": covered}
+    if result is not None:
+        count_summary(record, result)
 
 
 async def turns_between(

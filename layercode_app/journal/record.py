@@ -178,6 +178,8 @@ class TurnRecord:
     requests: list[ModelCall] = field(default_factory=list)
     """The requests to models, in the order they began; empty in journals of older versions."""
     state: Json = None
+    summary: Json = None
+    """The running summary that was written after this turn: `text`, `facts`, and the last `turn_id` that it covers."""
     metadata: dict[str, Json] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     usage: dict[str, int] = field(default_factory=dict)

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 from ..conversation.admission import TurnHandler
 from ..conversation.agent_protocol import AgentProtocol
-from ..conversation.flow import stage_key
 from ..conversation.listener import Listener
 from ..journal.record import Frame, TurnRecord, clone
 from ..journal.record_json import to_json
@@ -19,6 +18,7 @@ from ..journal.stores.memory import MemoryStore
 from ..observability.failure import keep_failure
 from ..settings.limits import Limits
 from ..webhook import TurnEvent, parse_event
+from .state_before import state_before
 
 
 class Sandbox:
@@ -36,18 +36,15 @@ class Sandbox:
     async def before(cls, turns: Sequence[TurnRecord], turn: TurnRecord, *, limits: Limits | None = None) -> Sandbox:
         """Return a sandbox with the conversation's turns, state and metadata from before this turn."""
         sandbox = cls(turn, limits)
-        state: dict[str, Any] = {}
-        stages: dict[str, Any] = {}
+        earlier = [past for past in turns if past.position < turn.position and past.finished]
         positions: dict[int, int] = {}
-        for past in turns:
-            if past.position < turn.position and past.finished:
-                state = (past.state if past.agent == turn.agent else None) or state
-                stages |= {stage_key(past.agent): past.at_stage} if past.at_stage else {}
-                copy = replace(clone(past), conversation_id=sandbox.conversation_id)
-                copy.history_start = positions.get(past.history_start, 0)
-                await sandbox._store.begin(copy, history_tokens=0)
-                positions[past.position] = copy.position
-        await sandbox._store.save_state(sandbox.conversation_id, state | stages)
+        for past in earlier:
+            copy = replace(clone(past), conversation_id=sandbox.conversation_id)
+            copy.history_start = positions.get(past.history_start, 0)
+            await sandbox._store.begin(copy, history_tokens=0)
+            positions[past.position] = copy.position
+        by_id = {past.turn_id: positions[past.position] for past in earlier}
+        await sandbox._store.save_state(sandbox.conversation_id, state_before(earlier, turn, by_id))
         await sandbox._store.establish(sandbox.conversation_id, turn.metadata)
         return sandbox
 

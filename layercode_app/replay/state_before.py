@@ -1,0 +1,44 @@
+"""Rebuild, from a conversation's turns, the state that it had before one of them.
+
+The journal keeps only the newest state. Besides the agent's fields, it holds what the toolkit remembers: the stages, the
+running summary, whether a delayed greeting was spoken, and how many messages were checked for voicemail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..agent.voicemail import FIRST_MESSAGES
+from ..conversation.flow import GREETED, OPENING, stage_key
+from ..journal.record import Json, Kind, TurnRecord
+from ..journal.stores.history_steps import SUMMARY
+
+
+def state_before(past: Sequence[TurnRecord], turn: TurnRecord, positions: Mapping[str, int]) -> dict[str, Json]:
+    """Return the state before `turn`, whose earlier turns are `past`.
+
+    `positions` maps the ids of the earlier turns to their positions in the store of the state.
+    """
+    state: dict[str, Any] = {}
+    for earlier in past:
+        if earlier.agent == turn.agent:
+            state = earlier.state or state
+    stages = {stage_key(earlier.agent): earlier.at_stage for earlier in past if earlier.at_stage}
+    return state | stages | dict(_summary(past, positions)) | dict(_opening(past, turn))
+
+
+def _summary(past: Sequence[TurnRecord], positions: Mapping[str, int]) -> Iterator[tuple[str, Json]]:
+    for earlier in past:
+        summary = earlier.summary
+        if summary is not None and summary["turn_id"] in positions:
+            yield SUMMARY, {**summary, "until": positions[summary["turn_id"]]}
+
+
+def _opening(past: Sequence[TurnRecord], turn: TurnRecord) -> Iterator[tuple[str, Json]]:
+    """Yield what is kept about the opening of the turn's session."""
+    messages = [one for one in past if one.kind is Kind.MESSAGE and one.session_id == turn.session_id]
+    if any(part.source == "greeting" for one in messages for part in one.speech):
+        yield GREETED, turn.session_id
+    if messages:
+        yield OPENING, f"{turn.session_id} {min(len(messages), FIRST_MESSAGES)}"

@@ -1,0 +1,99 @@
+"""A fork and a replay have what the conversation knew before the turn: its summary, and how its opening went."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from layercode_app import Summary, VoiceAgent
+from layercode_app.cli.sessions.view import write_export
+from layercode_app.journal.record import TurnRecord
+from layercode_app.replay.fork import fork
+from layercode_app.replay.recording import Recording, read_export
+from layercode_app.replay.replay import replay
+from layercode_app.settings.limits import Limits
+from layercode_app.testing import AgentCall, open_call, scripted
+
+pytestmark = pytest.mark.anyio
+
+TOKENS = 1000
+FACT = "I am allergic to nuts."
+
+
+class Bakery:
+    """An agent whose summary keeps what the caller said about allergies. `requests` are those of its model."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        agent = Agent(FunctionModel(stream_function=self._answer))
+        self.voice = VoiceAgent("bakery", agent, summary=self._sum_up, filler=False)
+
+    async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        self.requests.append(str(messages))
+        yield "Gladly."
+
+    async def _sum_up(self, before: Summary | None, transcript: str) -> Summary:
+        facts = [line for line in transcript.splitlines() if "allergic" in line]
+        return Summary("Rolls.", [*(before.facts if before else ()), *facts])
+
+    async def call(self) -> list[TurnRecord]:
+        async with open_call(self.voice, settings={"history_tokens": TOKENS}) as call:
+            await call.say(FACT)
+            while "Earlier in this call" not in self.requests[-1]:
+                await call.say("Another roll, please.")
+                await summarised(call)
+            return await call.records()
+
+    async def forked(self, turns: list[TurnRecord], at: int) -> str:
+        """What the model is told in a fork of turn number `at`."""
+        await fork(turns, self.voice, at=at, limits=replace(Limits(), history_tokens=TOKENS))
+        return self.requests[-1]
+
+
+async def summarised(call: AgentCall) -> None:
+    """Wait until no summary is being written."""
+    pending = call.app.store.pending_jobs
+    while any(job.name == "task" for job in await pending()):
+        await asyncio.sleep(0.01)
+
+
+async def test_a_fork_has_the_summary_of_that_time(tmp_path: Path) -> None:
+    bakery = Bakery()
+    turns = await bakery.call()
+    last = await bakery.forked(turns, len(turns))
+    assert "Earlier in this call" in last
+    assert FACT in last
+    assert "Earlier in this call" not in await bakery.forked(turns, len(turns) - 1), "it was written later"
+    path = tmp_path / "call.json"
+    write_export(turns, html=False, output=path, redacted=True)
+    assert FACT in await bakery.forked(list(read_export(path).turns), len(turns))
+
+
+async def test_a_delayed_greeting_is_not_spoken_again() -> None:
+    voice = VoiceAgent("caller", Agent(), greeting="Hello, this is Ada.", greeting_waits=True, filler=False)
+    async with open_call(voice, model=scripted("Fine.", "Bye.")) as call:
+        await call.greet()
+        for text in ("Hello?", "How are you?", "Goodbye"):
+            await call.say(text)
+        recording = Recording(await call.records())
+    result = await replay(recording, voice)
+    assert [turn.new and turn.new.spoken_text for turn in result.turns] == ["", "Hello, this is Ada.", "Fine.", "Bye."]
+    assert result.same
+
+
+async def test_only_the_first_messages_are_checked_for_voicemail() -> None:
+    voice = VoiceAgent("caller", Agent(), voicemail="Please call back.", filler=False)
+    async with open_call(voice, model=scripted(*["Fine."] * 4)) as call:
+        for text in ("Hello?", "Who is this?", "I see", "Please leave a message after the tone"):
+            await call.say(text)
+        recording = Recording(await call.records())
+    result = await replay(recording, voice)
+    assert [turn.new and turn.new.spoken_text for turn in result.turns] == ["Fine."] * 4
+    assert result.same
