@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ...exceptions import ConfigurationError
 from .parts import ExpectedCall as ExpectedCall
 from .parts import Part
+from .read_yaml import import_yaml, read_yaml
 from .simulated.caller_spec import CallerSpec
 from .simulated.end_spec import End
 from .simulated.patterns import Pattern
@@ -110,13 +111,9 @@ def scenario_files(folder: Path) -> list[Path]:
 
 def load(path: Path) -> ScenarioFile:
     """Read a scenario file. Raises ConfigurationError with the place of the error and what was expected."""
-    yaml = _yaml()
+    content = read_yaml(path)
     try:
-        return ScenarioFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}; expected a YAML file of scenarios.") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}") from error
+        return ScenarioFile.model_validate(content)
     except ValidationError as error:
         # A value that allows several types has an error for each; the deepest error is about the intended type.
         first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
@@ -126,18 +123,9 @@ def load(path: Path) -> ScenarioFile:
         ) from error
 
 
-def _yaml() -> Any:
-    """Return PyYAML, an optional dependency. Raises ConfigurationError with the install command if it is missing."""
-    try:
-        import yaml
-    except ModuleNotFoundError:
-        raise ConfigurationError("Scenario files need PyYAML: pip install 'layercode-app[evals]'") from None
-    return yaml
-
-
 def dump(file: ScenarioFile) -> str:
     """Return a scenario file as YAML, without default values."""
-    yaml = _yaml()
+    yaml = import_yaml()
     values = file.model_dump(mode="json", exclude_defaults=True)
     text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
     return text

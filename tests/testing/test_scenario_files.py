@@ -1,0 +1,87 @@
+"""Scenario files: a mistake that would change what is checked is an error with the file, its place and the fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layercode_app.exceptions import ConfigurationError
+from layercode_app.testing.evals.scenario import load
+
+ONE = "agent: echo\nscenarios: [{{name: a, turns: [{{say: {say}, metadata: {metadata}}}]}}]\n"
+
+
+def written(tmp_path: Path, text: str | bytes) -> Path:
+    """A file in a folder of the test."""
+    path = tmp_path / "calls.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(path: Path) -> str:
+    """The message of the error with which the file is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    assert str(caught.value).startswith(str(path))
+    return str(caught.value)
+
+
+def test_a_key_that_appears_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    turns = """
+agent: echo
+scenarios:
+  - name: a
+    turns:
+      - say: hello
+        expect: {contains: [impossible words]}
+        expect: {contains: [hello]}
+"""
+    message = refused(written(tmp_path, turns))
+    assert "the key 'expect' appears twice" in message
+    assert "line 8, column 9" in message
+
+    scenarios = 'agent: echo\nscenarios: [{name: a, turns: [{say: hi}]}]\n"scenarios": [{name: b, turns: [{say: hi}]}]'
+    message = refused(written(tmp_path, scenarios))
+    assert "the key 'scenarios' appears twice" in message
+    assert "line 3, column 1" in message
+
+
+@pytest.mark.parametrize(
+    ("say", "metadata", "message"),
+    [
+        ("2026-99-99", "{}", "'2026-99-99' is not a valid timestamp; put text in quotes"),
+        ("!!bool x", "{}", "'x' is not a valid bool"),
+        ("!!timestamp x", "{}", "'x' is not a valid timestamp"),
+        ("!!int ''", "{}", "'' is not a valid int"),
+        ("a", "{d: !!binary '/+8='}", "!!binary is not supported; expected text"),
+        ("a", "&m {d: *m}", "an anchor contains itself"),
+        ("a", "&m [[*m]]", "an anchor contains itself"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_refused_with_its_line(
+    tmp_path: Path, say: str, metadata: str, message: str
+) -> None:
+    found = refused(written(tmp_path, ONE.format(say=say, metadata=metadata)))
+    assert message in found
+    assert "line 2, column" in found
+
+
+def test_a_file_in_another_encoding_or_with_endless_nesting_is_refused(tmp_path: Path) -> None:
+    assert "is not UTF-8" in refused(written(tmp_path, b"agent: caf\xe9\n"))
+    assert "nested too deeply" in refused(written(tmp_path, "agent: " + "[" * 3000 + "]" * 3000))
+
+
+def test_anchors_and_merged_mappings_are_read(tmp_path: Path) -> None:
+    text = """
+agent: echo
+scenarios:
+  - name: a
+    turns:
+      - &base {say: hello, expect: &heard {contains: [hello]}}
+      - {<<: *base, say: good day}
+      - {say: bye, expect: *heard}
+"""
+    turns = load(written(tmp_path, text)).scenarios[0].turns
+    assert [turn.say for turn in turns] == ["hello", "good day", "bye"]
+    assert all(turn.expect.contains == ["hello"] for turn in turns)
