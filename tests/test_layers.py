@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nearest": set(),
     "percentiles": set(),
     "spoken": {"exceptions"},
-    "output": {"wellformed"},
+    "output": {"exceptions", "wellformed"},
     "settings": {"exceptions", "nearest"},
     "journal": {"exceptions", "wellformed", "settings"},
     "observability": GROUND - {"observability"},

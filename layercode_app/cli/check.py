@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, Secret, Url, UrlOption
+from .options import AsJson, Secret, Url, UrlOption, output_file
 
 
 class FailOn(StrEnum):
@@ -24,7 +24,7 @@ def check(
     url_option: UrlOption = None,
     secret: Secret = None,
     as_json: AsJson = False,
-    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.", callback=output_file)] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Run only this check or group, such as turns. Repeatable.")
     ] = None,
@@ -38,6 +38,7 @@ def check(
     """Test any LayerCode webhook from outside. Show what fails, why it matters, and how to fix it."""
     import asyncio
 
+    from ..output.files import write_file
     from ..output.progress import steps
     from ..output.terminal import print_json
     from ..testing.check.check_report import junit as as_junit
@@ -55,10 +56,10 @@ def check(
                 address, webhook_secret(secret), limits=limits, only=only or (), skip=skip or (), done=lambda _: step()
             )
         )
-    if junit is not None:
-        junit.write_text(as_junit(report), encoding="utf-8")
     if as_json:
         print_json(report.to_json())
     else:
         show(report)
+    if junit is not None:
+        write_file(junit, as_junit(report))
     raise SystemExit(1 if report.fails(fail_on.value) else 0)

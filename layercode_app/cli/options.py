@@ -7,6 +7,25 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..output.files import why_unwritable
+
+
+def output_file(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before the command starts, so that no result is lost."""
+    return _writable(path, in_new_folder=False)
+
+
+def output_in_new_folder(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written, for a command that prints for `-` and creates missing folders."""
+    return path if path == Path("-") else _writable(path, in_new_folder=True)
+
+
+def _writable(path: Path | None, *, in_new_folder: bool) -> Path | None:
+    if path is not None and (reason := why_unwritable(path, in_new_folder=in_new_folder)):
+        raise typer.BadParameter(reason)
+    return path
+
+
 Agent = Annotated[
     str,
     typer.Option(

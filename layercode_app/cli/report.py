@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, StoreUrl
+from .options import AsJson, StoreUrl, output_file
 
 
 def report(
@@ -17,7 +17,9 @@ def report(
     by: Annotated[
         str, typer.Option(help="Group by agent, model, day, month, conversation, tool, stage, version or score.")
     ] = "agent",
-    html: Annotated[Path | None, typer.Option(help="Write a self-contained page to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a self-contained page to this file.", callback=output_file)
+    ] = None,
     send: Annotated[
         str | None, typer.Option(help="Send the report to a channel of layercode.toml, or to an apprise URL.")
     ] = None,
@@ -28,6 +30,7 @@ def report(
     import asyncio
 
     from ..journal.open import open_journal
+    from ..output.files import write_file
     from ..output.terminal import print_json, print_line
     from ..reports.report import GROUPINGS, Report, beginning, make_report
     from ..reports.report_page import as_html
@@ -46,7 +49,7 @@ def report(
 
     made = asyncio.run(work())
     if html is not None:
-        html.write_text(as_html(made), encoding="utf-8")
+        write_file(html, as_html(made))
     if send is not None:
         asyncio.run(send_report(settings, send, made))
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import AgentsDir, AsJson, Model, Secret
+from ..options import AgentsDir, AsJson, Model, Secret, output_file
 
 TARGETS = "Webhooks (http://host/path, localhost:8000) or agent names. Several are compared."
 
@@ -39,10 +39,13 @@ def bench(
     timeout: Annotated[float, typer.Option(min=0.1, help="Maximum seconds per turn.")] = 60.0,
     model: Model = "offline",
     agents: AgentsDir = None,
-    html: Annotated[Path | None, typer.Option(help="Write a self-contained page with plots to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a self-contained page with plots to this file.", callback=output_file)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure webhooks or agents under load: first speech, totals, errors, CPU and memory."""
+    from ...output.files import write_file
     from ...output.terminal import print_json, print_line
     from ...testing.bench.load import Load
     from ..webhook import targets_of
@@ -62,15 +65,15 @@ def bench(
         agents=agents,
         quiet=as_json,
     )
-    if html is not None:
-        from ...testing.bench.bench_page import as_html
-
-        html.write_text(as_html(result), encoding="utf-8")
     if as_json:
         print_json(result.to_json(), indent=None)
     else:
         show(result)
-        if html is not None:
+    if html is not None:
+        from ...testing.bench.bench_page import as_html
+
+        write_file(html, as_html(result))
+        if not as_json:
             print_line()
             print_line(f"Wrote {html}.")
     raise SystemExit(1 if result.errors else 0)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import AgentsDir, AsJson
+from ..options import AgentsDir, AsJson, output_file
 
 
 def evaluate(
@@ -49,9 +49,9 @@ def evaluate(
         typer.Option(help="Name of a stock judge of whole calls, or `all`. Needs --judge. Repeatable."),
     ] = None,
     as_json: AsJson = False,
-    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Save the results as a baseline.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.", callback=output_file)] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write an HTML page.", callback=output_file)] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the results as a baseline.", callback=output_file)] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Fail if the results are worse than this baseline by more than chance.")
     ] = None,
@@ -84,6 +84,10 @@ def evaluate(
         from ...testing.evals.simulated.drill import matrix
 
         loaded = [matrix(file) for file in loaded]
+    from ...testing.evals.baseline import read_baseline
+
+    # Read now, so that a wrong baseline is an error before any model is paid.
+    before = None if baseline is None else read_baseline(baseline)
     played, skipped = play(
         loaded,
         agents=agents,
@@ -102,4 +106,4 @@ def evaluate(
     from ...testing.evals.results import report
 
     written = {"junit": junit, "html": html, "save": save}
-    raise SystemExit(0 if report(played, skipped, baseline=baseline, as_json=as_json, files=written) else 1)
+    raise SystemExit(0 if report(played, skipped, baseline=before, as_json=as_json, files=written) else 1)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..options import AsJson, StoreUrl
+from ..options import AsJson, StoreUrl, output_in_new_folder
 
 app = typer.Typer(help="Show, copy, export and check the journal.", no_args_is_help=True)
 
@@ -39,7 +39,10 @@ def export(
     ] = "7d",
     format_: Annotated[Literal["jsonl", "parquet"], typer.Option("--format", help="File format.")] = "jsonl",
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="File to write; - for stdout.", show_default=False)
+        Path,
+        typer.Option(
+            "-o", "--output", help="File to write; - for stdout.", show_default=False, callback=output_in_new_folder
+        ),
     ] = Path("-"),
     unredacted: Annotated[bool, typer.Option(help="Do not mask personal details and secrets.")] = False,
     store: StoreUrl = None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..options import AsJson, StoreUrl
+from ..options import AsJson, StoreUrl, output_file
 from ..usage import VisibleErrors
 
 app = typer.Typer(
@@ -72,7 +72,7 @@ def session(session_id: SessionId, agent_id: AgentId = None, as_json: AsJson = F
 
 
 @app.command()
-def recording(session_id: SessionId, output: Annotated[Path, typer.Option("-o", "--output", help="The WAV file to write.")],
+def recording(session_id: SessionId, output: Annotated[Path, typer.Option("-o", "--output", help="The WAV file to write.", callback=output_file)],
               agent_id: AgentId = None) -> None:  # fmt: skip
     """Download a session's recording. An interrupted download continues where it stopped."""
     from ...output.progress import bytes_bar

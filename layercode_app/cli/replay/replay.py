@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import AgentsDir, AsJson, StoreUrl
+from ..options import AgentsDir, AsJson, StoreUrl, output_file
 
 
 def replay(
@@ -19,7 +19,8 @@ def replay(
     semantic: Annotated[bool, typer.Option(help="Ignore white space, case and the order of tools and data.")] = False,
     judge: Annotated[str | None, typer.Option(help="Model that decides whether different words mean the same.")] = None,
     promote: Annotated[
-        Path | None, typer.Option(help="Write a scenario for `eval` instead, without personal data.")
+        Path | None,
+        typer.Option(help="Write a scenario for `eval` instead, without personal data.", callback=output_file),
     ] = None,
     remove: Annotated[
         list[str] | None,

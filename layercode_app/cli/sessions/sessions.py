@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import AsJson, StoreUrl
+from ..options import AsJson, StoreUrl, output_in_new_folder
 from ..usage import VisibleErrors
 
 app = typer.Typer(cls=VisibleErrors, help="List, show, review, group, export and delete recorded conversations.")
@@ -64,7 +64,12 @@ def export(
     html: Annotated[bool, typer.Option(help="Write a self-contained page instead of JSON.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File to write; - for stdout. Default: a file in .layercode/exports."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write; - for stdout. Default: a file in .layercode/exports.",
+            callback=output_in_new_folder,
+        ),
     ] = None,
     unredacted: Annotated[bool, typer.Option(help="Do not mask personal details and secrets.")] = False,
     store: StoreUrl = None,
@@ -80,7 +85,7 @@ def export(
 def review(conversation: OptionalId = None,
            good: Annotated[bool | None, typer.Option("--good/--bad", help="The verdict on this call.")] = None,
            note: Annotated[str, typer.Option(help="A note to save with the verdict.")] = "",
-           scenario: Annotated[Path | None, typer.Option(help="Write this call as a scenario to this file.")] = None,
+           scenario: Annotated[Path | None, typer.Option(help="Write this call as a scenario to this file.", callback=output_in_new_folder)] = None,
            goal: Annotated[str, typer.Option(help="With --scenario: what the caller wanted.")] = "",
            goal_model: Annotated[str | None, typer.Option(help="With --scenario: model that guesses the goal.")] = None,
            outcome: Annotated[list[str] | None, typer.Option(help="With --scenario: an outcome to reach. Repeatable.")] = None,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ...exceptions import NotRecordedError
+from ...exceptions import ConfigurationError, NotRecordedError
 from ...journal.cost import cost_of
 from ...journal.forget import Forgotten, export_path
 from ...journal.model_usage import Share
@@ -167,6 +167,7 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
     from ...emulator.playground.export import export_page
     from ...emulator.playground.figures import whole
     from ...observability.privacy.masked_export import masked_rows
+    from ...output.files import write_file
     from ...settings.folders import make_private
 
     if html:
@@ -178,8 +179,11 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
         print_file(text)
         return
     path = output or export_path(turns[0].conversation_id, "html" if html else "json")
-    make_private(path)
-    path.write_text(text, encoding="utf-8")
+    try:
+        make_private(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}. Name a file with --output.") from error
+    write_file(path, text)
     print_line(f"Wrote {path}.")
 
 

@@ -12,19 +12,20 @@ from .chance import ALPHA, chance_of_fewer, more_than_chance
 
 Row: TypeAlias = Mapping[str, Any]
 """The result of a scenario with a model: the number of `runs`, and how many `passed`."""
+Baseline: TypeAlias = Mapping[tuple[str, str, str], Row]
+"""The results of an earlier evaluation by agent, scenario and model."""
 TOGETHER = "all scenarios together"
 FEWEST_RUNS = 3
 """With fewer runs, now or in the baseline, Fisher's exact test is not used."""
 
 
-def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
+def regressions(rows: Sequence[Row], baseline: Baseline) -> list[str]:
     """Return a line for each result that is worse than the baseline by more than chance.
 
-    Raises ConfigurationError if the baseline cannot be read. A scenario that is not in the baseline must pass in every
+    A scenario that is not in the baseline must pass in every
     run. If a scenario has fewer than FEWEST_RUNS runs, now or in the baseline, any lower pass rate counts as worse.
     """
-    known = _read(baseline)
-    found = [(row, known.get(_key(row)) or known.get(("", *_key(row)[1:]))) for row in rows]
+    found = [(row, baseline.get(_key(row)) or baseline.get(("", *_key(row)[1:]))) for row in rows]
     pairs = [(row, before) for row, before in found if before is not None]
     new = [row for row, before in found if before is None and row["passed"] < row["runs"]]
     unknown = "it is not in the baseline, so every run must pass"
@@ -55,7 +56,8 @@ def _least_chance(row: Row, before: Row) -> float:
     return chance_of_fewer(0, row["runs"], before["runs"], before["runs"])
 
 
-def _read(baseline: Path) -> dict[tuple[str, str, str], Row]:
+def read_baseline(baseline: Path) -> Baseline:
+    """Read a file that `eval --save` wrote. Raises ConfigurationError if it is something else."""
     try:
         return {_key(row): row for row in json.loads(baseline.read_text(encoding="utf-8"))}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ...output.files import write_file
 from ...output.terminal import print_json, print_line
 from ...reports.figures import counted
 from . import eval_page, eval_report
-from .baseline import regressions
+from .baseline import Baseline, regressions
 from .chance import pass_hats
 from .matrix_report import matrix_rows
 from .played import Played
@@ -20,7 +21,7 @@ def report(
     played: Sequence[Played],
     skipped: int,
     *,
-    baseline: Path | None,
+    baseline: Baseline | None,
     as_json: bool,
     files: Mapping[str, Path | None],
 ) -> bool:
@@ -30,8 +31,7 @@ def report(
     also fails if no run was played, if runs were skipped, or if a judge or a caller's model gave no answer.
     """
     rows = eval_report.summary(played)
-    worse = regressions(rows, baseline) if baseline else []
-    _write(played, rows, files)
+    worse = [] if baseline is None else regressions(rows, baseline)
     whole = not skipped and bool(played) and not any(one.errors for one in played)
     passed = whole and not worse and (baseline is not None or all(one.passed for one in played))
     if as_json:
@@ -51,6 +51,7 @@ def report(
         eval_report.show(played, worse)
         _tell_unpriced(sum(one.unpriced for one in played))
         _tell(skipped, passed and not all(one.passed for one in played))
+    _write(played, rows, files)
     return passed
 
 
@@ -62,7 +63,7 @@ def _write(played: Sequence[Played], rows: list[dict[str, object]], files: Mappi
     }
     for name, path in files.items():
         if path is not None:
-            path.write_text(makers[name](), encoding="utf-8")
+            write_file(path, makers[name]())
 
 
 def _tell_unpriced(requests: int) -> None:

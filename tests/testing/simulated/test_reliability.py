@@ -11,7 +11,7 @@ import pytest
 
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.testing.evals import eval_report
-from layercode_app.testing.evals.baseline import regressions
+from layercode_app.testing.evals.baseline import read_baseline, regressions
 from layercode_app.testing.evals.chance import (
     chance_of_difference,
     chance_of_fewer,
@@ -117,7 +117,7 @@ def baseline(tmp_path: Path) -> Path:
 
 def worse(now: list[Played], before: list[Played], baseline: Path) -> list[str]:
     baseline.write_text(json.dumps(eval_report.summary(before)))
-    return regressions(eval_report.summary(now), baseline)
+    return regressions(eval_report.summary(now), read_baseline(baseline))
 
 
 def test_a_baseline_fails_only_what_is_worse_by_more_than_chance(baseline: Path) -> None:
@@ -155,8 +155,8 @@ def test_a_seldom_passed_baseline_does_not_fail_by_chance(now: int, before: int,
 def test_a_baseline_without_agents_is_read(baseline: Path) -> None:
     rows = eval_report.summary(runs(8, 8))
     baseline.write_text(json.dumps([{name: value for name, value in row.items() if name != "agent"} for row in rows]))
-    assert regressions(eval_report.summary(runs(8, 8)), baseline) == []
-    assert len(regressions(eval_report.summary(runs(1, 8)), baseline)) == 1
+    assert regressions(eval_report.summary(runs(8, 8)), read_baseline(baseline)) == []
+    assert len(regressions(eval_report.summary(runs(1, 8)), read_baseline(baseline))) == 1
 
 
 def test_few_runs_and_new_scenarios_are_held_to_each_run(baseline: Path) -> None:
@@ -167,7 +167,7 @@ def test_few_runs_and_new_scenarios_are_held_to_each_run(baseline: Path) -> None
     (line,) = worse(runs(3, 4, "new"), runs(4, 4), baseline)
     assert line == "new: 3 of 4 passed; it is not in the baseline, so every run must pass"
     with pytest.raises(ConfigurationError, match="expected a file written by --save"):
-        regressions([], baseline.parent / "none.json")
+        read_baseline(baseline.parent / "none.json")
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
