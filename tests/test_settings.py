@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from layercode_app import ConfigurationError
-from layercode_app.settings import Settings, env_example, export_env_file, load_settings
+from layercode_app.settings import Settings, env_example, export_env_file, ignored_settings, load_settings
 from layercode_app.settings.table import env_name
+
+from .permissions import OBEYING, needs_permissions
 
 ROOT = Path(__file__).parent.parent
 
@@ -121,3 +125,62 @@ def test_an_empty_log_dir_is_a_value(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "own.env").write_text("LOG_DIR=\n")
     assert load_settings(env_file=tmp_path / "own.env", toml_file=None).log_dir == ""
     assert load_settings({"log_dir": "given"}, env_file=tmp_path / "own.env", toml_file=None).log_dir == "given"
+
+
+@pytest.mark.parametrize("name", [".env", "layercode.toml"])
+def test_a_settings_file_that_is_not_utf8_is_named(name: str) -> None:
+    Path(name).write_bytes(b"# caf\xe9\n")
+    with pytest.raises(
+        ConfigurationError, match=rf"The settings in {name} could not be read: .* Save the file as UTF-8"
+    ):
+        load_settings()
+    with pytest.raises(ConfigurationError, match=name):
+        ignored_settings()
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    for name, text in {".env": "LOG_LEVEL=DEBUG\n", "layercode.toml": "port = 1\n"}.items():
+        Path(name).write_text(text, encoding="utf-8-sig")
+    settings = load_settings()
+    assert (settings.log_level, settings.sources["log_level"]) == ("DEBUG", ".env")
+    assert (settings.port, settings.sources["port"]) == (1, "layercode.toml")
+    assert ignored_settings() == []
+
+
+def test_a_value_that_is_not_json_names_its_variable_and_never_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERCODE_ALERTS", "not json")
+    message = "The setting LAYERCODE_ALERTS is wrong: expected a JSON list such as .*; it is 'not json'"
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()
+    monkeypatch.delenv("LAYERCODE_ALERTS")
+    Path(".env").write_text("LAYERCODE_CHANNELS=json://secret\n")
+    with pytest.raises(ConfigurationError, match="The setting LAYERCODE_CHANNELS is wrong: expected a JSON") as caught:
+        load_settings()
+    assert "secret" not in str(caught.value)
+
+
+def test_the_source_of_a_variable_in_lower_case_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("log_level=ERROR\nlog_dir=\n")
+    settings = load_settings()
+    assert (settings.log_level, settings.sources["log_level"]) == ("ERROR", ".env")
+    assert (settings.log_dir, settings.sources["log_dir"]) == ("", ".env")
+    monkeypatch.setenv("log_level", "DEBUG")
+    settings = load_settings()
+    assert (settings.log_level, settings.sources["log_level"]) == ("DEBUG", "environment")
+
+
+@needs_permissions
+@pytest.mark.parametrize("name", [".env", "layercode.toml", ".layercode"])
+@pytest.mark.parametrize("command", ["report", "sessions list", "doctor --offline"])
+def test_a_file_without_permission_is_an_error_that_names_it(name: str, command: str) -> None:
+    path = Path(name)
+    path.mkdir() if name == ".layercode" else path.touch()
+    path.chmod(0)
+    run = [*OBEYING, sys.executable, "-m", "layercode_app", *command.split()]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    path.chmod(0o700)
+    printed = done.stdout + done.stderr
+    assert name in printed
+    assert "Permission denied" in printed
+    assert "Traceback" not in printed
+    assert done.returncode == (1 if "doctor" in command else 2)

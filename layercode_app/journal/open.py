@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,5 +35,16 @@ def _check(url: str) -> None:
             "LAYERCODE_STORE is memory: the journal exists only inside the server, so no command can read it. "
             "Set it to sqlite:///PATH to keep a journal."
         )
-    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).is_file():
+    if url.startswith(SQLITE) and not _is_file(url):
         raise ConfigurationError(f"LAYERCODE_STORE {url}: there is no journal yet. Take a call first, with `dev`.")
+
+
+def _is_file(url: str) -> bool:
+    try:
+        return stat.S_ISREG(Path(url.removeprefix(SQLITE)).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"LAYERCODE_STORE {url}: the journal cannot be opened ({error}). Run the command as the user of the server."
+        ) from error

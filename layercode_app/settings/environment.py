@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .files import read_env
+
 ENV_FILE = ".env"
 WORKER_OPTIONS = "LAYERCODE_WORKER_OPTIONS"
 
@@ -24,13 +26,12 @@ def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, s
     A variable that is already set in the environment takes precedence over the file. Only commands such as `run` and
     `dev` call this, never an embedded app. Returns the variables that this call set. If the file has changed since,
     call this again with these variables as `exported`, so that they are updated.
+    Raises ConfigurationError if the file cannot be read.
     """
-    from dotenv import dotenv_values
-
     for name, value in (exported or {}).items():
         if os.environ.get(name) == value:
             del os.environ[name]
-    now = {name: value for name, value in dotenv_values(env_file).items() if value and not os.environ.get(name)}
+    now = {name: value for name, value in read_env(env_file).items() if value and not os.environ.get(name)}
     os.environ.update(now)
     return now
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,19 +13,27 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
+    SettingsError,
 )
 
 from ..exceptions import ConfigurationError
 from .environment import ENV_FILE, environment
+from .files import read_env, read_toml
 from .table import Settings, env_name
 
 TOML_FILE = "layercode.toml"
 _PASSWORD = re.compile(r"://[^/\s@]+@")
 EMPTY_MEANS_NONE = ("authorize_rate", "log_dir")
 """The settings that an empty variable turns off. For all others, an empty variable counts as not set."""
+JSON_SETTINGS = {
+    "agent_secrets": 'a JSON object such as {"name": "secret"}',
+    "alerts": 'a JSON list such as [{"when": "error_rate > 5%"}]',
+    "channels": 'a JSON object such as {"ops": "json://example.com"}',
+}
+"""The settings whose variable holds JSON, with what is expected."""
 
 
 def load_settings(
@@ -41,38 +50,47 @@ def load_settings(
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
     if env_file is not None and env_file != ENV_FILE and not Path(env_file).is_file():
         raise ConfigurationError(f"--env-file {env_file}: no such file. Create it, or omit the option.")
-    loader = _loader(env_file, toml_file)
+    in_file, in_toml = read_env(env_file), read_toml(toml_file)
+    places = {"environment": _given_in(environment()), str(env_file): _given_in(in_file), str(toml_file): in_toml}
+    variables = places[str(env_file)] | places["environment"]
+    loader = _loader(env_file, in_toml)
     try:
-        values = _emptied(env_file) | given
+        values = _emptied(variables) | given
         settings = loader(**values)
-        other_id = _agent_id_of_platform(env_file) if settings.agent_id is None else None
+        other_id = _agent_id_of_platform(in_file) if settings.agent_id is None else None
         if other_id is not None:
             settings = loader(**values, agent_id=other_id)
     except ValidationError as error:
         raise ConfigurationError("\n".join(_reasons(error))) from None
-    except ValueError as error:
-        where = env_file if isinstance(error, UnicodeDecodeError) else toml_file
-        raise ConfigurationError(f"The settings in {where} could not be read: {error}") from None
-    settings._sources.update(_sources_of(settings, given, env_file, toml_file))
+    except SettingsError as error:
+        raise ConfigurationError(_not_json(variables) or f"The settings are wrong: {error}") from None
+    settings._sources.update(_sources_of(settings, given, places))
     if other_id is not None:
         settings._sources["agent_id"] = str(env_file)
     return settings
 
 
-def _agent_id_of_platform(env_file: Path | str | None) -> str | None:
+def _given_in(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are set, with lower-case names, because pydantic-settings ignores the case of a name.
+
+    An empty variable is only set if it is one of EMPTY_MEANS_NONE.
+    """
+    may_be_empty = {_env_of(name).lower() for name in EMPTY_MEANS_NONE}
+    lowered = {name.lower(): value for name, value in variables.items()}
+    return {name: value for name, value in lowered.items() if value or name in may_be_empty}
+
+
+def _agent_id_of_platform(in_file: Mapping[str, str]) -> str | None:
     """Return the agent's id from a variable with a prefix, such as NEXT_PUBLIC_LAYERCODE_AGENT_ID.
 
     The platform's own command line reads any variable of `.env` whose name ends in LAYERCODE_AGENT_ID.
     """
-    from dotenv import dotenv_values
-
-    in_file = dotenv_values(env_file) if env_file and Path(env_file).is_file() else {}
     return next((value for name, value in in_file.items() if name.endswith("LAYERCODE_AGENT_ID") and value), None)
 
 
-def _loader(env_file: Path | str | None, toml_file: Path | str | None) -> Callable[..., Settings]:
+def _loader(env_file: Path | str | None, in_toml: dict[str, Any]) -> Callable[..., Settings]:
     class Loader(Settings):
-        model_config = SettingsConfigDict(env_file=env_file, toml_file=toml_file, env_file_encoding="utf-8")
+        model_config = SettingsConfigDict(env_file=env_file, env_file_encoding="utf-8")
 
         @classmethod
         def settings_customise_sources(
@@ -83,18 +101,25 @@ def _loader(env_file: Path | str | None, toml_file: Path | str | None) -> Callab
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+            return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, in_toml)
 
     return Loader
 
 
-def _emptied(env_file: Path | str | None) -> dict[str, str]:
+def _emptied(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of EMPTY_MEANS_NONE whose variable is set to an empty value."""
-    from dotenv import dotenv_values
+    return {name: "" for name in EMPTY_MEANS_NONE if variables.get(_env_of(name).lower()) == ""}
 
-    in_file = dotenv_values(env_file) if env_file and Path(env_file).is_file() else {}
-    given = {**in_file, **environment()}
-    return {name: "" for name in EMPTY_MEANS_NONE if given.get(_env_of(name)) == ""}
+
+def _not_json(variables: Mapping[str, str]) -> str:
+    """Return a message about the first variable of JSON that is not JSON; empty if there is none."""
+    for name, expected in JSON_SETTINGS.items():
+        value = variables.get(_env_of(name).lower(), "")
+        try:
+            json.loads(value or "null")
+        except ValueError as error:
+            return f"The setting {_env_of(name)} is wrong: expected {expected} ({error}){_shown(Settings.model_fields[name], value)}."
+    return ""
 
 
 def _env_of(name: str) -> str:
@@ -102,32 +127,17 @@ def _env_of(name: str) -> str:
 
 
 def _sources_of(
-    settings: Settings, given: Mapping[str, Any], env_file: Path | str | None, toml_file: Path | str | None
+    settings: Settings, given: Mapping[str, Any], places: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
-    from dotenv import dotenv_values
-
-    in_file = dotenv_values(env_file) if env_file and Path(env_file).is_file() else {}
-    in_toml = read_toml(toml_file)
+    """Return where each setting was found. The names in the environment and in `.env` are in lower case."""
 
     def source(name: str, info: FieldInfo) -> str:
         env = env_name(info)
         if name in given or env in given:
             return "argument"
-        if environment().get(env) or (name in EMPTY_MEANS_NONE and env in environment()):
-            return "environment"
-        if in_file.get(env) or (name in EMPTY_MEANS_NONE and env in in_file):
-            return str(env_file)
-        return str(toml_file) if {name, env.lower(), env} & in_toml else "default"
+        return next((place for place, values in places.items() if {name, env.lower(), env} & values.keys()), "default")
 
     return {name: source(name, info) for name, info in type(settings).model_fields.items()}
-
-
-def read_toml(toml_file: Path | str | None) -> set[str]:
-    """Return the top-level names of a TOML file; empty if there is no file. Raises ValueError for invalid TOML."""
-    import tomllib
-
-    path = Path(toml_file) if toml_file else None
-    return set(tomllib.loads(path.read_text())) if path and path.is_file() else set()
 
 
 def _reasons(error: ValidationError) -> list[str]:
@@ -139,10 +149,13 @@ def _reason(error: ErrorDetails) -> str:
     name = str(error["loc"][0]).upper()
     info = next((info for n, info in Settings.model_fields.items() if name in (n.upper(), env_name(info))), None)
     row, message = env_name(info) if info else name, error["msg"].removeprefix("Value error, ")
-    shown = repr(error["input"])
-    if info is None or _is_secret(info) or shown in message:
-        return f"The setting {row} is wrong: {message}."
-    return f"The setting {row} is wrong: {message}; it is {_PASSWORD.sub('://…@', shown[:100])}."
+    shown = "" if info is None or repr(error["input"]) in message else _shown(info, error["input"])
+    return f"The setting {row} is wrong: {message}{shown}."
+
+
+def _shown(info: FieldInfo, value: object) -> str:
+    """Return the end of a message with the wrong value; empty for a secret."""
+    return "" if _is_secret(info) else f"; it is {_PASSWORD.sub('://…@', repr(value)[:100])}"
 
 
 def _is_secret(info: FieldInfo) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..nearest import nearest
 from .environment import ENV_FILE, WORKER_OPTIONS, environment
-from .load import TOML_FILE, read_toml
+from .files import read_env, read_text, read_toml
+from .load import TOML_FILE
 from .table import Settings, env_name
 
 PREFIX = "LAYERCODE_"
@@ -30,9 +31,7 @@ def ignored_settings(env_file: Path | str = ENV_FILE, toml_file: Path | str = TO
 def _env_file(path: Path) -> Iterator[str]:
     from dotenv.parser import parse_stream
 
-    if not path.is_file():
-        return
-    for line in parse_stream(io.StringIO(path.read_text(encoding="utf-8"))):
+    for line in parse_stream(io.StringIO(read_text(path))):
         number = line.original.line + _blank_lines(line.original.string)
         if line.error or (line.key and line.value is None):
             yield f"{path}, line {number} cannot be read and is ignored: expected NAME=value, with any quotes closed."
@@ -53,10 +52,8 @@ def _blank_lines(text: str) -> int:
 
 
 def _environment(env_file: Path) -> Iterator[str]:
-    from dotenv import dotenv_values
-
     # The variables of `.env` may be in the environment already; `_env_file` reports them.
-    told = {*NOT_OURS, *_variables(), *(dotenv_values(env_file) if env_file.is_file() else ())}
+    told = {*NOT_OURS, *_variables(), *read_env(env_file)}
     for name in sorted(environment()):
         if name.startswith(PREFIX) and name not in told:
             yield _message(name, "environment", _variables())

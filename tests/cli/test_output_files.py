@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ from typer.testing import CliRunner
 from layercode_app.cli.main import app, exit_code
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.output.files import why_unwritable, write_file
+
+from ..permissions import OBEYING, needs_permissions
 
 COMMANDS = [
     "eval nothing.yaml --html {}",
@@ -70,23 +71,14 @@ def test_a_path_that_can_be_written_is_taken(folder: Path) -> None:
     assert why_unwritable(folder / "one" / "two" / "new", in_new_folder=True) == ""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs setpriv")
+@needs_permissions
 def test_a_folder_without_permission_is_refused(folder: Path) -> None:
     (folder / "old").write_text("")
     (folder / "old").chmod(0o400)
     folder.chmod(0o500)
     code = "from pathlib import Path; from layercode_app.output.files import why_unwritable as why; "
     code += "print(why(Path('new'))); print(why(Path('old')))"
-    dropped = [
-        "setpriv",
-        "--bounding-set",
-        "-dac_override,-dac_read_search",
-        "--inh-caps",
-        "-dac_override,-dac_read_search",
-    ]
-    done = subprocess.run(
-        [*([] if os.geteuid() else dropped), sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([*OBEYING, sys.executable, "-c", code], capture_output=True, text=True, check=True)
     folder.chmod(0o700)
     assert done.stdout.splitlines() == [
         "new cannot be written: you have no permission to write in its folder. Choose another path.",
