@@ -61,6 +61,42 @@ def test_a_malformed_value_names_its_setting(name: str, value: str, monkeypatch:
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        ("TURN_TIMEOUT TOOL_TIMEOUT HOOK_TIMEOUT API_TIMEOUT TUNNEL_TIMEOUT", "0 -1 nan inf"),
+        ("BODY_TIMEOUT HEADER_TIMEOUT UNREAD_TIMEOUT ALERT_INTERVAL", "0 -1 nan inf"),
+        ("BODY_LIMIT HEADER_LIMIT AUTHORIZE_BODY_LIMIT", "0 -1"),
+        ("PIECE_TIMEOUT FIRST_TOKEN_TIMEOUT HEDGE_AFTER RETENTION_DAYS DRAIN_SECONDS", "-1 nan inf"),
+        ("MODEL_KEEP_ALIVE JUDGE_MAX_COST SLOW_TURN BUDGET_WARNING", "-1 nan inf"),
+        ("MAX_TURNS KEEP_ALIVE HISTORY_TOKENS", "-1"),
+    ],
+)
+def test_a_number_out_of_range_names_its_setting_and_what_was_expected(
+    names: str, values: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in names.split():
+        for value in values.split():
+            monkeypatch.setenv(f"LAYERCODE_{name}", value)
+            message = f"The setting LAYERCODE_{name} is wrong: Input should be .*; it is '{value}'"
+            with pytest.raises(ConfigurationError, match=message):
+                load_settings()
+        monkeypatch.delenv(f"LAYERCODE_{name}")
+
+
+@pytest.mark.parametrize(
+    "name", ["PIECE_TIMEOUT", "FIRST_TOKEN_TIMEOUT", "HEDGE_AFTER", "RETENTION_DAYS", "MAX_TURNS", "DRAIN_SECONDS"]
+)
+def test_zero_turns_a_setting_off(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"LAYERCODE_{name}", "0")
+    assert getattr(load_settings(), name.lower()) == 0
+
+
+def test_every_number_has_a_range() -> None:
+    numbers = {name: info for name, info in Settings.model_fields.items() if info.annotation in (int, float)}
+    assert [name for name, info in numbers.items() if not info.metadata] == ["trace_rate"]  # `check_telemetry_settings`
+
+
 def test_an_env_file_that_is_named_must_exist() -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.env"):
         load_settings(env_file="nowhere.env")

@@ -10,7 +10,20 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .values import BaseUrl, CommaSeparated, Level, Pattern, Port, Rate, Route, SecretList
+from .values import (
+    BaseUrl,
+    CommaSeparated,
+    Level,
+    NotNegative,
+    NotNegativeInt,
+    Pattern,
+    Port,
+    Positive,
+    PositiveInt,
+    Rate,
+    Route,
+    SecretList,
+)
 
 FILLERS = (
     "One moment. | I'm still on it. | Bear with me, please. | This is taking a little longer. | Thanks for waiting. | "
@@ -56,7 +69,7 @@ class Settings(BaseSettings):
     api_url: BaseUrl = _setting(
         "https://api.layercode.com/v1", "LAYERCODE_API_URL", "Platform", "Base URL of the platform's REST API."
     )
-    api_timeout: float = _setting(
+    api_timeout: Positive = _setting(
         10.0, "LAYERCODE_API_TIMEOUT", "Platform", "Timeout in seconds for a request to the platform's REST API."
     )
     production_agents: CommaSeparated = _setting(
@@ -90,7 +103,7 @@ class Settings(BaseSettings):
     tunnel_url: str | None = _setting(
         None, "LAYERCODE_TUNNEL_URL", "Tunnel", "Public URL of the tunnel, if it never changes."
     )
-    tunnel_timeout: float = _setting(
+    tunnel_timeout: Positive = _setting(
         60.0,
         "LAYERCODE_TUNNEL_TIMEOUT",
         "Tunnel",
@@ -139,7 +152,7 @@ class Settings(BaseSettings):
         "Authorize",
         "Maximum rate of session keys per client, such as 100/hour; empty is no limit.",
     )
-    authorize_body_limit: int = _setting(
+    authorize_body_limit: PositiveInt = _setting(
         16_384, "LAYERCODE_AUTHORIZE_BODY_LIMIT", "Authorize", "Maximum size of a request for a session key, in bytes."
     )
 
@@ -159,7 +172,7 @@ class Settings(BaseSettings):
         "Agents",
         "Models to try, in this order, if the agent's model fails before anything was spoken; comma-separated.",
     )
-    hedge_after: float = _setting(
+    hedge_after: NotNegative = _setting(
         0.0,
         "LAYERCODE_HEDGE_AFTER",
         "Agents",
@@ -184,13 +197,13 @@ class Settings(BaseSettings):
         "Agents",
         "Model that judges ended calls, for agents with judges=[...]; default the agent's own.",
     )
-    judge_max_cost: float = _setting(
+    judge_max_cost: NotNegative = _setting(
         1.0,
         "LAYERCODE_JUDGE_MAX_COST",
         "Agents",
         "Dollars that judges of live calls may cost in a day (UTC); beyond that, no more calls are judged that day.",
     )
-    model_keep_alive: float = _setting(
+    model_keep_alive: NotNegative = _setting(
         300.0,
         "LAYERCODE_MODEL_KEEP_ALIVE",
         "Agents",
@@ -202,7 +215,7 @@ class Settings(BaseSettings):
         "Agents",
         "Use HTTP/2 with providers that support it: all calls share one connection. Needs layercode-app[http2].",
     )
-    history_tokens: int = _setting(
+    history_tokens: NotNegativeInt = _setting(
         8000,
         "LAYERCODE_HISTORY_TOKENS",
         "Agents",
@@ -216,29 +229,29 @@ class Settings(BaseSettings):
         "Conversation",
         "URL of the journal: sqlite:///PATH, redis://HOST:PORT/DB, postgresql://HOST/DB or memory.",
     )
-    retention_days: float = _setting(
+    retention_days: NotNegative = _setting(
         30.0,
         "LAYERCODE_RETENTION_DAYS",
         "Conversation",
         "Days after which conversations are deleted; 0 keeps them forever.",
     )
-    turn_timeout: float = _setting(
+    turn_timeout: Positive = _setting(
         120.0,
         "LAYERCODE_TURN_TIMEOUT",
         "Conversation",
         "Timeout of a turn in seconds; it then ends with a spoken apology.",
     )
-    tool_timeout: float = _setting(
+    tool_timeout: Positive = _setting(
         30.0, "LAYERCODE_TOOL_TIMEOUT", "Conversation", "Timeout of one tool call in seconds."
     )
-    first_token_timeout: float = _setting(
+    first_token_timeout: NotNegative = _setting(
         8.0,
         "LAYERCODE_FIRST_TOKEN_TIMEOUT",
         "Conversation",
         "Seconds until a model must send its first token, which may belong to its reasoning. If the token comes later, "
         "the request is retried or sent to the fallback. 0 is no limit.",
     )
-    piece_timeout: float = _setting(
+    piece_timeout: NotNegative = _setting(
         6.0,
         "LAYERCODE_PIECE_TIMEOUT",
         "Conversation",
@@ -251,7 +264,7 @@ class Settings(BaseSettings):
         "Conversation",
         "Texts, separated by |, that agents with a model speak one after another during a silence; off disables them.",
     )
-    hook_timeout: float = _setting(
+    hook_timeout: Positive = _setting(
         30.0,
         "LAYERCODE_HOOK_TIMEOUT",
         "Conversation",
@@ -282,7 +295,7 @@ class Settings(BaseSettings):
         "Spoken when a turn fails after a tool call. It should not ask the caller to repeat the request, because the "
         "tool could run again. If only LAYERCODE_APOLOGY is set, that text is spoken instead.",
     )
-    max_turns: int = _setting(
+    max_turns: NotNegativeInt = _setting(
         1000, "LAYERCODE_MAX_TURNS", "Conversation", "Maximum concurrent turns per process; 0 is no limit."
     )
     busy: str = _setting(
@@ -305,29 +318,31 @@ class Settings(BaseSettings):
     authorize_route: Route = _setting(
         "/api/authorize", "LAYERCODE_AUTHORIZE_ROUTE", "Server", "Path where the browser SDK requests a session key."
     )
-    body_limit: int = _setting(1_000_000, "LAYERCODE_BODY_LIMIT", "Server", "Maximum size of a request body, in bytes.")
-    body_timeout: float = _setting(
+    body_limit: PositiveInt = _setting(
+        1_000_000, "LAYERCODE_BODY_LIMIT", "Server", "Maximum size of a request body, in bytes."
+    )
+    body_timeout: Positive = _setting(
         10.0, "LAYERCODE_BODY_TIMEOUT", "Server", "Timeout in seconds for receiving a request's body."
     )
-    header_limit: int = _setting(
+    header_limit: PositiveInt = _setting(
         65_536, "LAYERCODE_HEADER_LIMIT", "Server", "Maximum size of request line and headers, in bytes."
     )
-    header_timeout: float = _setting(
+    header_timeout: Positive = _setting(
         10.0, "LAYERCODE_HEADER_TIMEOUT", "Server", "Timeout in seconds for receiving a request's headers."
     )
-    keep_alive: int = _setting(
+    keep_alive: NotNegativeInt = _setting(
         75,
         "LAYERCODE_KEEP_ALIVE",
         "Server",
         "Seconds that an idle connection stays open; set it higher than the keep-alive of the proxy in front.",
     )
-    unread_timeout: float = _setting(
+    unread_timeout: Positive = _setting(
         30.0,
         "LAYERCODE_UNREAD_TIMEOUT",
         "Server",
         "Seconds after which a client that does not read its response is disconnected.",
     )
-    drain_seconds: float = _setting(
+    drain_seconds: NotNegative = _setting(
         30.0, "LAYERCODE_DRAIN_SECONDS", "Server", "Seconds that running turns may continue after SIGTERM."
     )
     trusted_proxies: CommaSeparated = _setting(
@@ -375,7 +390,7 @@ class Settings(BaseSettings):
         "Observability",
         "Share of turns whose spans are kept, 0 to 1; the spans of failed and slow turns are always kept.",
     )
-    slow_turn: float = _setting(
+    slow_turn: NotNegative = _setting(
         2.0,
         "LAYERCODE_SLOW_TURN",
         "Observability",
@@ -406,7 +421,7 @@ class Settings(BaseSettings):
     budget_day: str = _setting(
         "", "LAYERCODE_BUDGET_DAY", "Watching", "Budget of all calls of a day (UTC), such as $50 or 20M tokens."
     )
-    budget_warning: float = _setting(
+    budget_warning: NotNegative = _setting(
         0.8, "LAYERCODE_BUDGET_WARNING", "Watching", "Share of a budget above which a warning is logged."
     )
     budget_refusal: str = _setting(
@@ -418,7 +433,7 @@ class Settings(BaseSettings):
     alerts: tuple[dict[str, Any], ...] = _setting(
         (), "LAYERCODE_ALERTS", "Watching", "Alert rules as JSON; [[alerts]] in layercode.toml are easier to write."
     )
-    alert_interval: float = _setting(
+    alert_interval: Positive = _setting(
         30.0, "LAYERCODE_ALERT_INTERVAL", "Watching", "Seconds between two checks of the alert rules."
     )
     trace_url: str = _setting(

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
@@ -75,3 +75,7 @@ Rate: TypeAlias = Annotated[str, AfterValidator(_rate)]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url)]
 Port: TypeAlias = Annotated[int, AfterValidator(_port)]
 Route: TypeAlias = Annotated[str, AfterValidator(_route)]
+Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveInt: TypeAlias = Annotated[int, Field(gt=0)]
+NotNegativeInt: TypeAlias = Annotated[int, Field(ge=0)]
