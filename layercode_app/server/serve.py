@@ -108,6 +108,7 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
     if options.tunnel and options.load().port == 0:
         options.settings["port"] = free_port()
     settings = options.load()
+    _refuse_separate_memories(options, settings)
     check_port(settings.host, settings.port)
     app = build(options, settings, serving=options.alone)
     prepare(app)
@@ -119,6 +120,15 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
         _run(options, settings, app)
     if end is not None and end.lost:
         raise SystemExit(1)
+
+
+def _refuse_separate_memories(options: ServeOptions, settings: Settings) -> None:
+    """Refuse several workers with the memory store: each would have its own, and answer the same turn again."""
+    if options.workers > 1 and settings.store == "memory":
+        raise ConfigurationError(
+            f"--workers {options.workers} and the store `memory` cannot be combined, because workers share no memory. "
+            "Use --workers 1, or another LAYERCODE_STORE, such as sqlite:///.layercode/journal.sqlite3."
+        )
 
 
 def _tunnel(

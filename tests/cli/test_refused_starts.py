@@ -59,6 +59,14 @@ def test_a_secret_that_is_wrong_while_agents_are_loaded_again_leaves_the_ones_th
     assert list(app.agents) == ["echo"]
 
 
+@pytest.mark.parametrize("options", [("--store", "memory"), ()])
+def test_several_workers_have_no_store_in_memory(options: tuple[str, ...], tmp_path: Path) -> None:
+    env = {"LAYERCODE_WEBHOOK_SECRET": SECRET} | ({} if options else {"LAYERCODE_STORE": "memory"})
+    printed = started(tmp_path, "--workers", "2", *options, **env)
+    assert "--workers 2 and the store `memory` cannot be combined" in printed
+    assert "Use --workers 1, or another LAYERCODE_STORE" in " ".join(printed.split())
+
+
 def test_several_workers_are_not_reloaded(tmp_path: Path) -> None:
     printed = started(tmp_path, "--workers", "2", "--reload", LAYERCODE_WEBHOOK_SECRET=SECRET)
     assert "--workers 2 and --reload cannot be combined" in printed

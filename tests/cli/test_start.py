@@ -76,7 +76,8 @@ def taken() -> Iterator[int]:
 @pytest.mark.parametrize("more", [(), ("--workers", "2")], ids=["alone", "workers"])
 async def test_run_starts_with_three_lines(more: tuple[str, ...], project: Path) -> None:
     arguments = ("run", "--agent", "first", "--host", "127.0.0.1", "--port", "0", *more)
-    async with started(*arguments, cwd=project, last="Serving", **RUN) as lines:
+    env = RUN | ({"LAYERCODE_STORE": "sqlite:///journal.sqlite3"} if more else {})
+    async with started(*arguments, cwd=project, last="Serving", **env) as lines:
         agents, off, address = lines
     assert (
         agents == "INFO    Agents: first, fourth (test:tested); second (offline, repeats the caller); third (no model)"
@@ -84,7 +85,10 @@ async def test_run_starts_with_three_lines(more: tuple[str, ...], project: Path)
     assert off.startswith(
         "INFO    Off: models (DEFAULT_MODEL and its key), traces, errors and metrics (TELEMETRY_ENABLED)"
     )
-    assert off.endswith("log files (LOG_DIR), a persistent journal (LAYERCODE_STORE)")
+    # Workers need a store that they share.
+    assert off.endswith(
+        "log files (LOG_DIR)" if more else "log files (LOG_DIR), a persistent journal (LAYERCODE_STORE)"
+    )
     head, port, tail = address.partition("http://127.0.0.1:")[0], *address.split(":")[-1].split("/", 1)
     assert head == "INFO    Serving first at "
     assert int(port) > 0
