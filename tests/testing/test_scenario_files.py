@@ -85,3 +85,20 @@ scenarios:
     turns = load(written(tmp_path, text)).scenarios[0].turns
     assert [turn.say for turn in turns] == ["hello", "good day", "bye"]
     assert all(turn.expect.contains == ["hello"] for turn in turns)
+
+
+@pytest.mark.parametrize("point", ["-3", "-0.5", ".nan", ".inf", "true", "''"])
+def test_an_interruption_at_no_point_is_refused(tmp_path: Path, point: str) -> None:
+    text = f"agent: echo\nscenarios: [{{name: a, turns: [{{say: hi, interrupt: {point}}}]}}]\n"
+    message = refused(written(tmp_path, text))
+    assert "scenarios.0.turns.0.interrupt: Value error" in message
+    assert "expected words (2), seconds (0.5) or a text of the reply" in message
+
+
+def test_an_interruption_of_the_playback_needs_its_point(tmp_path: Path) -> None:
+    text = "agent: echo\nscenarios: [{name: a, turns: [{say: hi, playing: true}]}]\n"
+    assert "`playing` interrupts nothing without `interrupt`" in refused(written(tmp_path, text))
+    timed = written(tmp_path, text.replace("playing", "interrupt: 0.5, playing"))
+    assert "`playing` with `interrupt: 0.5`; expected a number of words or a text" in refused(timed)
+    for point in ("0", "2", "hi", "null, in_tool: true"):
+        load(written(tmp_path, text.replace("playing", f"interrupt: {point}, playing")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,25 @@ class Step(Part):
     judge: str | None = Field(
         default=None, description='A question about the turn for a judge model. Only "no" is a failure.'
     )
+
+    @field_validator("interrupt", mode="before")
+    @classmethod
+    def _is_a_point(cls, interrupt: Any) -> Any:
+        if isinstance(interrupt, int | float) and not isinstance(interrupt, bool):
+            possible = 0 <= interrupt < math.inf
+        else:
+            possible = interrupt is None or (isinstance(interrupt, str) and interrupt != "")
+        if not possible:
+            raise ValueError(f"{interrupt!r}; expected words (2), seconds (0.5) or a text of the reply")
+        return interrupt
+
+    @model_validator(mode="after")
+    def _has_what_is_interrupted(self) -> Step:
+        if self.playing and self.interrupt is None and not self.in_tool:
+            raise ValueError("`playing` interrupts nothing without `interrupt`; add a number of words or a text")
+        if self.playing and isinstance(self.interrupt, float):
+            raise ValueError(f"`playing` with `interrupt: {self.interrupt}`; expected a number of words or a text")
+        return self
 
 
 class Scenario(Part):
