@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from ...exceptions import ConfigurationError
 from .chance import ALPHA, chance_of_fewer, more_than_chance
@@ -17,6 +18,22 @@ Baseline: TypeAlias = Mapping[tuple[str, str, str], Row]
 TOGETHER = "all scenarios together"
 FEWEST_RUNS = 3
 """With fewer runs, now or in the baseline, Fisher's exact test is not used."""
+
+
+class _SavedRow(BaseModel):
+    """A row of the file. It has more fields, which are not compared. `agent` is empty if an older version wrote it."""
+
+    agent: str = ""
+    scenario: str
+    model: str
+    runs: int = Field(gt=0, strict=True)
+    passed: int = Field(ge=0, strict=True)
+
+    @model_validator(mode="after")
+    def _passed_runs(self) -> Self:
+        if self.passed > self.runs:
+            raise ValueError(f"{self.passed} of {self.runs} runs passed; expected at most {self.runs}")
+        return self
 
 
 def regressions(rows: Sequence[Row], baseline: Baseline) -> list[str]:
@@ -59,14 +76,20 @@ def _least_chance(row: Row, before: Row) -> float:
 def read_baseline(baseline: Path) -> Baseline:
     """Read a file that `eval --save` wrote. Raises ConfigurationError if it is something else."""
     try:
-        return {_key(row): row for row in json.loads(baseline.read_text(encoding="utf-8"))}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        rows = TypeAdapter(list[_SavedRow]).validate_json(baseline.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = " ".join(map(str, first["loc"])) or "the file"
+        raise ConfigurationError(
+            f"--baseline {baseline}: expected a file written by --save ({place}: {first['msg']})."
+        ) from error
+    except OSError as error:
         raise ConfigurationError(f"--baseline {baseline}: expected a file written by --save ({error}).") from error
+    return {_key(row): row for row in (saved.model_dump() for saved in rows)}
 
 
 def _key(row: Row) -> tuple[str, str, str]:
-    """Return the agent, scenario and model of a row. The agent is empty if an older version wrote the baseline."""
-    return row.get("agent", ""), row["scenario"], row["model"]
+    return row["agent"], row["scenario"], row["model"]
 
 
 def _sum(rows: Sequence[Row]) -> Row:

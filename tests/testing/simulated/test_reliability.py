@@ -187,3 +187,26 @@ def test_equal_agents_are_called_different_in_at_most_5_percent_of_200_compariso
     assert wrong <= 10
     assert different <= 10
     assert all(worse(evaluation(rate - 0.45), evaluation(rate + 0.04), baseline) for _ in range(5))
+
+
+ROW = {"agent": "echo", "scenario": "a", "model": "", "runs": 3, "passed": 3}
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong"),
+    [
+        ({}, "the file: Input should be a valid array"),
+        (5, "the file: Input should be a valid array"),
+        ([{"scenario": "a", "model": ""}], "0 runs: Field required"),
+        ([ROW, ROW | {"runs": 0, "passed": 0}], "1 runs: Input should be greater than 0"),
+        ([ROW | {"runs": "3"}], "0 runs: Input should be a valid integer"),
+        ([ROW | {"passed": -1}], "0 passed: Input should be greater than or equal to 0"),
+        ([ROW | {"passed": 4}], "0: Value error, 4 of 3 runs passed; expected at most 3"),
+        ([ROW | {"model": ["x"]}], "0 model: Input should be a valid string"),
+    ],
+)
+def test_a_baseline_that_no_evaluation_wrote_is_refused(rows: object, wrong: str, baseline: Path) -> None:
+    baseline.write_text(json.dumps(rows))
+    with pytest.raises(ConfigurationError) as caught:
+        read_baseline(baseline)
+    assert f"--baseline {baseline}: expected a file written by --save ({wrong}" in str(caught.value)
