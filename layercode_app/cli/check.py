@@ -29,11 +29,11 @@ def check(
         list[str] | None, typer.Option(help="Run only this check or group, such as turns. Repeatable.")
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="Skip this check or group. Repeatable.")] = None,
-    max_ttfs: Annotated[float, typer.Option(help="Maximum milliseconds to first speech.")] = 1500.0,
+    max_ttfs: Annotated[float, typer.Option(min=0, help="Maximum milliseconds to first speech.")] = 1500.0,
     fail_on: Annotated[
         FailOn, typer.Option(help="Exit with 1 if a check of this severity or higher fails.")
     ] = FailOn.warning,
-    timeout: Annotated[float, typer.Option(help="Maximum seconds per answer.")] = 15.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Maximum seconds per answer.")] = 15.0,
 ) -> None:
     """Test any LayerCode webhook from outside. Show what fails, why it matters, and how to fix it."""
     import asyncio

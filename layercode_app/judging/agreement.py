@@ -41,6 +41,8 @@ def read_labels(path: Path) -> list[Label]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}; expected a file with one label a line.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8: {error}. Save the file as UTF-8.") from error
     found = [_label(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise ConfigurationError(

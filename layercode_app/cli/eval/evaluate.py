@@ -68,6 +68,8 @@ def evaluate(
         raise typer.BadParameter("give at least one scenario file", param_hint="FILE")
     if judges and not judge:
         raise typer.BadParameter("needs --judge with the model that answers the questions", param_hint="--judges")
+    for name, values in {"--agent": agent or [], "--model": model or []}.items():
+        _check_compared(name, values)
     if str(files[0]) == "judge-check":
         from .judge_check import judge_check
 
@@ -107,3 +109,13 @@ def evaluate(
 
     written = {"junit": junit, "html": html, "save": save}
     raise SystemExit(0 if report(played, skipped, baseline=before, as_json=as_json, files=written) else 1)
+
+
+def _check_compared(option: str, values: list[str]) -> None:
+    """Refuse an empty value, and the same value twice: results are listed by agent and model."""
+    if not all(value.strip() for value in values):
+        raise typer.BadParameter("the value is empty; expected a name, or omit the option", param_hint=option)
+    if twice := [value for number, value in enumerate(values) if value in values[:number]]:
+        raise typer.BadParameter(
+            f"{twice[0]!r} is given twice; use --repeat to play the scenarios again", param_hint=option
+        )

@@ -41,9 +41,9 @@ def fork(
 
     export_env_file()
     logs.configure(level="WARNING", log_dir="", brief=True)
-    text = None if prompt is None else prompt.read_text(encoding="utf-8")
+    text = None if prompt is None else _text(prompt)
     changes = Changes(say=tuple(say or ()), prompt=text, model=model, run_tools=run_tools, rest=rest)
-    turn = int(at) if at.isdigit() else at
+    turn = int(at) if at.isdecimal() else at
     forking = fork_recorded(
         conversation, at=turn, changes=changes, settings=load_settings(), agents_dir=agents, agent=agent
     )
@@ -54,3 +54,12 @@ def fork(
     from .view import show
 
     show(result)
+
+
+def _text(prompt: Path) -> str:
+    try:
+        return prompt.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(
+            f"{prompt} is not UTF-8: {error}. Save the file as UTF-8.", param_hint="--prompt"
+        ) from None

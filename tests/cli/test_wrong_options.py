@@ -1,0 +1,53 @@
+"""Wrong options and files are refused with exit code 2 before a command starts its work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from layercode_app.cli.main import app, exit_code
+from layercode_app.exceptions import ConfigurationError
+
+CALLS = "agent: echo\nscenarios: [{name: a, turns: [{say: hi}]}]\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calls.yaml").write_text(CALLS)
+    (tmp_path / "latin1").write_bytes(b"caf\xe9")
+    return tmp_path
+
+
+def refused(*command: str) -> str:
+    """What a command says that is refused with exit code 2."""
+    result = CliRunner().invoke(app, command, env={"TERMINAL_WIDTH": "200"})
+    if isinstance(result.exception, ConfigurationError):
+        assert exit_code(result.exception) == 2
+        return str(result.exception)
+    assert result.exit_code == 2, result.exception
+    return " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("option", ["--agent", "--model"])
+def test_agents_and_models_are_named_once(option: str) -> None:
+    assert "'offline' is given twice; use --repeat" in refused(
+        "eval", "calls.yaml", option, "offline", option, "offline"
+    )
+    assert "the value is empty; expected a name" in refused("eval", "calls.yaml", option, "")
+
+
+def test_a_file_that_is_not_utf8_is_named() -> None:
+    assert "latin1 is not UTF-8" in refused("eval", "judge-check", "latin1")
+    assert "latin1 is not UTF-8" in refused("fork", "conversation", "--at", "1", "--prompt", "latin1")
+
+
+def test_a_digit_that_is_no_number_is_no_turn() -> None:
+    result = CliRunner().invoke(app, ["fork", "conversation", "--at", "²"])
+    assert "'conversation' is not in the journal" in str(result.exception)
+
+
+def test_check_waits_for_some_time() -> None:
+    assert "'--timeout'" in refused("check", "localhost:1", "--timeout", "-1")
