@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .visible import json_text, shortened, visible, visible_lines
@@ -29,6 +30,14 @@ WIDE = 160
 """Width of tables and help, in columns, if the output goes to a file or another program."""
 NARROWEST = 20
 """Minimum columns of a block's text on a narrow terminal."""
+
+
+def open_closed_streams() -> None:
+    """Discard what is printed to a standard stream that was closed when the process started, such as with `>&-`."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def replace_unprintable() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,11 @@ def test_a_digit_that_is_no_number_is_no_turn() -> None:
 
 def test_check_waits_for_some_time() -> None:
     assert "'--timeout'" in refused("check", "localhost:1", "--timeout", "-1")
+
+
+@pytest.mark.parametrize("command", ["report", "agents", "--version", "eval calls.yaml --json", "eval --schema"])
+def test_a_closed_stdout_is_no_fault(command: str) -> None:
+    run = ["sh", "-c", f'exec "$0" -m layercode_app {command} >&-', sys.executable]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (2 if command == "report" else 0), done.stderr
