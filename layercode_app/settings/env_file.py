@@ -80,12 +80,21 @@ def _changed(text: str, values: Values) -> str:
 
 def _read(path: Path) -> str:
     """Return the text with its line endings unchanged, or "" if the file does not exist."""
-    return path.read_bytes().decode("utf-8") if path.exists() else ""
+    try:
+        return path.read_bytes().decode("utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}.") from error
 
 
 def _write(path: Path, text: str) -> None:
     """Replace the file atomically, readable only by its owner. If the path is a link, its target is replaced."""
-    path = path.resolve()
+    try:
+        _replace(path.resolve(), text)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error}. Run the command in a folder of yours.") from error
+
+
+def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
     with os.fdopen(

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from layercode_app.cli.main import app, exit_code
 from layercode_app.exceptions import ConfigurationError
 
+from ..permissions import OBEYING, needs_permissions
+
 CALLS = "agent: echo\nscenarios: [{name: a, turns: [{say: hi}]}]\n"
 
 
@@ -61,3 +63,17 @@ def test_a_closed_stdout_is_no_fault(command: str) -> None:
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert done.returncode == (2 if command == "report" else 0), done.stderr
+
+
+@needs_permissions
+@pytest.mark.parametrize("env_file", [None, "LAYERCODE_FILLER=off\n"])
+def test_a_folder_that_cannot_be_written_to_is_named_by_chat(env_file: str | None, folder: Path) -> None:
+    if env_file is not None:
+        (folder / ".env").write_text(env_file)
+    folder.chmod(0o500)
+    run = [*OBEYING, sys.executable, "-m", "layercode_app", "chat", "--agent", "echo", "--say", "hi"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    folder.chmod(0o700)
+    assert done.returncode == 2, done.stderr
+    assert ".env cannot be written: [Errno 13] Permission denied" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,15 @@ class Ledger:
         A run whose caller or judge gave no answer is not saved, so that `--resume` plays it again.
         """
         self.spent += played.spent
-        if self._path is not None and not played.errors:
+        if self._path is None or played.errors:
+            return
+        line = json.dumps({"key": self._key(run), "run": played.to_json(whole=True)})
+        try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": self._key(run), "run": played.to_json(whole=True)}) + "\n")
+                file.write(line + "\n")
+        except OSError:
+            # As in `__init__`: play on. Nothing more is written, because this line may be incomplete.
+            self._path = None
 
     @property
     def left(self) -> float | None:
@@ -91,7 +98,9 @@ def _read(path: Path) -> dict[str, Played]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # If the folder cannot be created, the runs are not saved.
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
         return {}
     except OSError as error:
         raise ConfigurationError(
@@ -108,5 +117,6 @@ def _read(path: Path) -> dict[str, Played]:
                     f"--resume: {path}:{number} is not a finished run ({error}); delete the file to begin anew."
                 ) from error
             # Remove the incomplete line, because further runs are appended to the file.
-            path.write_text("".join(f"{whole}\n" for whole in lines[:-1]), encoding="utf-8")
+            with suppress(OSError):
+                path.write_text("".join(f"{whole}\n" for whole in lines[:-1]), encoding="utf-8")
     return found

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...agent.discovery import folders
+from ...exceptions import ConfigurationError
 from .scenario import ScenarioFile
 
 SUFFIXES = (".py", ".md", ".txt")
@@ -15,10 +16,18 @@ SUFFIXES = (".py", ".md", ".txt")
 
 
 def source_digest(files: Sequence[ScenarioFile], agents: Path | None) -> str:
-    """Return the hash of the source code of the agents and of the callers' scripts."""
+    """Return the hash of the source code of the agents and of the callers' scripts.
+
+    Raises ConfigurationError if a file cannot be read.
+    """
     digest = hashlib.sha256()
     for path in _sources(files, agents):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path} cannot be read: {error.strerror}. Change the file's permissions."
+            ) from error
         digest.update(f"{path.resolve()}\n{len(content)}\n".encode() + content)
     return digest.hexdigest()
 

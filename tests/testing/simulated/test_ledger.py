@@ -109,6 +109,29 @@ def test_a_folder_that_cannot_be_written_to_keeps_no_runs(tmp_path: Path) -> Non
     assert ledger.known(played) is None
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_runs_that_cannot_be_saved_stop_no_evaluation(resume: bool, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "runs.jsonl"
+    ledger = Ledger(path, resume=resume)
+    path.unlink(missing_ok=True)
+    path.parent.rmdir()
+    played = Play("echo", Scenario(name="s", turns=[Step(say="one")]), None, 1)
+    ledger.add(played, Played("s", "", 1))
+    path.parent.mkdir()
+    ledger.add(played, Played("s", "", 1))
+    assert not path.exists(), "an incomplete line would be followed by others"
+
+
+def test_a_source_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "echo.py").write_text("")
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(ConfigurationError, match=r"echo\.py cannot be read: Permission denied"):
+        source_digest([ScenarioFile.model_validate(FILE)], tmp_path)
+
+
 def test_a_broken_file_of_runs_is_a_clear_error(file: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     path.write_text('{"key": 1}\n{}\n')
