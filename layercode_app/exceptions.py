@@ -8,7 +8,7 @@ LayerCodeError
 │   ├── MissingExtraError     an optional library is not installed; the message names its extra
 │   ├── HookError             a hook was registered wrongly, or returned the wrong type
 │   │   └── HookTimeoutError  a hook exceeded its timeout
-│   ├── StateError            a conversation's saved state does not fit the state model
+│   ├── StateError            a conversation's state does not fit the state model, or cannot be saved
 │   └── ForkError             the turn to fork is not in the journal, or the change is not possible
 │       └── NotRecordedError  the conversation itself is not in the journal
 ├── PlatformError             a request from the platform or another client is refused
@@ -64,7 +64,12 @@ class HookTimeoutError(HookError):
 
 
 class StateError(DeveloperError):
-    """The saved state of a conversation does not fit the agent's state model."""
+    """The saved state of a conversation does not fit the agent's state model, or the state cannot be saved.
+
+    `fields` are the names of the fields that cannot be saved.
+    """
+
+    fields: tuple[str, ...] = ()
 
 
 class ForkError(DeveloperError):

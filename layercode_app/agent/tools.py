@@ -124,7 +124,7 @@ class TurnTools(AbstractCapability[Any]):
         work = (live.run.stand_in(entry) if live.run.stand_in else None) or self._once(entry, handler, args)
         try:
             if policy == "cancel":
-                return await self._timed(entry, work)
+                return await self._undoable(entry, work)
             return await self._finishing(entry, work)
         finally:
             self._notice(entry)
@@ -154,6 +154,16 @@ class TurnTools(AbstractCapability[Any]):
         shared.set_result(result)
         return result
 
+    async def _undoable(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
+        """Run the tool, then save its effects. If it is cancelled, undo its changes to the state, stage and agent."""
+        live = self.turn.live
+        with live.undoable():
+            result = await self._timed(entry, work)
+        if not live.ending:
+            live.check_state()
+        await live.checkpoint()
+        return result
+
     async def _timed(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
         """Run the tool and record its result or error. If it times out, raise ToolFailed, which tells the model so."""
         live = self.turn.live
@@ -178,12 +188,11 @@ class TurnTools(AbstractCapability[Any]):
             raise
         entry.status, entry.ended_ms, entry.result = "done", live.elapsed_ms(), jsonable(result)
         self.voice.stages.follow(self.turn)
-        await live.checkpoint(settle=True)
         return result
 
     async def _finishing(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
         """Run the tool in a separate task, which an interruption does not cancel."""
-        task = asyncio.ensure_future(self._timed(entry, work))
+        task = asyncio.ensure_future(self._undoable(entry, work))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

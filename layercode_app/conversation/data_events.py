@@ -36,7 +36,9 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
     try:
         turn = work.prepare()
         await work.recall(turn)
-        answered = await within(work.services.limits.hook_timeout, agent.answer_data(turn, event), "data")
+        with work.live.undoable():
+            answered = await within(work.services.limits.hook_timeout, agent.answer_data(turn, event), "data")
+        work.live.check_state()
         if (feedback := feedback_in(event.data)) is not None:
             recorded = await take_feedback(work.services, running(), event.conversation_id, feedback)
             answered = recorded if answered is None else answered

@@ -16,8 +16,9 @@ from loguru import logger
 
 from ..exceptions import DeveloperError
 from ..journal.outbound import AGENT
-from ..journal.record import Json, Stage, TurnRecord
+from ..journal.record import Json, Stage
 from ..nearest import nearest
+from .undo import MISSING, Undo
 
 if TYPE_CHECKING:
     from .live import LiveTurn
@@ -104,7 +105,7 @@ class Flow:
         if self._values is None:
             kept = (key for key in self._stored if key in KEPT or key.startswith((STAGE, CALLER)))
             self._values = {key: str(self._stored[key]) for key in kept}
-            self._saved, self._settled = dict(self._values), dict(self._values)
+            self._saved, self._undo = dict(self._values), Undo(self._values)
         return self._values
 
     @property
@@ -145,7 +146,8 @@ class Flow:
 
         The value stays even if the running tool is cancelled.
         """
-        self._read()[key] = self._settled[key] = value
+        self._read()[key] = value
+        self._undo.keep(key, value)
 
     def kept(self, key: str) -> str:
         """Return the value of one of the keys in `KEPT`; "" if there is none."""
@@ -164,20 +166,24 @@ class Flow:
         if self._values is not None:
             self._saved.update(self._values)
 
-    def settle(self) -> None:
-        """Remember the current values: a later `roll_back` restores them."""
-        if self._values is not None:
-            self._settled = dict(self._values)
+    # --- tools and data events; see `undo.py`
 
-    def roll_back(self, record: TurnRecord) -> None:
-        """Undo the changes of a cancelled tool, also in the record of the turn."""
-        if self._values is None:
-            return
-        undone = self._values.keys() - self._settled.keys()
-        # A key cannot be deleted from the journal, so a key that the tool added gets its default value.
-        self._values = {key: self.first if key == AGENT else "" for key in undone} | self._settled
-        record.handed_to = "" if self.agent == record.agent else self.agent
-        record.at_stage = self.stage(record.agent)
+    def begin(self, work: object) -> None:
+        """Note that a tool or a data event begins, which may hand the call over or move to another stage."""
+        values = self._read()
+        self._undo.begin(work, values)
+
+    def end(self, work: object) -> None:
+        """Make the changes of a tool or a data event final."""
+        self._undo.end(work, self._read())
+
+    def cancel(self, work: object) -> None:
+        """Undo the changes of a cancelled tool or data event."""
+        values = self._read()
+        for key, value in self._undo.cancel(work, values).items():
+            # A key cannot be deleted from the journal, so a key that the tool added gets its default value.
+            default = self.first if key == AGENT else ""
+            values[key] = default if value is MISSING else value
 
 
 def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
@@ -207,9 +213,21 @@ def take_back(live: LiveTurn) -> None:
     flow, record = live.flow, live.record
     if flow is None or not record.handed_to:
         return
-    # The tool that handed over has ended, so its hand-over is settled. `keep` changes the settled value too.
+    # The tool that handed over has ended, so its hand-over is final. `keep` makes this change final too.
     flow.keep(AGENT, record.agent)
     flow.due, flow.leaving, record.handed_to = "", False, ""
+
+
+def show_undone(live: LiveTurn) -> None:
+    """Write the agent and the stage into the turn's record again, because a cancelled tool may have changed them."""
+    flow, record = live.flow, live.record
+    if flow is None or live.ending:
+        return
+    record.handed_to = "" if flow.agent == record.agent else flow.agent
+    if flow.due != record.handed_to:
+        flow.due = ""
+    flow.leaving = flow.leaving and bool(record.handed_to)
+    _show_stage(live, flow.stage(record.agent))
 
 
 def move_on(live: LiveTurn, stage: str) -> bool:
@@ -225,10 +243,16 @@ def move_on(live: LiveTurn, stage: str) -> bool:
         return False
     flow.move(record.agent, stage)
     flow.moves += 1
-    _end_part(live)
-    record.at_stage = stage
-    begin_part(live)
+    _show_stage(live, stage)
     return True
+
+
+def _show_stage(live: LiveTurn, stage: str) -> None:
+    """Write the current stage into the turn's record, and start timing it."""
+    if stage != live.record.at_stage:
+        _end_part(live)
+        live.record.at_stage = stage
+        begin_part(live)
 
 
 def begin_part(live: LiveTurn) -> None:

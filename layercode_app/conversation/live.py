@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
 from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT
 from .caller_notes import CallerNotes
-from .flow import Flow
+from .flow import Flow, show_undone
 from .lazy_event import LazyEvent
 from .listener import Listener
 from .run_progress import RunProgress
@@ -150,18 +151,33 @@ class LiveTurn:
         self.record.frames_attempt = self.record.attempt
         self.record.speech = self.spoken.runs()
 
-    async def checkpoint(self, *, settle: bool = False) -> None:
-        """Save the turn's record as it is now.
-
-        With `settle`, the changes to the state so far are final: they stay even if a tool is cancelled later.
-        """
-        if settle and self.state is not None:
-            self.state.settle()
-        if settle and self.flow is not None:
-            self.flow.settle()
+    async def checkpoint(self) -> None:
+        """Save the turn's record as it is now."""
         if self.save is not None and not self.ending:
             self.collect()
             await self.save()
+
+    def check_state(self) -> None:
+        """Raise StateError if the state cannot be saved."""
+        if self.state is not None:
+            self.state.check()
+
+    @contextmanager
+    def undoable(self) -> Iterator[None]:
+        """Run a tool or a hook for data. If it is cancelled, its changes to state, stage and agent are undone."""
+        work, shared = object(), [part for part in (self.state, self.flow) if part is not None]
+        for part in shared:
+            part.begin(work)
+        try:
+            yield
+        except asyncio.CancelledError:
+            for part in shared:
+                part.cancel(work)
+            show_undone(self)
+            raise
+        finally:
+            for part in shared:
+                part.end(work)
 
     async def finish_late(self, call: ToolCall) -> None:
         """Save the effects of a tool that outlived its turn, such as its result and changes to the state."""

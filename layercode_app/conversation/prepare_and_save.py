@@ -191,7 +191,7 @@ class Work:
                 await carried_speech.keep(self.services.store, record.conversation_id, left)
             finally:
                 with spans.span("save"):
-                    await self.services.states.leave(record, self.state, live.stopping, live.flow)
+                    await self.services.states.leave(record, self.state, live.flow)
         except StoreError as error:
             logger.error("The turn could not be saved; saving is retried: {}", error)
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
+from loguru import logger
 from pydantic import BaseModel, ValidationError
 
 from ..exceptions import StateError
 from ..journal.record import Json
 from .flow import own_fields
+from .state_json import dump_model, load_model
+from .undo import MISSING, Undo
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -19,18 +22,20 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 class LiveState(Generic[ModelT]):
     """The state of a conversation while turns or tools use it.
 
-    `saved` is the state in the journal. `settled` is the state after the last tool that ended; rolling back a cancelled
-    tool restores it. `users` is the number of turns and tools that use the state now.
+    `saved` is the state in the journal. `users` is the number of turns and tools that use the state now.
     """
 
     model: ModelT
     saved: dict[str, Json]
-    settled: dict[str, Json]
     users: int = 0
     scope: str = ""
     """The prefix of the fields' keys in the journal; see `scope_of` in `flow.py`."""
     saved_at: float = 0.0
     """When changes were last saved, by `time.perf_counter`."""
+    _undo: Undo = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._undo = Undo(self.fields())
 
     @classmethod
     def load(
@@ -42,7 +47,7 @@ class LiveState(Generic[ModelT]):
         """
         fields = own_fields(stored, scope)
         try:
-            model = kind.model_validate(fields)
+            model = load_model(kind, fields)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise StateError(
@@ -50,7 +55,7 @@ class LiveState(Generic[ModelT]):
                 f"{'.'.join(map(str, first['loc'])) or 'the model'}: {first['msg']}. Give new fields a default, or "
                 'migrate old values in a @model_validator(mode="before") of the model.'
             ) from None
-        return cls(model, fields, model.model_dump(mode="json"), scope=scope)
+        return cls(model, fields, scope=scope)
 
     def forgotten(self, stored: dict[str, Json], received: float) -> bool:
         """Return whether this state is of a conversation that was forgotten while a tool of an earlier turn ran.
@@ -60,25 +65,66 @@ class LiveState(Generic[ModelT]):
         """
         return bool(self.saved) and self.saved_at < received and not own_fields(stored, self.scope)
 
-    def settle(self) -> None:
-        """Make the current state the one that `roll_back` restores."""
-        self.settled = self.model.model_dump(mode="json")
+    # --- tools and data events; see `undo.py`
 
-    def roll_back(self) -> None:
-        """Restore the state of the last `settle`, or else the loaded state. The model object stays the same."""
-        restored = type(self.model).model_validate(self.settled)
-        for name in type(self.model).model_fields:
-            setattr(self.model, name, getattr(restored, name))
+    def begin(self, work: object) -> None:
+        """Note that a tool or a data event begins, which may change the state."""
+        self._undo.begin(work, self.fields())
+
+    def end(self, work: object) -> None:
+        """Make the changes of a tool or a data event final."""
+        self._undo.end(work, self.fields())
+
+    def cancel(self, work: object) -> None:
+        """Undo the changes of a cancelled tool or data event."""
+        self._restore(self._undo.cancel(work, self.fields()))
+
+    def _restore(self, values: dict[str, Json]) -> None:
+        """Set these fields of the model. The model object stays the same, because turns and tools refer to it.
+
+        A field whose value is `MISSING` gets its default.
+        """
+        kind = type(self.model)
+        fields = {key: value for key, value in (self.fields() | values).items() if value is not MISSING}
+        try:
+            restored = load_model(kind, fields)
+        except ValidationError as error:
+            logger.error("The state {} cannot be restored: {} errors", kind.__name__, error.error_count())
+            return
+        names = {info.serialization_alias or name: name for name, info in kind.model_fields.items()}
+        for name in {names.get(key, key) for key in values}:
+            # `setattr` would refuse a frozen model, and validate the model while only some fields are restored.
+            if name in kind.model_fields:
+                vars(self.model)[name] = getattr(restored, name)
+            elif self.model.model_extra is not None and name in (restored.model_extra or {}):
+                self.model.model_extra[name] = values[name]
+
+    # --- saving
+
+    def fields(self) -> dict[str, Json]:
+        """Return the fields as the journal keeps them, without those that cannot be saved."""
+        return dump_model(self.model)[0]
+
+    def check(self) -> None:
+        """Raise StateError if a field cannot be saved."""
+        if (error := dump_model(self.model)[1]) is not None:
+            raise error
+
+    def reset_unsavable(self) -> StateError | None:
+        """Reset the fields that cannot be saved to their saved values, and return an error that names them."""
+        error = dump_model(self.model)[1]
+        if error is not None:
+            self._restore({name: self.saved.get(name, MISSING) for name in error.fields})
+        return error
 
     def changes(self) -> dict[str, Json]:
         """Return the fields that differ from the saved ones, by their keys in the journal.
 
         The other fields are left out, so that saving does not overwrite other workers' changes to them.
         """
-        now: dict[str, Any] = self.model.model_dump(mode="json")
         return {
             self.scope + name: value
-            for name, value in now.items()
+            for name, value in self.fields().items()
             if name not in self.saved or self.saved[name] != value
         }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from loguru import logger
 from pydantic import BaseModel
 
 from ..jobs.late_saves import LateSaves
-from ..journal.record import Json, Status, TurnRecord
+from ..journal.record import Json, TurnRecord
 from ..journal.stores.base import Store
+from ..observability.errors import category_of
 from .flow import Flow
 from .state import LiveState
 
@@ -45,19 +47,10 @@ class LiveStates:
         state.users += 1
         return state
 
-    async def leave(
-        self, record: TurnRecord, state: LiveState[Any] | None, stopped: Status | None, flow: Flow | None = None
-    ) -> None:
-        """Save a turn together with its changes to the state, and release the state.
-
-        If the turn was stopped and a tool was cancelled, the changes of that tool are rolled back first.
-        """
-        if stopped is not None and any(call.status == "cancelled" for call in record.tools):
-            if state is not None:
-                state.roll_back()
-            if flow is not None:
-                flow.roll_back(record)
+    async def leave(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
+        """Save a turn together with its changes to the state, and release the state."""
         try:
+            _reset_unsavable(record, state)
             await self.save(record, state, flow)
         finally:
             self.let_go(record.conversation_id, state)
@@ -68,6 +61,7 @@ class LiveStates:
         Nothing is saved if the turn has been deleted.
         """
         try:
+            _reset_unsavable(record, state)
             changes = state.changes() if state else {}
             moved = flow.changes() if flow else {}
             if (changes or moved) and await self._late.save_state(record.key, changes | moved):
@@ -89,9 +83,17 @@ class LiveStates:
         changes = state.changes() if state else {}
         moved = flow.changes() if flow else {}
         if state is not None:
-            record.state = state.model.model_dump(mode="json")
+            record.state = state.fields()
         await self._store.save(record, state=changes | moved if moved else changes)
         _mark_saved(state, changes, flow)
+
+
+def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> None:
+    """Reset the fields that cannot be saved, and note the error. A turn must end whatever is in its state."""
+    error = state.reset_unsavable() if state else None
+    if error is not None and record.error is None:
+        record.error, record.error_category = type(error).__name__, category_of(error)
+        logger.error("A part of the state is lost: {}", error)
 
 
 def _mark_saved(state: LiveState[Any] | None, changes: dict[str, Json], flow: Flow | None) -> None:

@@ -40,6 +40,8 @@ class Run(Work):
             if self.carried:
                 await self._speak_carried()
             await self._speak_in_time(turn)
+            if self.live.stopping is None:
+                self.live.check_state()
         except Exception as error:  # noqa: BLE001 - the caller hears an apology, whatever went wrong
             self._fail(error)
         finally:
@@ -104,7 +106,8 @@ class Run(Work):
         """Let another agent answer this turn from here on, with its own state, prompt and model."""
         live, services = self.live, self.services
         note_jobs(live.record, self.noted, self.jobs)
-        await live.checkpoint(settle=True)
+        live.check_state()
+        await live.checkpoint()
         services.states.let_go(live.record.conversation_id, self.state)
         self.state = live.state = None
         self.first = self.first or self.agent.name

@@ -1,0 +1,78 @@
+"""Convert the state of a conversation to JSON for the journal, and back.
+
+The journal has each field by its name. Loading a state accepts everything that dumping it wrote, also for models with
+aliases, strict types, computed fields or forbidden extra fields.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TypeVar
+
+from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+from ..exceptions import StateError
+from ..journal.record import Json
+from ..wellformed import dump_json
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def load_model(kind: type[ModelT], fields: dict[str, Json]) -> ModelT:
+    """Build a model from JSON. Raises ValidationError if the fields do not fit."""
+    given = {name: value for name, value in fields.items() if name not in kind.model_computed_fields}
+    # The values are JSON, in which a strict date is a text. So they must be validated as JSON, not as Python objects.
+    return kind.model_validate_json(dump_json(given), by_alias=True, by_name=True)
+
+
+def dump_model(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
+    """Return the model as JSON, with its computed fields, and an error if some of its fields cannot be saved.
+
+    The error names these fields; they are missing in the JSON.
+    """
+    kind = type(model)
+    try:
+        dumped = model.model_dump(mode="json", round_trip=_strict(kind))
+        if _strict(kind) and kind.model_computed_fields:
+            dumped |= model.model_dump(mode="json", include=set(kind.model_computed_fields))
+    except Exception:  # noqa: BLE001 - a custom serializer may raise anything
+        return _dump_each_field(model)
+    return dumped, None
+
+
+def _dump_each_field(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
+    kind, dumped, failed = type(model), dict[str, Json](), dict[str, Exception]()
+    for name in (*kind.model_fields, *(model.model_extra or ()), *kind.model_computed_fields):
+        saved_as_is = _strict(kind) and name not in kind.model_computed_fields
+        try:
+            dumped |= model.model_dump(mode="json", include={name}, round_trip=saved_as_is)
+        except Exception as error:  # noqa: BLE001
+            failed[name] = error
+    return dumped, _unsavable(kind, failed)
+
+
+def _unsavable(kind: type[BaseModel], failed: dict[str, Exception]) -> StateError | None:
+    if not failed:
+        return None
+    told = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in failed.items())
+    unsavable = StateError(
+        f"The state {kind.__name__} cannot be saved as JSON. {told}. Assign only values that fit the types of the "
+        "fields, and declare types that Pydantic can write as JSON, or add a @field_serializer."
+    )
+    unsavable.fields = tuple(failed)
+    return unsavable
+
+
+@cache
+def _strict(kind: type[BaseModel]) -> bool:
+    """Return whether the model, or a model in it, would refuse or misread its own computed fields or `Json` fields.
+
+    Such models are dumped with `round_trip=True`, which leaves out the computed fields of the models in them.
+    """
+    try:
+        schema = json.dumps(kind.model_json_schema())
+    except PydanticInvalidForJsonSchema:
+        return True
+    return '"additionalProperties": false' in schema or '"contentMediaType": "application/json"' in schema

@@ -1,0 +1,84 @@
+"""Undo the changes of cancelled tools to values that other tools and turns share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MISSING: Any = object()
+"""The value of a key before the key was added."""
+
+
+@dataclass(slots=True)
+class _Change:
+    before: Any
+    by: frozenset[object]
+    """The tools and data events that were running when the value changed."""
+
+
+class Undo:
+    """Decides which values a cancelled tool restores.
+
+    The rule: restore the values that only cancelled tools changed, unless anything else has changed them since.
+    Nothing tells which tool has changed a value. So the values are compared whenever a tool or a data event begins or
+    ends, and a change counts as made by all tools and data events that were running since the last comparison. A
+    change that may be the work of a tool that still runs or has ended is kept: it is worse to lose an order that was
+    placed than to keep half of one that was not.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._seen = dict(values)
+        self._running: set[object] = set()
+        self._cancelled: set[object] = set()
+        self._changes: dict[str, list[_Change]] = {}
+
+    def begin(self, work: object, values: Mapping[str, Any]) -> None:
+        """Note that a tool or a data event begins. `values` are the current values, here and below."""
+        self._compare(values)
+        self._running.add(work)
+
+    def end(self, work: object, values: Mapping[str, Any]) -> None:
+        """Make all changes that this work may have made final; do nothing if it was cancelled."""
+        if work not in self._running:
+            return
+        self._compare(values)
+        for changes in self._changes.values():
+            last = max((number for number, change in enumerate(changes) if work in change.by), default=-1)
+            del changes[: last + 1]
+        self._forget(work)
+
+    def cancel(self, work: object, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values to restore, because this work was cancelled; `MISSING` for keys that it added."""
+        self._compare(values)
+        self._cancelled.add(work)
+        restored = {}
+        for name, changes in self._changes.items():
+            while changes and changes[-1].by <= self._cancelled:
+                restored[name] = changes.pop().before
+        self._seen |= restored
+        self._forget(work)
+        return restored
+
+    def keep(self, key: str, value: Any) -> None:
+        """Make a new value final, whatever happens to the running work."""
+        self._seen[key] = value
+        self._changes.pop(key, None)
+
+    def _compare(self, values: Mapping[str, Any]) -> None:
+        by = frozenset(self._running)
+        for name, now in values.items():
+            before = self._seen.get(name, MISSING)
+            if before == now:
+                continue
+            if by:
+                self._changes.setdefault(name, []).append(_Change(before, by))
+            else:
+                self._changes.pop(name, None)
+        self._seen |= values
+
+    def _forget(self, work: object) -> None:
+        self._running.discard(work)
+        if not self._running:
+            self._cancelled.clear()
+            self._changes.clear()

@@ -1,0 +1,155 @@
+"""State models of every kind keep their values from turn to turn, and a turn ends even if its state cannot be saved."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import decimal
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, Json, computed_field
+from pydantic.alias_generators import to_camel
+
+from layercode_app import Turn, VoiceAgent
+from layercode_app.conversation.state import LiveState
+from layercode_app.testing import open_call
+from layercode_app.testing.call import CallError
+
+pytestmark = pytest.mark.anyio
+
+
+class Cart(BaseModel):
+    n: int = 0
+    cart: dict[str, Any] = {}
+    photo: bytes = b""
+
+
+class Alias(BaseModel):
+    n: int = Field(0, alias="count")
+
+
+class SavedAlias(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True)
+    n: int = Field(0, alias="count")
+
+
+class Camel(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=False)
+    n: int = 0
+
+
+class ReadAlias(BaseModel):
+    n: int = Field(0, validation_alias="count")
+
+
+class Computed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    n: int = 0
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def twice(self) -> int:
+        return self.n * 2
+
+
+class Nested(BaseModel):
+    n: int = 0
+    inner: Computed = Computed()
+    raw: Json[list[int]] = Field(default_factory=lambda: [1])
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+    n: int = 0
+    at: datetime.datetime = datetime.datetime(2026, 1, 1)
+    price: decimal.Decimal = decimal.Decimal("1.5")
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    items: list[int] = []
+
+
+async def say_n(kind: type[BaseModel]) -> list[str]:
+    voice = VoiceAgent("counter", state=kind)
+
+    @voice.on_message
+    async def count(turn: Turn[Any]) -> str:
+        turn.state.n += 1
+        return str(turn.state.n)
+
+    async with open_call(voice) as call:
+        return [(await call.say("count")).spoken for _ in range(3)]
+
+
+@pytest.mark.parametrize("kind", [Alias, SavedAlias, Camel, ReadAlias, Computed, Nested, Strict])
+async def test_what_one_turn_saved_the_next_one_loads(kind: type[BaseModel]) -> None:
+    assert await say_n(kind) == ["1", "2", "3"]
+
+
+async def test_computed_fields_stay_in_the_journal() -> None:
+    assert LiveState.load(Computed, {"n": 2, "twice": 4}, "c").fields() == {"n": 2, "twice": 4}
+
+
+async def test_the_changes_of_a_cancelled_tool_to_a_frozen_model_are_undone() -> None:
+    state, work = LiveState.load(Frozen, {"items": [1]}, "c"), object()
+    state.begin(work)
+    state.model.items.append(2)
+    state.cancel(work)
+    assert state.model.items == [1]
+
+
+@pytest.mark.parametrize("value", [{"cart": {"thing": object()}}, {"photo": b"\xff"}])
+async def test_a_turn_whose_state_cannot_be_saved_ends_with_an_apology_and_keeps_the_rest(value: Any) -> None:
+    voice = VoiceAgent("shop", state=Cart)
+
+    @voice.on_message
+    async def put(turn: Turn[Cart]) -> str:
+        turn.state.n += 1
+        if turn.text == "bad":
+            for name, item in value.items():
+                setattr(turn.state, name, item)
+        return "It is in the cart."
+
+    async with open_call(voice) as call:
+        bad = await call.say("bad")
+        good = await call.say("good")
+        state = await call.state()
+    assert bad.record is not None
+    assert good.record is not None
+    assert (bad.record.status, bad.record.error, bad.record.frames[-1].type) == ("failed", "StateError", "response.end")
+    assert (good.record.status, good.record.error) == ("complete", None)
+    assert state == {"n": 2, "cart": {}, "photo": ""}
+
+
+async def test_an_interrupted_turn_ends_too() -> None:
+    voice, waiting = VoiceAgent("shop", state=Cart), asyncio.Event()
+
+    @voice.on_message
+    async def put(turn: Turn[Cart]) -> str:
+        turn.state.cart["thing"] = object()
+        turn.say("It is in the cart. ")
+        await waiting.wait()
+        return ""
+
+    async with open_call(voice) as call:
+        call.interrupt(after="It is in the cart.")
+        turn = await call.say("bad")
+        assert await call.state() == {"n": 0, "cart": {}, "photo": ""}
+    assert turn.record is not None
+    assert (turn.record.status, turn.record.error) == ("interrupted", "StateError")
+
+
+async def test_a_data_event_whose_state_cannot_be_saved_fails_and_keeps_the_rest() -> None:
+    voice = VoiceAgent("shop", state=Cart)
+
+    @voice.on_data
+    async def put(turn: Turn[Cart], data: Any) -> Any:
+        turn.state.n += 1
+        turn.state.cart["thing"] = object()
+
+    async with open_call(voice) as call:
+        with pytest.raises(CallError, match="500"):
+            await call.send_data({"put": 1})
+        assert await call.state() == {"n": 1, "cart": {}, "photo": ""}

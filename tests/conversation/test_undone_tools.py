@@ -1,0 +1,119 @@
+"""A cancelled tool's changes are undone, whatever cancelled it; the changes of everything else stay."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_ai import Agent, RunContext
+
+from layercode_app import Call, Turn, VoiceAgent
+from layercode_app.journal.record import Status
+from layercode_app.testing import open_call, scripted
+
+from .shop import until
+
+pytestmark = pytest.mark.anyio
+
+
+class State(BaseModel):
+    half: int = 0
+    quick: int = 0
+    address: str = ""
+    ordered: bool = False
+    items: list[str] = []
+
+
+class Desk:
+    """An agent with a slow tool, a quick one, and one that finishes when it is told to."""
+
+    def __init__(self, **options: Any) -> None:
+        self.started, self.proceed = asyncio.Event(), asyncio.Event()
+        agent = Agent(deps_type=Turn[State])
+        self.voice = VoiceAgent("desk", agent, state=State, tools={"order": "finish"}, **options)
+
+        @agent.tool
+        async def slow(ctx: RunContext[Turn[State]]) -> str:
+            ctx.deps.state.half = 1
+            self.started.set()
+            ctx.deps.say("Looking now. ")
+            await asyncio.sleep(60)
+            return "found"
+
+        @agent.tool
+        async def quick(ctx: RunContext[Turn[State]]) -> str:
+            ctx.deps.state.quick = 1
+            return "done"
+
+        @agent.tool
+        async def order(ctx: RunContext[Turn[State]]) -> str:
+            items = ctx.deps.state.items
+            ctx.deps.state.ordered = True
+            await self.proceed.wait()
+            items.append("bread")
+            return "ordered"
+
+        @self.voice.on_data
+        async def form(turn: Turn[State], data: Any) -> Any:
+            turn.state.address = data["address"]
+
+
+async def test_what_a_page_saves_while_a_tool_runs_stays_when_the_tool_is_cancelled() -> None:
+    desk = Desk()
+    async with open_call(desk.voice, model=scripted(Call("slow"), "fine")) as call:
+
+        async def fill_in() -> None:
+            await desk.started.wait()
+            await call.send_data({"address": "1 Main St"})
+            call.app.turns.running[call.conversation_id].stop(Status.INTERRUPTED)
+
+        filling = asyncio.create_task(fill_in())
+        await call.say("look it up")
+        await filling
+        state = await call.state()
+    assert (state["address"], state["half"]) == ("1 Main St", 0)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_tool_that_finishes_keeps_its_changes_when_another_one_is_cancelled(together: bool) -> None:
+    desk = Desk()
+    steps: list[Any] = [[Call("order"), Call("slow")]] if together else [Call("order"), Call("slow")]
+    async with open_call(desk.voice, model=scripted(*steps, "fine")) as call:
+        for _ in range(1 if together else 2):
+            call.interrupt(in_tool=True)
+            await call.say("go")
+        interrupted = await call.state()
+        desk.proceed.set()
+
+        async def finished() -> bool:
+            return bool((await call.state())["items"] == ["bread"])
+
+        await until(finished)
+        state = await call.state()
+    assert interrupted["ordered"]
+    assert state["ordered"]
+
+
+async def test_a_quick_tool_in_parallel_does_not_keep_half_of_a_cancelled_one() -> None:
+    desk = Desk()
+    async with open_call(desk.voice, model=scripted([Call("slow"), Call("quick")], "fine")) as call:
+        call.interrupt(after="Looking now.")
+        await call.say("go")
+        state = await call.state()
+    assert (state["half"], state["quick"]) == (0, 1)
+
+
+@pytest.mark.parametrize("by", ["guard", "timeout"])
+async def test_half_done_work_is_undone_when_a_guard_or_the_timeout_of_the_turn_cancels_the_tool(by: str) -> None:
+    async def refuse(turn: Turn[State]) -> str | None:
+        await desk.started.wait()
+        return "No."
+
+    desk = Desk(**({"guard": refuse} if by == "guard" else {"turn_timeout": 0.3}))
+    async with open_call(desk.voice, model=scripted(Call("slow"), "fine")) as call:
+        turn = await call.say("go")
+        assert turn.record is not None
+        assert [tool.status for tool in turn.record.tools] == ["cancelled"]
+        assert (await call.state())["half"] == 0
