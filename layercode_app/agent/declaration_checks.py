@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretBytes, SecretStr
 from typing_extensions import is_protocol
 
 from ..conversation.turn import Turn
@@ -27,6 +27,23 @@ def check_model_class(what: str, kind: object) -> None:
         raise DeveloperError(
             f"VoiceAgent {what}={kind!r}: expected a Pydantic model class, such as class Basket(BaseModel)."
         )
+
+
+def check_saved_fields(kind: Any) -> None:
+    """Raise DeveloperError if a field of the state model hides its value when it is saved, as `SecretStr` does."""
+    for name, info in (kind.model_fields if kind is not None else {}).items():
+        types = {info.annotation, *get_args(info.annotation)}
+        secret = next((one for one in (SecretStr("probe"), SecretBytes(b"probe")) if type(one) in types), None)
+        if secret is None:
+            continue
+        model = kind.model_construct(**{name: secret})
+        saved = model.model_dump(mode="json", include={name}, warnings=False)
+        if saved and "probe" not in str(saved):
+            raise DeveloperError(
+                f"VoiceAgent state={kind.__name__}: the field {name!r} would be saved as '**********', because it is a "
+                f"{type(secret).__name__}. Declare it as str, add a @field_serializer that returns the secret, or write "
+                "Field(exclude=True) if it need not be saved."
+            )
 
 
 def check_seconds(**given: object) -> None:

@@ -22,6 +22,7 @@ from .declaration_checks import (
     check_model_class,
     check_name,
     check_remember,
+    check_saved_fields,
     check_seconds,
     check_texts,
 )
@@ -234,6 +235,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
     ) -> None:
         check_name(name)
         check_model_class("state", state)
+        check_saved_fields(state)
         check_model_class("metadata", metadata)
         self.tools = policies_of(tools)
         check_seconds(

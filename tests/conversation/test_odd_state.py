@@ -8,11 +8,12 @@ import decimal
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, Json, computed_field
+from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, computed_field, field_serializer
 from pydantic.alias_generators import to_camel
 
 from layercode_app import Turn, VoiceAgent
 from layercode_app.conversation.state import LiveState
+from layercode_app.exceptions import DeveloperError
 from layercode_app.testing import open_call
 from layercode_app.testing.call import CallError
 
@@ -90,6 +91,24 @@ async def test_what_one_turn_saved_the_next_one_loads(kind: type[BaseModel]) -> 
 
 async def test_computed_fields_stay_in_the_journal() -> None:
     assert LiveState.load(Computed, {"n": 2, "twice": 4}, "c").fields() == {"n": 2, "twice": 4}
+
+
+async def test_a_state_that_hides_its_values_is_refused() -> None:
+    class Secret(BaseModel):
+        pin: SecretStr = SecretStr("")
+
+    class Shown(Secret):
+        @field_serializer("pin", when_used="json")
+        def show(self, pin: SecretStr) -> str:
+            return pin.get_secret_value()
+
+    class Unsaved(BaseModel):
+        pin: SecretStr | None = Field(None, exclude=True)
+
+    with pytest.raises(DeveloperError, match="'pin' would be saved as"):
+        VoiceAgent("safe", state=Secret)
+    VoiceAgent("safe", state=Shown)
+    VoiceAgent("safe", state=Unsaved)
 
 
 async def test_the_changes_of_a_cancelled_tool_to_a_frozen_model_are_undone() -> None:
