@@ -161,6 +161,10 @@ class Flow:
             return {}
         return {key: value for key, value in self._values.items() if self._saved.get(key) != value}
 
+    def is_saved(self, key: str, stored: Mapping[str, Json]) -> bool:
+        """Return whether the journal still has the value that this turn read or saved last."""
+        return stored.get(key) == self._saved.get(key)
+
     def mark_saved(self) -> None:
         """Mark all current values as saved in the journal."""
         if self._values is not None:

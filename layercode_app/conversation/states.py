@@ -63,11 +63,19 @@ class LiveStates:
         try:
             _reset_unsavable(record, state)
             changes = state.changes() if state else {}
-            moved = flow.changes() if flow else {}
+            moved = await self._moves_still_due(record, flow) if flow else {}
             if (changes or moved) and await self._late.save_state(record.key, changes | moved):
                 _mark_saved(state, changes, flow)
         finally:
             self.let_go(record.conversation_id, state)
+
+    async def _moves_still_due(self, record: TurnRecord, flow: Flow) -> dict[str, Json]:
+        """Return the moves that a tool made after its turn ended, without those that newer turns have overtaken."""
+        moved = flow.changes()
+        if not moved or self._late.pending(record.key) is not None:
+            return moved
+        stored = (await self._store.conversation(record.conversation_id)).state
+        return {key: value for key, value in moved.items() if flow.is_saved(key, stored)}
 
     def let_go(self, conversation_id: str, state: LiveState[Any] | None) -> None:
         """Release the state without saving it."""
