@@ -206,6 +206,8 @@ class TurnTools(AbstractCapability[Any]):
     async def _record_late(self, entry: ToolCall, task: asyncio.Future[Any]) -> None:
         """Wait for a tool that outlived its turn, and save its result for the history of the next turns."""
         await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.turn.log.opt(exception=error).error("{} failed after the interruption", entry.name)
         await self.turn.live.finish_late(entry)
 
     def _notice(self, entry: ToolCall) -> None:

@@ -37,12 +37,12 @@ class Checkpoint:
         await self.services.states.save(self.record, self.state, self.flow)
 
     async def finish_late(self, call: ToolCall) -> None:
-        """Save the effects of a tool that ended after its turn: its result, state changes, notes and tasks.
+        """Save the effects of a tool that ended after its turn: its result, outcomes, state changes, notes and tasks.
 
         If the call was forgotten while the tool ran, nothing is saved.
         """
         try:
-            if await self.services.late.update(self.record.key, partial(_note_result, call)) is not None:
+            if await self.services.late.update(self.record.key, partial(_note_late, call, self.record)) is not None:
                 await self._enqueue_notes()
                 await enqueue_tasks(self.record, self.services.enqueue)
         finally:
@@ -53,15 +53,18 @@ class Checkpoint:
             await self.services.enqueue(job)
 
 
-def _note_result(call: ToolCall, record: TurnRecord) -> None:
-    """Copy the result of a tool into the turn's record.
+def _note_late(call: ToolCall, live: TurnRecord, record: TurnRecord) -> None:
+    """Copy the result of a tool, and the outcomes, counts and scores of its turn, from `live` into the saved record.
 
     If the tool has the policy `finish_and_tell`, also add a note that tells the model the result.
     """
     for stored in record.tools:
         if stored.id == call.id:
             stored.status, stored.result, stored.ended_ms = call.status, call.result, call.ended_ms
-    note = f"[{call.name} finished after the interruption: {call.result}]"
+    record.outcomes, record.counts = list(live.outcomes), dict(live.counts)
+    record.scores = live.scores | record.scores  # A reviewer may have changed a score since the turn ended.
+    ended = "failed" if call.status == "failed" else "finished"
+    note = f"[{call.name} {ended} after the interruption: {call.result}]"
     if call.policy == "finish_and_tell" and note not in record.notes:
         record.notes.append(note)
 
