@@ -10,11 +10,15 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Real
 from typing import Any, TypeAlias
 
 import orjson
 
 Json: TypeAlias = Any
+Number: TypeAlias = float | Decimal | Fraction
 
 REPLACEMENT = "\ufffd"
 """The replacement for an unpaired surrogate."""
@@ -71,6 +75,19 @@ def _digits(value: int) -> str:
         return str(value)
     except ValueError:  # Python prints at most 4,300 digits
         return hex(value)
+
+
+def number_of(value: object) -> float | None:
+    """Return the number as one that JSON can hold; None for NaN, infinity, and values that are not numbers."""
+    if isinstance(value, int) and _LEAST <= value <= _MOST:
+        return int(value)
+    if not isinstance(value, Real | Decimal):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):  # an integer or a fraction that is too large, or a signaling NaN
+        return None
+    return number if math.isfinite(number) else None
 
 
 def dump_json(value: Any, *, default: Callable[[Any], Any] | None = str, option: int | None = None) -> bytes:

@@ -15,13 +15,14 @@ from ..journal.cost import FREE_MODEL
 from ..journal.outbound import DIRECTION, OUTBOUND
 from ..journal.record import DATA, Json, Source, TurnRecord
 from ..journal.stores.base import LazyHistory
-from ..observability import metrics
 from ..webhook import Event
+from ..wellformed import Number
 from .caller_notes import CallerNotes
 from .flow import hand_over, move_on
 from .history import history_of
 from .live import LiveTurn
 from .playback import say_progress
+from .recorded import record_count, record_outcome, record_score
 from .stages import staged
 from .summary import KeptSummary, Summary, tokens_of_turns
 from .trimming import fit
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 StateT = TypeVar("StateT", default=None)
 MetadataT = TypeVar("MetadataT", default=dict[str, Any])
 
-MAX_COUNTS = 100
-"""The maximum number of counters in the record of one turn; further counters are left out of the record."""
 HANDOFF = "handoff"
 """The outcome of a turn that asked for a person to take over."""
 HANDOFF_TEXT = "I've noted that a person should take over from here. "
@@ -212,9 +211,12 @@ class Turn(Generic[StateT, MetadataT]):
         """End the call after everything said so far has been played."""
         self._live.hangup = True
 
-    def outcome(self, name: str, *, value: float | None = None) -> None:
-        """Record what the call achieved, such as `outcome("booked", value=42.0)`, for the command `report`."""
-        self.record.outcomes.append({"name": name, "value": value})
+    def outcome(self, name: str, *, value: Number | None = None) -> None:
+        """Record what the call achieved, such as `outcome("booked", value=42.0)`, for the command `report`.
+
+        If the value is not a finite number, an error is logged, and the outcome is recorded without a value.
+        """
+        record_outcome(self.record, name, value)
 
     def handoff(self, reason: str, *, say: str = HANDOFF_TEXT) -> None:
         """Ask for a person to take over: record an outcome, notify LAYERCODE_HANDOFF_URL, and tell the caller.
@@ -242,20 +244,17 @@ class Turn(Generic[StateT, MetadataT]):
         """
         move_on(self._live, stage)
 
-    def score(self, name: str, value: float | str | bool, *, comment: str | None = None) -> None:
-        """Record a quality score on this turn."""
-        self.record.scores[name] = {"value": value, "comment": comment}
+    def score(self, name: str, value: Number | str | bool, *, comment: str | None = None) -> None:
+        """Record a quality score on this turn. For any other value, or NaN, an error is logged and nothing recorded."""
+        record_score(self.record, name, value, comment)
 
-    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+    def count(self, name: str, amount: Number = 1, **labels: str) -> None:
         """Increase a custom counter: `turn.count("orders", size="large")`. Use few different values per label.
 
-        The counter is a metric, and an alert can watch it: `count(orders, size=large) < 1`.
+        The counter is a metric, and an alert can watch it: `count(orders, size=large) < 1`. If the amount is not a
+        finite number, an error is logged and nothing counted.
         """
-        counts = self.record.counts
-        for key in (name, *(f"{name},{label}={value}" for label, value in labels.items())):
-            if key in counts or len(counts) < MAX_COUNTS:
-                counts[key] = counts.get(key, 0) + amount
-        metrics.count(name, amount, **labels)
+        record_count(self.record, name, amount, labels)
 
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
         """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from ..journal.record import CHECKED, Kind, Status, TurnRecord
+from ..journal.record import CHECKED, Json, Kind, Status, TurnRecord
 from ..percentiles import percentiles
+from ..wellformed import number_of
 
 CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
 LATENCIES = ("ttfs", "ttft", "total")
@@ -51,6 +52,16 @@ def day_of(record: TurnRecord) -> str:
 @lru_cache(maxsize=1000)
 def _day(number: int) -> str:
     return datetime.fromtimestamp(number * DAY_SECONDS, UTC).strftime("%Y-%m-%d")
+
+
+def recorded_number(value: Json) -> float:
+    """Return a number that an agent recorded. Older versions saved a Decimal as text, and NaN as null; null counts 0."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return 0
+    return number_of(value) or 0
 
 
 def counted(count: int, noun: str) -> str:

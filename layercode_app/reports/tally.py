@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..journal.cost import Cost, cost_of
 from ..journal.model_usage import Share
 from ..journal.record import Json, Kind, Status, TurnRecord
-from .figures import LATENCIES, TOKENS, counted_percentiles, interrupted, refused
+from .figures import LATENCIES, TOKENS, counted_percentiles, interrupted, recorded_number, refused
 from .hedges import Hedges
 from .many import Distinct, Values
 
@@ -121,10 +121,10 @@ class Tally:
         for given in record.outcomes:
             outcome = self.outcomes.setdefault(str(given.get("name")), Outcome())
             outcome.count += 1
-            outcome.value += given.get("value") or 0.0
+            outcome.value += recorded_number(given.get("value"))
             self.successful.add(record.conversation_id)
         for name, amount in record.counts.items():
-            self.counts[name] += amount  # type: ignore[assignment]
+            self.counts[name] += recorded_number(amount)  # type: ignore[assignment]
         for name, score in record.scores.items():
             self.scores.setdefault(name, Scores()).add(score.get("value") if isinstance(score, dict) else score)
 

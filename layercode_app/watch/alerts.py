@@ -13,7 +13,7 @@ from typing import Any
 
 from loguru import logger
 
-from ..exceptions import ConfigurationError, DeveloperError
+from ..exceptions import ConfigurationError, DeveloperError, StoreError
 from ..journal import steady_clock
 from ..journal.stores.base import Job, Store
 from ..settings import Settings
@@ -56,19 +56,28 @@ class Alerts:
     async def look(self, job: Job) -> float:
         """Evaluate every rule, enqueue the messages, and return when to evaluate again (epoch seconds).
 
-        A rule whose window contains a change of the clock keeps its state.
+        A rule whose window contains a change of the clock keeps its state. So does a rule that fails. Raises StoreError.
         """
         now = time.time()
         rules = [rule for rule in self.rules if not self._jumps.within(rule.window)]
-        values = await self._windows.values(rules, now) if rules else {}
+        counted = await self._windows.count(rules, now) if rules else {}
         states: dict[str, Any] = job.payload
         for rule in rules:
             state = states.setdefault(rule.name, {"firing": False, "times": 0})
-            limit = await self._windows.limit(rule, now)
-            firing = fires(rule, values[rule.name], limit, before=state["firing"])
-            if firing != state["firing"]:
-                await self._tell(rule, state, firing, values[rule.name], limit)
+            try:
+                reading = await self._windows.reading(rule, counted[rule.name], now)
+                await self._judge(rule, state, reading, now)
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the other rules must still be evaluated
+                logger.opt(exception=error).error("Alert {} could not be evaluated", rule.name)
         return steady_clock.now() + self._interval
+
+    async def _judge(self, rule: Rule, state: dict[str, Any], reading: Reading, now: float) -> None:
+        limit = await self._windows.limit(rule, now)
+        firing = fires(rule, reading, limit, before=state["firing"])
+        if firing != state["firing"]:
+            await self._tell(rule, state, firing, reading, limit)
 
     async def _tell(
         self, rule: Rule, state: dict[str, Any], firing: bool, reading: Reading, limit: float | None

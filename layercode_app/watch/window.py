@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from loguru import logger
+
+from ..journal.record import TurnRecord
 from ..journal.stores.base import Store
 from ..reports.figures import is_counted
 from ..reports.tally import Tally
@@ -21,6 +25,10 @@ BREATH, BREATH_SECONDS = 50, 0.002
 """Reading pauses for BREATH_SECONDS after every BREATH records, so that calls can use the event loop."""
 BASELINE_SECONDS = 600.0
 """How long a baseline is cached."""
+
+
+Counted: TypeAlias = tuple[Tally, Witness]
+"""The turns of a window, and the example turn among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +51,19 @@ class Windows:
         self._system = system
         self._baselines: dict[str, tuple[float, float | None]] = {}
 
-    async def values(self, rules: Sequence[Rule], now: float) -> dict[str, Reading]:
-        """Return the reading of each rule's current window, by the rule's name."""
+    async def count(self, rules: Sequence[Rule], now: float) -> dict[str, Counted]:
+        """Count the turns of each rule's current window, by the rule's name. The journal is read once for all rules."""
         witnesses: dict[str, Witness] = {rule.name: Witness(rule) for rule in rules}
         spans = {rule.name: (now - rule.window, now) for rule in rules}
         tallies = await self._count(rules, spans, now, witnesses)
-        return {rule.name: await self._reading(rule, tallies[rule.name], witnesses[rule.name], now) for rule in rules}
+        return {rule.name: (tallies[rule.name], witnesses[rule.name]) for rule in rules}
 
-    async def _reading(self, rule: Rule, tally: Tally, witness: Witness, now: float) -> Reading:
+    async def reading(self, rule: Rule, counted: Counted, now: float) -> Reading:
+        """Return the reading of a rule's current window, in which `count` counted these turns."""
         beside = await self._beside(rule, now - rule.window, now)
         if beside is not None:
             return beside
+        tally, witness = counted
         return Reading(rule.reader.read(tally, rule.of), tally.turns, witness.trace_id)
 
     async def _beside(self, rule: Rule, since: float, until: float) -> Reading | None:
@@ -116,7 +126,15 @@ class Windows:
             for rule in reading:
                 since, until = spans[rule.name]
                 if since <= ended < until + 1 and rule.agent in (None, record.agent):
-                    tallies[rule.name].add(record)
-                    if witnesses is not None:
-                        witnesses[rule.name].look_at(record)
+                    _add(record, tallies[rule.name], witnesses[rule.name] if witnesses else None)
         return tallies
+
+
+def _add(record: TurnRecord, tally: Tally, witness: Witness | None) -> None:
+    """Count a turn. A turn that cannot be counted must not disable the alert rules, so it is skipped."""
+    try:
+        tally.add(record)
+        if witness is not None:
+            witness.look_at(record)
+    except Exception as error:  # noqa: BLE001
+        logger.opt(exception=error).error("The alert {} does not count turn {}", tally.key, record.turn_id)

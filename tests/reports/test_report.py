@@ -14,6 +14,7 @@ from layercode_app import LayerCode
 from layercode_app.journal.record import Kind, Status, TurnRecord
 from layercode_app.reports.report import Report, beginning, make_report
 from layercode_app.reports.report_page import as_html
+from layercode_app.reports.tally import Tally
 from layercode_app.reports.text import as_text
 from layercode_app.watch.metrics import METRICS
 
@@ -84,6 +85,16 @@ async def test_an_empty_journal_has_a_report_in_every_form(tmp_path: Path) -> No
     total = json.loads(json.dumps(report.as_json()))["total"]
     assert (total["turns"], total["success_rate"]) == (0, None)
     assert "There are no turns in this period" in as_html(report)
+
+
+async def test_numbers_that_older_versions_saved_as_text_or_null_are_counted() -> None:
+    tally = Tally("total")
+    outcomes = [{"name": "booked", "value": value} for value in (30.0, "42.00", "?", "Infinity", None)]
+    for amount in (1, "4.80", None):
+        counts: Any = {"euros": amount}
+        tally.add(TurnRecord("c", "t", Kind.MESSAGE, "a", status=Status.COMPLETE, outcomes=outcomes, counts=counts))
+    assert tally.as_json()["outcomes"]["booked"]["value"] == 216.0
+    assert tally.as_json()["counts"] == {"euros": 5.8}
 
 
 async def test_agents_without_outcomes_have_no_success_rate(app: LayerCode) -> None:

@@ -15,6 +15,7 @@ from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.testing.call import open_call
 from layercode_app.watch import system
 from layercode_app.watch.alerts import Alerts, fires
+from layercode_app.watch.metrics import METRICS, Metric
 from layercode_app.watch.pending import PendingTotals
 from layercode_app.watch.refusals import Refusals
 from layercode_app.watch.rules import Rule, rules_of
@@ -55,8 +56,8 @@ async def journal(*turns: dict[str, Any]) -> MemoryStore:
 async def reading(when: str, store: MemoryStore, **more: Any) -> Reading:
     pending = PendingTotals(store)
     windows = Windows(store, Refusals(store, pending), System(store, pending))
-    found = rule(when, **more)
-    return (await windows.values([found], time.time()))[found.name]
+    found, now = rule(when, **more), time.time()
+    return await windows.reading(found, (await windows.count([found], now))[found.name], now)
 
 
 # --- firing and recovering
@@ -112,6 +113,33 @@ async def test_what_an_agent_counts_is_watched() -> None:
         assert (await reading("count(orders) > 1", call.app.store)).value == 3
         assert (await reading("count(orders, size=large) > 1", call.app.store)).value == 2
         assert (await reading("count(cakes) > 1", call.app.store)).value == 0
+
+
+async def test_a_turn_that_cannot_be_counted_is_skipped(warned: list[str]) -> None:
+    store = await journal({"outcomes": ["not a dictionary"]}, {"status": Status.FAILED, "error": "X"})
+    assert (await reading("errors > 0", store)).value == 1
+    assert warned == ["The alert r does not count turn t0"]
+
+
+async def test_a_rule_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, warned: list[str]) -> None:
+    def fail(tally: Any, of: str) -> float:
+        raise ArithmeticError
+
+    jobs: list[Job] = []
+
+    async def enqueue(job: Job) -> bool:
+        jobs.append(job)
+        return True
+
+    monkeypatch.setitem(METRICS, "turns", Metric(fail))
+    store = await journal({"status": Status.FAILED, "error": "X"})
+    pending = PendingTotals(store)
+    given = settings("turns > 1")
+    second = given.alerts[0] | {"name": "second", "when": "errors > 0"}
+    given = given.model_copy(update={"alerts": (*given.alerts, second)})
+    await Alerts(given, store, pending, Refusals(store, pending), enqueue).look(Job("alerts", "alerts", "", {}))
+    assert [job.payload["title"].split("] ")[1] for job in jobs] == ["second fired"]
+    assert warned[0] == "Alert r could not be evaluated"
 
 
 # --- hosts
