@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..output.files import why_unwritable
+from ..output.terminal import reserving_stdout
 
 
 def output_file(path: Path | None) -> Path | None:
@@ -26,6 +27,13 @@ def _writable(path: Path | None, *, in_new_folder: bool) -> Path | None:
     return path
 
 
+def _reserve_stdout(context: typer.Context, asked: bool) -> bool:
+    """Send what agents and libraries print to stderr until the command ends, because stdout must be JSON."""
+    if asked:
+        context.with_resource(reserving_stdout())
+    return asked
+
+
 Agent = Annotated[
     str,
     typer.Option(
@@ -41,7 +49,7 @@ Model = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log requests, frames, messages and tool calls.")]
 EnvFile = Annotated[Path | None, typer.Option("--env-file", help="Read this file instead of .env.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", callback=_reserve_stdout)]
 Port = Annotated[int | None, typer.Option("--port", "-p", help="Port to listen on; 0 picks a free one. Default 8000.")]
 Url = Annotated[
     str | None,

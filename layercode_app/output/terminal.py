@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from .visible import json_text, shortened, visible, visible_lines
 
@@ -30,6 +30,8 @@ WIDE = 160
 """Width of tables and help, in columns, if the output goes to a file or another program."""
 NARROWEST = 20
 """Minimum columns of a block's text on a narrow terminal."""
+_reserved: list[TextIO] = []
+"""The stream to print to while `sys.stdout` is redirected by `reserving_stdout`; empty otherwise."""
 
 
 def open_closed_streams() -> None:
@@ -49,9 +51,24 @@ def replace_unprintable() -> None:
 
 @contextmanager
 def printing_to_stderr() -> Iterator[None]:
-    """Print to stderr what other code prints to stdout in this block, because stdout carries a protocol."""
+    """Print to stderr what any code prints to stdout in this block, because stdout carries a protocol."""
     with redirect_stdout(sys.stderr):
         yield
+
+
+@contextmanager
+def reserving_stdout() -> Iterator[None]:
+    """Let only this module print to stdout in this block. What other code prints, such as agents, goes to stderr."""
+    before, _reserved[:] = [*_reserved], [_stdout()]
+    try:
+        with printing_to_stderr():
+            yield
+    finally:
+        _reserved[:] = before
+
+
+def _stdout() -> TextIO:
+    return _reserved[0] if _reserved else sys.stdout
 
 
 def print_line(*parts: Part, err: bool = False, end: str = "\n") -> None:
@@ -91,7 +108,7 @@ def columns() -> int:
 
 def on_terminal() -> bool:
     """Return whether stdout or stderr is a terminal."""
-    return sys.stdout.isatty() or sys.stderr.isatty()
+    return _stdout().isatty() or sys.stderr.isatty()
 
 
 def width() -> int | None:
@@ -152,14 +169,16 @@ def read_key() -> str:
 
 def answers() -> bool:
     """Return whether stdin and stdout are terminals, so that questions can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return sys.stdin.isatty() and _stdout().isatty()
 
 
 def make_console(*, err: bool = False) -> Console:
     """Return a console that takes all text literally; without a terminal it is as wide as `columns()`."""
     from rich.console import Console
 
-    console = Console(stderr=err, highlight=False, markup=False, emoji=False)
+    # Without a file, Rich uses the current `sys.stdout` or `sys.stderr`.
+    file = _reserved[0] if _reserved and not err else None
+    console = Console(file=file, stderr=err, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = columns()
     return console
@@ -175,11 +194,11 @@ def assembled(parts: Iterable[Part], safe: Callable[[object], str]) -> Text:
 
 def _encodable(text: str) -> str:
     """Escape the characters that stdout cannot encode."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = getattr(_stdout(), "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _write(text: str) -> None:
     """Print text that is safe already, without wrapping it."""
-    sys.stdout.write(_encodable(text))
-    sys.stdout.flush()
+    _stdout().write(_encodable(text))
+    _stdout().flush()
