@@ -209,6 +209,17 @@ async def test_a_wrong_use_is_told(project: Path, args: tuple[str, ...], told: s
     assert told in " ".join((result.output + str(result.exception or "")).replace("│", "").split())
 
 
+@pytest.mark.anyio
+async def test_a_verdict_and_a_scenario_are_one_json_document(project: Path) -> None:
+    await record(f"sqlite:///{project}/journal.db", turn("live", 1))
+    verdict = {"conversation_id": "live", "turn_id": "live-1", "good": True, "note": None}
+    assert json.loads((await run("sessions", "review", "live", "--good", "--json")).stdout) == verdict
+    options = ("--bad", "--note", "rude", "--scenario", "s.yaml", "--goal", "order", "--json")
+    done = json.loads((await run("sessions", "review", "live", *options)).stdout)
+    assert done == verdict | {"good": False, "note": "rude", "file": "s.yaml", "replaced": []}
+    assert Path("s.yaml").is_file()
+
+
 def test_keys_take_a_verdict_a_note_and_a_scenario(tmp_path: Path) -> None:
     journal = f"sqlite:///{tmp_path}/journal.db"
     asyncio.run(

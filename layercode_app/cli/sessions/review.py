@@ -7,16 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ...exceptions import ConfigurationError, NotRecordedError
 from ...journal.read import turns_of
-from ...journal.record import TurnRecord
+from ...journal.record import Json, TurnRecord
 from ...journal.review import save_review
 from ...output.terminal import ask, print_block, print_json, print_line, read_key
 from ...output.visible import shortened
 from ...reports.conversations import moment
 from ...reports.figures import counted
 from ...reports.review_queue import CallSeen, review_queue
+from ..replay.view import show_promoted
 from .view import LONGEST_ID, print_conversation, with_journal
 
 KEYS = "[g]ood  [b]ad  [n]ote  [s]cenario  s[k]ip  [q]uit"
@@ -50,13 +52,29 @@ def print_queue(store: str | None, *, since: float, limit: int, reviewed: bool, 
     return found
 
 
-def decide(store: str | None, conversation: str, *, good: bool | None, note: str, scenario: ScenarioOptions) -> None:
+def decide(
+    store: str | None,
+    conversation: str,
+    *,
+    good: bool | None = None,
+    note: str = "",
+    scenario: ScenarioOptions,
+    as_json: bool = False,
+) -> None:
     """Save the verdict on a call if `good` is not None. Write the call as a scenario if `scenario.path` is set."""
+    done: Json = {}
     if good is not None:
         turn = with_journal(store, lambda journal: save_review(journal, conversation, good=good, note=note))
-        print_line(f"{shortened(turn.conversation_id, LONGEST_ID)}: {'good' if good else 'bad'}")
+        done |= {"conversation_id": turn.conversation_id, "turn_id": turn.turn_id, "good": good, "note": note or None}
+        if not as_json:
+            print_line(f"{shortened(turn.conversation_id, LONGEST_ID)}: {'good' if good else 'bad'}")
     if scenario.path is not None:
-        write_scenario(store, conversation, scenario)
+        replaced = write_scenario(store, conversation, scenario)
+        done |= {"file": str(scenario.path), "replaced": replaced}
+        if not as_json:
+            show_promoted(scenario.path, replaced, as_json=False)
+    if as_json:
+        print_json(done)
 
 
 def walk(store: str | None, found: Sequence[CallSeen]) -> None:
@@ -92,9 +110,8 @@ def _asked(store: str | None, conversation: str) -> bool:
                 note = ask("Note", default="", show_default=False)
             case "s":
                 path = Path(ask("File to write", default="evals/reviewed.yaml"))
-                _try(
-                    partial(write_scenario, store, conversation, ScenarioOptions(path, ask("What did the caller want")))
-                )
+                scenario = ScenarioOptions(path, ask("What did the caller want"))
+                _try(partial(decide, store, conversation, scenario=scenario))
             case "k":
                 return True
             case "q" | "\x04" | "":
@@ -111,15 +128,14 @@ def _try(work: Callable[[], None]) -> bool:
     return True
 
 
-def write_scenario(store: str | None, conversation: str, options: ScenarioOptions) -> None:
-    """Write a scenario from a call, and print which words were replaced.
+def write_scenario(store: str | None, conversation: str, options: ScenarioOptions) -> list[dict[str, Any]]:
+    """Write a scenario from a call, and return which words were replaced.
 
     Raises ConfigurationError if the file exists, the goal is missing, or the file cannot be written.
     """
     from ...replay.replacements import StandIns
     from ...replay.review_scenario import HEADER, review_scenario
     from ...testing.evals.scenario import dump
-    from ..replay.view import show_promoted
 
     path = options.path
     assert path is not None
@@ -134,7 +150,7 @@ def write_scenario(store: str | None, conversation: str, options: ScenarioOption
         path.write_text(HEADER + dump(file), encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"--scenario {path}: {error.strerror}.") from error
-    show_promoted(path, stand_ins.replaced, as_json=False)
+    return stand_ins.replaced
 
 
 def _guessed(turns: Sequence[TurnRecord], model: str | None) -> str:

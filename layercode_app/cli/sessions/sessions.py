@@ -107,6 +107,7 @@ def review(conversation: OptionalId = None,
             good=good,
             note=note,
             scenario=ScenarioOptions(scenario, goal, goal_model, outcome or ()),
+            as_json=as_json,
         )
         return
     if good is not None or scenario is not None:
