@@ -60,6 +60,7 @@ def evaluate(
     """Evaluate an agent with scenarios of turns and expectations. A judge model decides what cannot be checked by code."""
     from ...output.terminal import print_json
     from ...testing.evals import scenario
+    from ...testing.evals.distinct import distinct
 
     if schema:
         print_json(scenario.schema())
@@ -79,9 +80,10 @@ def evaluate(
 
     if interruptions not in (None, "matrix"):
         raise typer.BadParameter(f"{interruptions!r}; expected matrix", param_hint="--interruptions")
-    loaded = [scenario.load(path) for path in files]
+    pairs = [(path, scenario.load(path)) for path in files]
     if agent:
-        loaded = [file.model_copy(update={"agent": name}) for name in agent for file in loaded]
+        pairs = [(path, file.model_copy(update={"agent": name})) for name in agent for path, file in pairs]
+    loaded = distinct(pairs)
     if interruptions:
         from ...testing.evals.simulated.drill import matrix
 
