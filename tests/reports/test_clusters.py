@@ -85,6 +85,7 @@ def test_calls_are_grouped_by_their_words_with_how_they_went(journal: Path) -> N
     ]
     assert (found[0]["went_well"], found[0]["cost_per_call"]) == (0.75, 0.02)
     assert {one["went_well"] for one in found[1:]} == {1.0}
+    assert json.loads(clusters("--json", "--limit", "2")) == found[:2]
     assert "croissant" in found[0]["name"]
     assert found[1]["example"] in ASKED["table"]
 

@@ -29,7 +29,7 @@ def print_clusters(
     calls = with_journal(store, lambda journal: calls_of(journal, since=since))
     found = clusters_of(calls, _texts(scenarios), _topics(model, calls))
     if as_json:
-        print_json([cluster.to_json() for cluster in found])
+        print_json([cluster.to_json() for cluster in found[:limit]])
         return
     if not calls:
         print_line("No caller has said anything in this period.")
