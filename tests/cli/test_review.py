@@ -194,6 +194,7 @@ async def test_the_queue_has_every_reason_the_gravest_first(project: Path) -> No
     ("args", "told"),
     [
         (("live",), "give --good or --bad, or --scenario"),
+        (("live", "--scenario", "s.yaml", "--goal", "order", "--note", "rude"), "--note: needs --good or --bad"),
         (("--good",), "need the id of a conversation"),
         (("nobody", "--good"), "'nobody' is not in the journal"),
         (("live", "--scenario", "s.yaml"), "--goal 'order two croissants'"),

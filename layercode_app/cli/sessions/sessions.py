@@ -101,6 +101,8 @@ def review(conversation: OptionalId = None,
     if conversation is not None:
         if good is None and scenario is None:
             raise typer.BadParameter("give --good or --bad, or --scenario with a file.")
+        if good is None and note:
+            raise typer.BadParameter("needs --good or --bad", param_hint="--note")
         decide(
             store,
             conversation,
