@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
@@ -95,10 +95,21 @@ async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> 
     """Read the journal from `since` (epoch seconds) on and count its turns. Raises StoreError."""
     report = Report(since, time.time(), by)
     scores = await _scores_of_calls(store, since) if by == "score" else {}
+    held: dict[str, dict[str, float]] = {}
     # Only the tools' costs need the messages, which are most of the journal's bytes.
-    await _count(report, store.turns(since=since, bodies=by == "tool"), scores)
-    report.forgotten = await _forgotten(store, report)
+    await _count(report, _adding(held, store.turns(since=since, bodies=by == "tool")), scores)
+    report.forgotten = await _forgotten(store, report, held)
     return report
+
+
+async def _adding(held: dict[str, dict[str, float]], records: AsyncIterable[TurnRecord]) -> AsyncIterator[TurnRecord]:
+    """Yield the records, and add their usage to that of their days, as the server did when they ended."""
+    from .usage_totals import add_to_day, totals_of
+
+    async for record in records:
+        if record.finished and record.kind is not Kind.SESSION:
+            add_to_day(held, totals_of(record))
+        yield record
 
 
 async def _scores_of_calls(store: Store, since: float) -> dict[str, set[str]]:
@@ -177,23 +188,21 @@ def _count_models(groups: dict[str, Tally], record: TurnRecord, *, first: bool) 
         groups.setdefault(name, Tally(name)).add_helper(share)
 
 
-async def _forgotten(store: Store, report: Report) -> dict[str, dict[str, float]]:
-    """Return, for each day, the usage of deleted turns: the stored totals minus the turns still in the journal."""
+async def _forgotten(store: Store, report: Report, held: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Return, for each day, the usage of deleted turns: the stored totals minus `held`, the usage in the journal.
+
+    The totals include calls of `check`, so `held` includes them too.
+    """
     from .usage_totals import totals_by_day
 
     gone: dict[str, dict[str, float]] = {}
     for day, kept in (await totals_by_day(store)).items():
-        held = report.days.get(day)
+        own = held.get(day, {})
         whole_day = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() >= report.since
-        if not whole_day or kept.get("turns", 0) <= (held.turns if held else 0):
-            continue
-        gone[day] = _less(kept, held) if held else kept
+        if whole_day and kept.get("turns", 0) > own.get("turns", 0):
+            rest = {name: round(amount - own.get(name, 0.0), 9) for name, amount in kept.items()}
+            gone[day] = {name: amount for name, amount in rest.items() if amount > 0}
     return gone
-
-
-def _less(kept: dict[str, float], held: Tally) -> dict[str, float]:
-    own = {"turns": held.turns, "failed": held.failed, "cost": held.cost.amount, **held.tokens}
-    return {name: round(rest, 9) for name, amount in kept.items() if (rest := amount - own.get(name, 0.0)) > 0}
 
 
 def _moment(seconds: float) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..journal.cost import cost_of
 from ..journal.model_usage import Share
 from ..journal.record import Kind, Status, TurnRecord
@@ -24,6 +26,14 @@ def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
             for name, amount in _spent(share).items():
                 total[name] = total.get(name, 0.0) + amount
     return {key: amounts for key, amounts in totals.items() if amounts}
+
+
+def add_to_day(days: dict[str, dict[str, float]], totals: Mapping[str, Mapping[str, float]]) -> None:
+    """Add totals to the sums of their days. The keys of the totals are those that `totals_of` returns."""
+    for key, amounts in totals.items():
+        day = days.setdefault(key.removeprefix(PREFIX).split("/", 1)[0], {})
+        for name, amount in amounts.items():
+            day[name] = day.get(name, 0.0) + amount
 
 
 def _key(record: TurnRecord, model: str) -> str:
@@ -57,8 +67,5 @@ def _spent(share: Share) -> dict[str, float]:
 async def totals_by_day(store: Store, prefix: str = "") -> dict[str, dict[str, float]]:
     """Return the totals of each day over all agents and models. `prefix` selects days, such as `2026-01`."""
     days: dict[str, dict[str, float]] = {}
-    for key, amounts in (await store.totals(PREFIX + prefix)).items():
-        total = days.setdefault(key.removeprefix(PREFIX).split("/", 1)[0], {})
-        for name, amount in amounts.items():
-            total[name] = total.get(name, 0.0) + amount
+    add_to_day(days, await store.totals(PREFIX + prefix))
     return days

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode
-from layercode_app.journal.record import Kind, Status, TurnRecord
+from layercode_app.journal.record import CHECKED, Kind, Status, TurnRecord
 from layercode_app.reports.report import Report, beginning, make_report
 from layercode_app.reports.report_page import as_html
 from layercode_app.reports.tally import Tally
@@ -166,6 +166,24 @@ async def test_usage_outlives_the_conversations_and_holds_no_id(app: LayerCode) 
     assert "other" not in json.dumps(kept)
     assert "t5" not in json.dumps(kept)
     assert "Deleted turns" in as_text(report)
+
+
+async def test_deleted_usage_is_exactly_that_of_the_deleted_calls(tmp_path: Path) -> None:
+    app = LayerCode(priced_agent(), settings=settings(tmp_path))
+    async with calling(app) as caller:
+        for conversation_id in ("stays", f"{CHECKED}1", "goes"):
+            caller.conversation_id = conversation_id
+            await caller.say("book a table", turn_id="t1")
+            await caller.say("fail", turn_id="t2")
+    await app.store.open()
+    assert (await make_report(app.store)).forgotten == {}, "nothing was deleted"
+    await app.store.forget("goes")
+    [gone] = (await make_report(app.store)).forgotten.values()
+    await app.store.close()
+    names = ("turns", "failed", "tool_calls", "requests", "unknown_cost_requests")
+    assert {name: gone.get(name) for name in names} == {
+        "turns": 2, "failed": 1, "tool_calls": 1, "requests": 3, "unknown_cost_requests": 1,
+    }  # fmt: skip
 
 
 async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
