@@ -24,6 +24,8 @@ from .tool_tally import Tools, ToolTally
 By = Literal["agent", "model", "day", "month", "conversation", "tool", "stage", "version", "score"]
 GROUPINGS: tuple[By, ...] = get_args(By)
 NO_MODEL = "(no model)"
+LONGEST_GAP = 366
+"""The maximum number of consecutive days without a call that the report shows."""
 _KEYS: dict[str, Callable[[TurnRecord], str]] = {
     "agent": lambda record: record.agent,
     "day": day_of,
@@ -133,7 +135,8 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord], scores: Map
     tools, stages, sightings = Tools(), Stages(), Sightings()
     answered = Distinct()
     async for record in records:
-        if not is_counted(record):
+        # A clock that was wrong for a while may have dated a turn in the future.
+        if not is_counted(record) or record.started_at > report.until:
             continue
         first = record.kind is Kind.MESSAGE and not interrupted(record) and record.conversation_id not in answered
         if record.kind is Kind.MESSAGE:
@@ -156,12 +159,21 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord], scores: Map
 
 
 def _every_day(days: dict[str, Tally]) -> dict[str, Tally]:
-    """Return the days in order, including days without a call, so that plots show them as empty."""
-    if not days:
-        return days
-    first, last = (date.fromisoformat(edge(days)) for edge in (min, max))
-    names = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
-    return {name: days.get(name, Tally(name)) for name in names}
+    """Return the days in order, including days without a call, so that plots show them as empty.
+
+    A gap of more than LONGEST_GAP days is not filled: a wrong clock may have dated a turn in another decade.
+    """
+    found: dict[str, Tally] = {}
+    before: date | None = None
+    for name in sorted(days):
+        day = date.fromisoformat(name)
+        empty = (day - before).days - 1 if before else 0
+        for number in range(empty if empty <= LONGEST_GAP else 0, 0, -1):
+            missing = (day - timedelta(days=number)).isoformat()
+            found[missing] = Tally(missing)
+        found[name] = days[name]
+        before = day
+    return found
 
 
 def _tallies(report: Report, record: TurnRecord, scores: Mapping[str, Iterable[str]]) -> list[Tally]:

@@ -88,8 +88,8 @@ def planted(turn_id: str, *, cut: bool = False) -> TurnRecord:
         frames=[Frame("response.tts", REPLY, 1.0), Frame("response.data", details), Frame("response.end", at_ms=9.0)],
         messages=dump_json([{"kind": "request", "parts": [{"part_kind": "user-prompt", "content": SAID}]}]),
         timings={"ttfs": 2100.0, "total": 2500.0},
-        started_at=1_900_000_000.0,
-        ended_at=1_900_000_002.5,
+        started_at=1_700_000_000.0,
+        ended_at=1_700_000_002.5,
     )  # fmt: skip
 
 
@@ -273,12 +273,12 @@ async def test_answers_of_a_big_journal_are_bounded(tmp_path: Path) -> None:
     many = [long, *[f"bun {number}" for number in range(300)]]
     turns = [
         TurnRecord(f"call-{number}", "t", Kind.MESSAGE, "shop", status=Status.COMPLETE, user_text="a croissant",
-                   speech=[Speech("say", 0, "Yes.")], started_at=1_900_000_000.0 + number)
+                   speech=[Speech("say", 0, "Yes.")], started_at=1_700_000_000.0 + number)
         for number in range(150)
     ]  # fmt: skip
     turns += [
         TurnRecord("long", f"t{number}", Kind.MESSAGE, "shop", status=Status.COMPLETE, user_text=long,
-                   speech=[Speech("say", 0, long)], started_at=1_900_001_000.0 + number,
+                   speech=[Speech("say", 0, long)], started_at=1_700_001_000.0 + number,
                    tools=[ToolCall("1", "bake", {"items": many, "more": dict.fromkeys(many, "tea")}, 1.0, 2.0, "done", many)])
         for number in range(12)
     ]  # fmt: skip

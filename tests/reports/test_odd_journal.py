@@ -55,8 +55,8 @@ def odd_turn(turn_id: str) -> TurnRecord:
         scores={"x": {"value": text, "comment": text}},
         frames=[Frame("response.tts", text, 1.0), Frame("response.data", {"n": HUGE, text: text}), Frame("response.end")],
         timings={"ttfs": 1.0, "total": 2.0},
-        started_at=1_900_000_000.0,
-        ended_at=1_900_000_000.1,
+        started_at=1_700_000_000.0,
+        ended_at=1_700_000_000.1,
     )  # fmt: skip
 
 

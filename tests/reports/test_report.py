@@ -186,6 +186,23 @@ async def test_deleted_usage_is_exactly_that_of_the_deleted_calls(tmp_path: Path
     }  # fmt: skip
 
 
+async def test_turns_that_a_wrong_clock_dated_do_not_inflate_the_report(tmp_path: Path) -> None:
+    app = LayerCode(priced_agent(), settings=settings(tmp_path))
+    await app.store.open()
+    now = time.time()
+    for number, started in enumerate((5.0, now - 4 * 86_400, now - 2 * 86_400, now + 7200, 4_102_444_800.0)):
+        record = TurnRecord("c", f"t{number}", Kind.MESSAGE, "priced", started_at=started)
+        await app.store.begin(record, history_tokens=0)
+        record.status = Status.COMPLETE
+        await app.store.save(record)
+    await app.store.close()
+    report = await report_of(app)
+    assert report.total.turns == 3
+    assert [tally.turns for tally in report.days.values()] == [1, 1, 0, 1]
+    assert list(report.days) == sorted(report.days)
+    assert report.forgotten == {}
+
+
 async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
     app = LayerCode(priced_agent(), settings=settings(tmp_path))
     await app.store.open()
