@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import orjson
 
@@ -19,6 +21,8 @@ from ..wellformed import load_json
 Line: TypeAlias = dict[str, Any]
 LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
 POLL_SECONDS = 0.3
+HEAD_BYTES = 64
+"""The first bytes of a log file. They include the time of its first line, so no two files have the same."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,11 @@ class Follower:
     def __init__(self, folder: Path, wanted: Wanted) -> None:
         self._folder = folder
         self._wanted = wanted
-        self._offsets = {path.stat().st_ino: path.stat().st_size for path in files_in(folder)}
+        self._read: dict[int, tuple[int, bytes]] = {}
+        """How many bytes of each file were read, and its first bytes, by inode, because rotation renames a file."""
+        for path in files_in(folder):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                self._read[os.fstat(file.fileno()).st_ino] = file.seek(0, os.SEEK_END), _head(file)
 
     def poll(self) -> list[Line]:
         """Return the lines written since the last call, in order of time."""
@@ -135,20 +143,33 @@ class Follower:
             time.sleep(POLL_SECONDS)
 
     def _more(self, path: Path) -> Iterator[Line]:
-        # Offsets are stored by inode, because rotation renames a file.
         try:
             with path.open("rb") as file:
-                inode = path.stat().st_ino
-                offset = self._offsets.get(inode, 0)
+                inode, head = os.fstat(file.fileno()).st_ino, _head(file)
+                offset = self._offset(inode, head, file.seek(0, os.SEEK_END))
                 file.seek(offset)
                 text = file.read()
         except FileNotFoundError:
             return
         whole = text.rfind(b"\n") + 1
-        self._offsets[inode] = offset + whole
+        self._read[inode] = offset + whole, head
         for raw in text[:whole].splitlines():
             if (line := self._wanted.parse(raw)) is not None:
                 yield line
+
+    def _offset(self, inode: int, head: bytes, size: int) -> int:
+        """Return where to continue to read a file.
+
+        A file that is shorter than before or begins differently was truncated, or has the inode of a deleted file. It
+        is read from its beginning.
+        """
+        offset, before = self._read.get(inode, (0, b""))
+        return offset if size >= offset and head.startswith(before) else 0
+
+
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(HEAD_BYTES)
 
 
 def _seconds(line: Line) -> float:

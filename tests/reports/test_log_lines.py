@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import orjson
+import pytest
 
 from layercode_app.reports.log_lines import Follower, Wanted, newest
 from layercode_app.reports.log_text import details
@@ -51,6 +53,38 @@ def test_following_goes_on_over_a_rotation_and_with_new_workers(tmp_path: Path) 
     with path.open("ab") as file:
         file.write(b'age": "5.0"}\n')
     assert said(follower.poll()) == ["5.0"]
+
+
+def test_following_goes_on_in_a_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "layercode-app.1.log"
+    write(path, 1.0, 2.0)
+    follower = Follower(tmp_path, Wanted())
+    os.truncate(path, 0)
+    write(path, 3.0)
+    assert said(follower.poll()) == ["3.0"]
+    os.truncate(path, 0)
+    write(path, 4.0, 5.0, 6.0)
+    assert said(follower.poll()) == ["4.0", "5.0", "6.0"]
+    os.truncate(path, 10)
+    assert follower.poll() == []
+    with path.open("ab") as file:
+        file.write(b"\n")
+    write(path, 7.0)
+    assert said(follower.poll()) == ["7.0"]
+
+
+def test_a_new_file_with_the_inode_of_a_deleted_one_is_read_from_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = os.stat_result((0o100644, 7, *[0] * 8))
+    monkeypatch.setattr("layercode_app.reports.log_lines.os.fstat", lambda _: same)
+    path = tmp_path / "layercode-app.1.log"
+    write(path, 1.0, 2.0)
+    follower = Follower(tmp_path, Wanted())
+    path.unlink()
+    write(tmp_path / "layercode-app.2.log", 3.0, 4.0, 5.0)
+    assert said(follower.poll()) == ["3.0", "4.0", "5.0"]
+    assert follower.poll() == []
 
 
 def test_a_turns_figures_are_written_for_people() -> None:
