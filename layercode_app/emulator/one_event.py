@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..exceptions import ConfigurationError
+from ..output.visible import json_text
 from .protocol import GREETED, NO_TEXT
 from .webhooks import Answer, WebhookClient
 
@@ -44,9 +45,13 @@ async def deliver(url: str, secret: str, event: dict[str, Any], *, as_json: bool
     async with WebhookClient(url, secret) as client, client.deliver(event) as answer:
         if answer.is_stream:
             async for frame in answer.frames():
-                payload = json.dumps(frame.payload, ensure_ascii=False)
+                payload = json_text(frame.payload)
                 at = round(frame.at_ms, 1)
-                show(json.dumps({"at_ms": at, "frame": frame.payload}) if as_json else f"{at:>9.1f} ms  {payload}")
+                show(
+                    json_text({"at_ms": at, "frame": frame.payload}, ensure_ascii=True)
+                    if as_json
+                    else f"{at:>9.1f} ms  {payload}"
+                )
         else:
             await _show_body(answer, as_json=as_json, show=show)
         return 0 if answer.ok else 1
@@ -56,7 +61,7 @@ async def _show_body(answer: Answer, *, as_json: bool, show: Callable[[str], obj
     text = (await answer.body()).decode(errors="replace")
     at = round(answer.accepted_ms, 1)
     show(
-        json.dumps({"at_ms": at, "status": answer.status, "body": text})
+        json_text({"at_ms": at, "status": answer.status, "body": text}, ensure_ascii=True)
         if as_json
         else f"{at:>9.1f} ms  {answer.status} {text}"
     )

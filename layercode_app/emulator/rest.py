@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ..exceptions import PlatformAPIError
+from ..output.visible import json_text
 from .agent_changes import AgentChanges
 from .bodies import ModelT, read
 from .emulator import Emulator
@@ -47,7 +47,7 @@ class _Answer(JSONResponse):
     """A response of ASCII JSON, which can carry any text of a client or a backend, even lone surrogates."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content).encode()
+        return json_text(content, ensure_ascii=True).encode()
 
 
 def rest_routes(emulator: Emulator) -> list[BaseRoute]:

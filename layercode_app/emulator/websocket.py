@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from contextvars import ContextVar
@@ -15,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..exceptions import PlatformAPIError
 from ..observability import request_spans
+from ..output.visible import json_text
 from .emulator import Emulator
 from .javascript import parse
 from .session import Session
@@ -92,7 +92,7 @@ async def _send(websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any] | str
     """Send messages in order. A string instead of a message closes the connection, with the string as reason."""
     try:
         while isinstance(item := await outbox.get(), dict):
-            await websocket.send_text(json.dumps(item))
+            await websocket.send_text(json_text(item, ensure_ascii=True))
         await websocket.close(reason=item)
     except (WebSocketDisconnect, RuntimeError):
         return

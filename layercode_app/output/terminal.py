@@ -6,7 +6,6 @@ A part is text, or text with a Rich style, such as ("late", "bold red"). No text
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import sys
@@ -120,7 +119,7 @@ def width() -> int | None:
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """Print JSON. If stdout cannot encode the text, all characters outside ASCII are printed as JSON escapes."""
     text = json_text(value, indent=indent)
-    _write((text if _encodable(text) == text else json.dumps(value, indent=indent, default=str)) + "\n")
+    _write((text if _encodable(text) == text else json_text(value, indent=indent, ensure_ascii=True)) + "\n")
 
 
 def print_file(text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 _HIDDEN = (
@@ -46,9 +47,18 @@ def shortened(text: object, most: int) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
-    """Return JSON for people and programs: letters of all languages unescaped, control characters escaped."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+def json_text(value: Any, *, indent: int | None = None, ensure_ascii: bool = False) -> str:
+    """Return JSON for people and programs: letters of all languages unescaped, control characters escaped.
+
+    With `ensure_ascii`, all characters outside ASCII are escaped. NaN and infinity, which are not JSON, become null.
+    """
+    dump = partial(json.dumps, indent=indent, ensure_ascii=ensure_ascii, default=str, allow_nan=False)
+    try:
+        text = dump(value)
+    except ValueError:
+        from ..wellformed import plain  # it imports orjson, which `--help` must not wait for
+
+        text = dump(plain(value))
     return text if text.isprintable() else _EXCEPT_LINES.sub(_json_escape, text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -40,7 +41,11 @@ class Scores:
     @property
     def mean(self) -> float | None:
         """The mean of the scores that are numbers; None if there are none."""
-        return self.numbers.total / len(self.numbers) if self.numbers else None
+        if not self.numbers:
+            return None
+        count, total = len(self.numbers), self.numbers.total
+        # The sum of very large numbers is infinite, but their mean is not.
+        return total / count if math.isfinite(total) else sum(number / count for number in self.numbers)
 
     def add(self, value: Json) -> None:
         """Count one score; true counts as 1, false as 0."""

@@ -17,7 +17,7 @@ LONG = "One two three four five six seven eight nine ten. "
 
 
 class Backend:
-    """Answers `message` with an echo, and by its words: `long`, `fail`, `silent`, `cut`, `bye`, `shop`."""
+    """Answers `message` with an echo, and by its words: `long`, `fail`, `silent`, `cut`, `bye`, `shop`, `odd`."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -90,6 +90,8 @@ class Backend:
         elif text == "shop":
             await say("response.data", content={"basket": {"bun": 2}})
             await say("response.tts", content="Two buns.")
+        elif text == "odd":
+            await say("response.data", content={"mean": float("nan"), "most": float("inf")})
         elif text != "silent":
             await say("response.tts", content="You said ")
             await say("response.tts", content=f"{text}.")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 
 import httpx
 import pytest
 
 from layercode_app.emulator.app import create_emulator
+from layercode_app.emulator.one_event import build_event, deliver
 from layercode_app.emulator.speech import Silence
 
 from ..serving import serve
@@ -128,3 +130,21 @@ async def test_metadata_and_headers_of_the_session_are_on_every_event() -> None:
             assert (event["metadata"], event["custom_metadata"]) == ({"m": 1}, {"c": 2})
             assert (seen["x-tenant"], seen["content-type"]) == ("t1", "application/json")
         assert not p.backend.refused
+
+
+async def test_a_client_gets_json_from_a_backend_that_writes_nan() -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    lines: list[str] = []
+    async with platform() as p:
+        async with p.client() as client:
+            await client.send(READY)
+            await client.listen()
+            await client.say("odd")
+            while (raw := json.loads(await client.socket.recv(), parse_constant=refuse))["type"] != "response.data":
+                pass
+        event = build_event("message", '{"text": "odd"}')
+        assert await deliver(p.backend_url, SECRET, event, as_json=True, show=lines.append) == 0
+    assert raw["content"] == {"mean": None, "most": None}
+    assert json.loads(lines[0], parse_constant=refuse)["frame"]["content"] == raw["content"]

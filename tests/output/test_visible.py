@@ -30,6 +30,12 @@ def test_words_of_every_language_stay(text: str) -> None:
     assert json_text(text) == f'"{text}"'
 
 
+def test_numbers_that_are_not_json_become_null() -> None:
+    odd = {"mean": float("inf"), "all": [1.5, float("nan")], "name": "ü\x7f"}
+    assert json_text(odd) == '{"mean": null, "all": [1.5, null], "name": "ü\\u007f"}'
+    assert json_text(odd, ensure_ascii=True) == '{"mean": null, "all": [1.5, null], "name": "\\u00fc\\u007f"}'
+
+
 def test_what_is_shown_is_named() -> None:
     assert visible("\x1b]52;c;Zm9v\x07\x9b\x7f\n\u202e\ud800") == "␛]52;c;Zm9v␇<U+009B>␡␊<U+202E><U+D800>"
     assert visible_lines("a\r\nb\rc\u2028d\te", indent="  ") == "a\n  b\n  c\n  d\te"

@@ -97,6 +97,15 @@ async def test_numbers_that_older_versions_saved_as_text_or_null_are_counted() -
     assert tally.as_json()["counts"] == {"euros": 5.8}
 
 
+async def test_the_mean_of_the_largest_scores_is_a_number() -> None:
+    tally = Tally("total")
+    for _ in range(4):
+        tally.add(
+            TurnRecord("c", "t", Kind.MESSAGE, "a", status=Status.COMPLETE, scores={"feedback": {"value": 1e308}})
+        )
+    assert tally.as_json()["scores"]["feedback"]["mean"] == pytest.approx(1e308)
+
+
 async def test_agents_without_outcomes_have_no_success_rate(app: LayerCode) -> None:
     groups = (await report_of(app, by="conversation")).groups
     rates = {key: group.as_json()["success_rate"] for key, group in groups.items()}
