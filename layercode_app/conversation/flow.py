@@ -16,7 +16,7 @@ from loguru import logger
 
 from ..exceptions import DeveloperError
 from ..journal.outbound import AGENT
-from ..journal.record import Json, Stage
+from ..journal.record import Json, Stage, TurnRecord
 from ..nearest import nearest
 from .undo import MISSING, Undo
 

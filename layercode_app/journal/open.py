@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from ..exceptions import ConfigurationError
+from ..exceptions import ConfigurationError, StoreError
 from .stores import create_store
 from .stores.base import Store
 
 SQLITE = "sqlite:///"
+SETTING = "LAYERCODE_STORE"
 
 
 @asynccontextmanager
@@ -29,14 +30,25 @@ async def open_journal(url: str) -> AsyncIterator[Store]:
         await store.close()
 
 
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Let the errors of this block name the argument or option that gave the URL, instead of the setting."""
+    try:
+        yield
+    except (ConfigurationError, StoreError) as error:
+        if SETTING not in str(error):
+            raise
+        raise type(error)(str(error).replace(SETTING, source)) from error
+
+
 def _check(url: str) -> None:
     if url == "memory":
         raise ConfigurationError(
-            "LAYERCODE_STORE is memory: the journal exists only inside the server, so no command can read it. "
+            f"{SETTING} is memory: the journal exists only inside the server, so no command can read it. "
             "Set it to sqlite:///PATH to keep a journal."
         )
     if url.startswith(SQLITE) and not _is_file(url):
-        raise ConfigurationError(f"LAYERCODE_STORE {url}: there is no journal yet. Take a call first, with `dev`.")
+        raise ConfigurationError(f"{SETTING} {url}: there is no journal yet. Take a call first, with `dev`.")
 
 
 def _is_file(url: str) -> bool:
@@ -46,5 +58,5 @@ def _is_file(url: str) -> bool:
         return False
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"LAYERCODE_STORE {url}: the journal cannot be opened ({error}). Run the command as the user of the server."
+            f"{SETTING} {url}: the journal cannot be opened ({error}). Run the command as the user of the server."
         ) from error

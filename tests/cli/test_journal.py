@@ -69,9 +69,40 @@ def test_a_journal_is_copied_to_postgres_and_back(tmp_path: Path, postgres_serve
 
 def test_a_journal_is_not_copied_into_itself(tmp_path: Path) -> None:
     filled(url_of(tmp_path), 1)
-    code, printed = run("journal", "copy", url_of(tmp_path), url_of(tmp_path), cwd=tmp_path)
-    assert code == 2
-    assert "same journal" in printed
+    for same in (url_of(tmp_path), "sqlite:///./journal.sqlite3"):
+        code, printed = run("journal", "copy", url_of(tmp_path), same, cwd=tmp_path)
+        assert code == 2
+        assert "same journal" in printed
+
+
+def test_a_journal_is_not_copied_into_memory(tmp_path: Path) -> None:
+    filled(url_of(tmp_path), 1)
+    code, printed = run("journal", "copy", url_of(tmp_path), "memory", cwd=tmp_path)
+    assert (code, "TO is memory: the copy would be lost" in printed) == (2, True), printed
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("copy", "memory", "sqlite:///to.db"), "FROM is memory"),
+        (("copy", "sqlite:///none.db", "sqlite:///to.db"), "FROM sqlite:///none.db: there is no journal"),
+        (("copy", "nonsense", "sqlite:///to.db"), "FROM 'nonsense': expected"),
+        (("copy", "{here}", "nonsense"), "TO 'nonsense': expected"),
+        (("copy", "{here}", "redis://h:port/0"), "TO is not a Redis URL"),
+        (("copy", "{here}", "sqlite:///file/to.db"), "set by TO"),
+        (("info", "--store", "nonsense"), "--store 'nonsense': expected"),
+        (("check", "--store", "memory"), "--store is memory"),
+        (("export", "--store", "sqlite:///none.db"), "--store sqlite:///none.db: there is no journal"),
+    ],
+)
+def test_errors_name_the_argument_that_is_wrong(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    filled(url_of(tmp_path), 1)
+    (tmp_path / "file").touch()
+    code, printed = run("journal", *(word.format(here=url_of(tmp_path)) for word in words), cwd=tmp_path)
+    assert code in (1, 2)
+    assert told in " ".join(printed.split())
+    assert "LAYERCODE_STORE" not in printed
+    assert not (tmp_path / "to.db").exists()
 
 
 def test_an_export_has_a_masked_row_for_each_turn(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 from ...exceptions import ConfigurationError
 from ...journal.check_journal import LATE_SECONDS, Findings, check_journal
 from ...journal.copy_journal import Copied, copy_journal
-from ...journal.open import open_journal
+from ...journal.open import SETTING, SQLITE, naming, open_journal
 from ...journal.stores import create_store
 from ...journal.stores.base import Store
 from ...output.progress import steps
@@ -37,7 +37,7 @@ def print_info(url: str | None, *, as_json: bool) -> None:
         size, jobs = await store.size(), await store.pending_jobs()
         return store.component, asdict(size) | {"oldest": moment(size.oldest or 0.0), "pending_jobs": len(jobs)}
 
-    component, found = _read(settings.store, work)
+    component, found = _read(settings.store, work, source=_source(url))
     found |= {"retention_days": settings.retention_days}
     if as_json:
         print_json({"store": component} | found)
@@ -50,14 +50,20 @@ def print_info(url: str | None, *, as_json: bool) -> None:
 
 def copy_and_print(source_url: str, target_url: str, *, as_json: bool) -> None:
     """Copy a journal and print what was copied. Exits with 1 if the copy differs."""
-    if source_url == target_url:
+    if target_url == "memory":
+        raise ConfigurationError(
+            "TO is memory: the copy would be lost when this command ends; expected the URL of a store such as "
+            "sqlite:///PATH."
+        )
+    if _place(source_url) == _place(target_url):
         raise ConfigurationError(
             f"FROM and TO are the same journal, {target_url.partition('@')[2] or target_url}; expected two journals."
         )
 
     async def work(source: Store) -> Copied:
-        target = create_store(target_url)
-        await target.open()
+        with naming("TO"):
+            target = create_store(target_url)
+            await target.open()
         try:
             size = await source.size()
             with steps("Copying and comparing", 2 * size.turns, quiet=as_json) as step:
@@ -65,13 +71,18 @@ def copy_and_print(source_url: str, target_url: str, *, as_json: bool) -> None:
         finally:
             await target.close()
 
-    copied = _read(source_url, work)
+    copied = _read(source_url, work, source="FROM")
     if as_json:
         print_json(asdict(copied))
     else:
         _print_copied(copied)
     if copied.different:
         raise typer.Exit(1)
+
+
+def _place(url: str) -> str:
+    """Return the URL, or the file's whole path for SQLite, because a path can be written in several ways."""
+    return str(Path(url.removeprefix(SQLITE)).resolve()) if url.startswith(SQLITE) else url
 
 
 def _print_copied(copied: Copied) -> None:
@@ -105,14 +116,15 @@ def export_turns(url: str | None, since: str, format_: str, output: Path, *, red
     async def work(store: Store) -> int:
         return await write(rows_of(store, start, redacted=redacted), output)
 
-    count = _read(load_settings({"store": url}).store, work)
+    count = _read(load_settings({"store": url}).store, work, source=_source(url))
     if output != Path("-"):
         print_line(f"Wrote {counted(count, 'turn')} to {output}.")
 
 
 def check_and_print(url: str | None, *, fix: bool, as_json: bool) -> None:
     """Check the journal and print the findings. Exits with 1 if something is wrong that was not fixed."""
-    found = _read(load_settings({"store": url}).store, lambda store: check_journal(store, fix=fix))
+    stored = load_settings({"store": url}).store
+    found = _read(stored, lambda store: check_journal(store, fix=fix), source=_source(url))
     if as_json:
         stuck = [record.key for record in found.stuck]
         print_json(asdict(found) | {"stuck": stuck, "late": [job.id for job in found.late], "healthy": found.healthy})
@@ -145,9 +157,16 @@ def _print_findings(found: Findings) -> None:
         )
 
 
-def _read(url: str, read: Callable[[Store], Awaitable[T]]) -> T:
+def _source(url: str | None) -> str:
+    return SETTING if url is None else "--store"
+
+
+def _read(url: str, read: Callable[[Store], Awaitable[T]], *, source: str) -> T:
+    """Read from the store at a URL. Errors about the URL name `source`, which is where the URL comes from."""
+
     async def work() -> T:
-        async with open_journal(url) as store:
-            return await read(store)
+        with naming(source):
+            async with open_journal(url) as store:
+                return await read(store)
 
     return asyncio.run(work())

@@ -11,7 +11,7 @@ from ...exceptions import ConfigurationError, NotRecordedError
 from ...journal.cost import cost_of
 from ...journal.forget import Forgotten, export_path
 from ...journal.model_usage import Share
-from ...journal.open import open_journal
+from ...journal.open import SETTING, naming, open_journal
 from ...journal.read import turns_of
 from ...journal.record import Json, Stage, Status, TurnRecord
 from ...journal.record_json import from_json, to_json
@@ -33,8 +33,9 @@ def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
     settings = load_settings({"store": store})
 
     async def work() -> T:
-        async with open_journal(settings.store) as journal:
-            return await read(journal)
+        with naming(SETTING if store is None else "--store"):
+            async with open_journal(settings.store) as journal:
+                return await read(journal)
 
     return asyncio.run(work())
 
