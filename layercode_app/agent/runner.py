@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from ..blank import is_blank
 from ..conversation.fillers import Filler
 from ..conversation.flow import GREETED
+from ..conversation.page_data import to_json
 from ..conversation.turn import Turn
 from ..exceptions import HookError
 from ..journal.record import Json, Kind, Source
@@ -95,7 +96,7 @@ class AgentRunner:
     async def _run_data_hooks(self, turn: Turn[Any, Any], event: Data) -> Json:
         answered: Json = None
         for hook in self.voice.hooks.get("data", ()):
-            answered = await hook(turn, event.data)
+            answered = to_json("on_data", await hook(turn, event.data))
         return answered
 
     async def notify(self, event: Event) -> None:

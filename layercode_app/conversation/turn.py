@@ -21,6 +21,7 @@ from .caller_notes import CallerNotes
 from .flow import hand_over, move_on
 from .history import history_of
 from .live import LiveTurn
+from .page_data import to_json
 from .playback import say_progress
 from .recorded import record_count, record_outcome, record_score
 from .stages import staged
@@ -204,8 +205,11 @@ class Turn(Generic[StateT, MetadataT]):
         say_progress(self._live, text)
 
     def data(self, content: Json) -> None:
-        """Send JSON to the caller's browser; it is not spoken."""
-        self._live.emit(DATA, content)
+        """Send JSON to the caller's browser; it is not spoken. Pydantic models, dataclasses and dates become JSON.
+
+        Raises DeveloperError if the content cannot be converted to JSON.
+        """
+        self._live.emit(DATA, to_json("turn.data", content))
 
     def hangup(self) -> None:
         """End the call after everything said so far has been played."""
@@ -272,7 +276,7 @@ class Turn(Generic[StateT, MetadataT]):
         ends: the job survives a restart, and is retried if it fails.
         """
         if not isinstance(work, Coroutine):
-            self._live.add_task(task_name(work), arguments)
+            self._live.add_task(task_name(work), to_json("turn.background", arguments))
             return
         coroutine = work
         if self._background is None:
