@@ -7,10 +7,11 @@ listeners may join, and the turn continues while at least one is left.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVarTuple
 
 from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
 from ..observability.debug_run import new_frames
@@ -23,6 +24,8 @@ from .run_progress import RunProgress
 from .sentences import to_sentence_end
 from .spoken_text import SpokenText
 from .state import LiveState
+
+Args = TypeVarTuple("Args")
 
 HOLD_SECONDS = 0.02
 """Seconds that the last words of a turn wait for the turn's end, so that both are sent in one packet."""
@@ -70,6 +73,19 @@ class LiveTurn:
         self.spoken = SpokenText()
         self.run = RunProgress()
         self._wakers: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+
+    def in_loop(self, function: Callable[[*Args], object], *args: *Args) -> None:
+        """Call the function: now, or soon in the event loop's thread if this is another thread.
+
+        PydanticAI runs a tool that is a plain function in another thread. Calls are made in order, and before the loop
+        learns that the tool has ended.
+        """
+        if threading.get_ident() == self._thread:
+            function(*args)
+        else:
+            self._loop.call_soon_threadsafe(function, *args)
 
     # --- frames
 

@@ -194,7 +194,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     def say(self, text: str, *, source: Source = "say") -> None:
         """Speak text. Consecutive texts are joined without spaces, so include the spaces."""
-        self._live.speak(text, source)
+        self._live.in_loop(self._live.speak, text, source)
 
     def progress(self, text: str) -> None:
         """Tell the caller the progress of a slow task, such as `turn.progress("I have the first half.")`.
@@ -202,14 +202,14 @@ class Turn(Generic[StateT, MetadataT]):
         The text is spoken at once, and the wait for the next filler restarts. The text is dropped if it was already
         said in this turn, if more than two seconds of speech are still to be played, or if the reply is complete.
         """
-        say_progress(self._live, text)
+        self._live.in_loop(say_progress, self._live, text)
 
     def data(self, content: Json) -> None:
         """Send JSON to the caller's browser; it is not spoken. Pydantic models, dataclasses and dates become JSON.
 
         Raises DeveloperError if the content cannot be converted to JSON.
         """
-        self._live.emit(DATA, to_json("turn.data", content))
+        self._live.in_loop(self._live.emit, DATA, to_json("turn.data", content))
 
     def hangup(self) -> None:
         """End the call after everything said so far has been played."""
@@ -282,7 +282,7 @@ class Turn(Generic[StateT, MetadataT]):
         if self._background is None:
             coroutine.close()
             raise RuntimeError("This turn has no server to run background work. Use LayerCode, or await the work.")
-        self._background(coroutine)
+        self._live.in_loop(self._background, coroutine)
 
     @property
     def log(self) -> Logger:
