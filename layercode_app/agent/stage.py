@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,8 +54,8 @@ class Stage:
             raise DeveloperError(
                 f"Stage instructions={self.instructions!r}: expected a text, or a function of the turn."
             )
-        if callable(self.then):
-            check_parameters("then", self.then, ("turn",))
+        _check_tools(self.name, self.tools)
+        _check_then(self.name, self.then)
 
     @property
     def following(self) -> tuple[str, ...]:
@@ -77,15 +78,13 @@ class Stages:
     """The stages of one agent, in order. Raises DeveloperError for a duplicate or an unknown name."""
 
     def __init__(self, given: Iterable[Stage]) -> None:
-        stages = list(given)
-        everything: list[object] = list(stages)
-        if wrong := next((stage for stage in everything if not isinstance(stage, Stage)), None):
-            raise DeveloperError(
-                f"VoiceAgent stages: expected a list of Stage(name, instructions, tools), got {wrong!r}."
-            )
+        stages = _listed(given)
         self.by_name = {stage.name: stage for stage in stages}
         if len(self.by_name) < len(stages):
-            raise DeveloperError("VoiceAgent stages: two stages have the same name. Give each stage a unique name.")
+            (twin, _), *_ = Counter(stage.name for stage in stages).most_common(1)
+            raise DeveloperError(
+                f"VoiceAgent stages: two stages have the same name, {twin!r}. Give each stage a unique name."
+            )
         for stage in stages:
             _check_following(stage, list(self.by_name))
         self.names = tuple(self.by_name)
@@ -119,6 +118,44 @@ class Stages:
             turn.go_to(name)
             if turn.stage == before:
                 return  # The function named the same stage, or this turn has had too many moves.
+
+
+def _listed(given: object) -> list[Stage]:
+    """Return the stages as a list. Raises DeveloperError for anything that is not a list of stages."""
+    stages: list[Any] = list(given) if isinstance(given, Iterable) else [None]
+    if all(isinstance(stage, Stage) for stage in stages):
+        return stages
+    wrong = next(stage for stage in stages if not isinstance(stage, Stage)) if isinstance(given, Iterable) else given
+    raise DeveloperError(f"VoiceAgent stages: expected a list of Stage(name, instructions, tools), got {wrong!r}.")
+
+
+def _check_tools(name: str, tools: object) -> None:
+    """Raise DeveloperError unless the tools are a list of functions, PydanticAI tools, toolsets and names."""
+    from pydantic_ai import Tool
+    from pydantic_ai.toolsets import AbstractToolset
+
+    listed = isinstance(tools, Sequence) and not isinstance(tools, str)
+    if not listed:
+        one = repr(tools) if isinstance(tools, str) else getattr(tools, "__name__", "…")
+        raise DeveloperError(f"Stage({name!r}) tools={tools!r}: expected a list, such as [{one}].")
+    for tool in tools:  # type: ignore[attr-defined]
+        if not (isinstance(tool, str | Tool | AbstractToolset) or callable(tool)):
+            raise DeveloperError(
+                f"Stage({name!r}) tools has {tool!r}: expected a function, a PydanticAI tool or toolset, or the name of "
+                "one of the agent's tools."
+            )
+
+
+def _check_then(name: str, then: object) -> None:
+    """Raise DeveloperError or HookError unless `then` is a name, a list of names, a function of the turn, or None."""
+    if callable(then):
+        check_parameters("then", then, ("turn",))
+        return
+    names = then if isinstance(then, list | tuple) else [then]
+    if then is not None and not all(isinstance(one, str) for one in names):
+        raise DeveloperError(
+            f"Stage({name!r}) then={then!r}: expected the name of a stage, a list of names, or a function of the turn."
+        )
 
 
 def _check_following(stage: Stage, known: Sequence[str]) -> None:

@@ -202,6 +202,10 @@ async def test_stages_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "stage order" in [step.name for step in waterfall_of(record).steps]
 
 
+ONE: Any = Stage("a")
+FIVE: Any = 5
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -211,7 +215,21 @@ async def test_stages_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
             lambda: VoiceAgent("a", stages=[Stage("a", then="bee"), Stage("bees")]),
             "Did you mean 'bees'? It has: a, bees.",
         ),
-        (lambda: VoiceAgent("a", stages=[Stage("a"), Stage("a")]), "two stages have the same name"),
+        (lambda: VoiceAgent("a", stages=[Stage("a"), Stage("a")]), "two stages have the same name, 'a'. Give each"),
+        (
+            lambda: VoiceAgent("a", stages=ONE),
+            "expected a list of Stage(name, instructions, tools), got Stage(name='a'",
+        ),
+        (lambda: VoiceAgent("a", stages=FIVE), "expected a list of Stage(name, instructions, tools), got 5."),
+        (lambda: Stage("a", "x", add_item), "tools=<function add_item"),  # type: ignore[arg-type]
+        (lambda: Stage("a", "x", add_item), "expected a list, such as [add_item]."),  # type: ignore[arg-type]
+        (lambda: Stage("a", "x", "hours"), "Stage('a') tools='hours': expected a list, such as ['hours']."),
+        (
+            lambda: Stage("a", "x", [3]),
+            "Stage('a') tools has 3: expected a function, a PydanticAI tool or toolset, or the name",
+        ),
+        (lambda: Stage("a", then=5), "Stage('a') then=5: expected the name of a stage, a list of names, or a function"),  # type: ignore[arg-type]
+        (lambda: Stage("a", then=["b", 5]), "Stage('a') then=['b', 5]: expected the name of a stage"),  # type: ignore[list-item]
         (lambda: VoiceAgent("a", stages=["a"]), "expected a list of Stage(name, instructions, tools), got 'a'"),  # type: ignore[list-item]
     ],
 )
