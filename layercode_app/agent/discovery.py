@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, MissingExtraError
+from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, DeveloperError, MissingExtraError
 from ..nearest import nearest
 from .faults import fault_of_agent
 from .importing import import_error, import_module
@@ -160,13 +160,18 @@ def _load_into(found: Found, path: Path) -> None:
         optional = isinstance(error.__cause__, MissingExtraError) and _is_shipped(path.resolve())
         (found.unavailable if optional else found.failed)[path] = error
         return
-    agents = _agents_in(module, path)
+    try:
+        agents = _agents_in(module, path)
+        faults = [fault for agent in agents if (fault := fault_of_agent(agent))]
+    except Exception as error:  # noqa: BLE001 - a mistake in one file must not hide the agents of the others
+        found.failed[path] = import_error(f"Agent file {path}", error, traceback=_own_traceback(error, path))
+        return
     if not agents:
         found.warnings.append(
             f"{path} has no agent in it: expected a VoiceAgent or a PydanticAI Agent at the top of the module, such as "
             f"`agent = VoiceAgent({path.stem!r}, …)`. If it is only a helper module, begin the file's name with _."
         )
-    if faults := [fault for agent in agents if (fault := fault_of_agent(agent))]:
+    if faults:
         found.failed[path] = AgentImportError(f"Agent file {path}: {' '.join(faults)}")
         return
     for agent in agents:
@@ -219,11 +224,22 @@ def _agents_in(module: ModuleType, path: Path) -> list[VoiceAgent[Any, Any]]:
     """Return the module's VoiceAgents; if there are none, its last bare PydanticAI agent, named after the file."""
     voices = [value for value in vars(module).values() if isinstance(value, VoiceAgent)]
     if not voices:
-        bare = [value for value in vars(module).values() if _is_pydantic_agent(value)]
-        voices = [VoiceAgent(path.stem, bare[-1])] if bare else []
+        bare = [name for name, value in vars(module).items() if _is_pydantic_agent(value)]
+        voices = [_wrapped(module, bare[-1], path)] if bare else []
     for voice in voices:
         voice.describe((module.__doc__ or "").strip().partition("\n")[0])
     return voices
+
+
+def _wrapped(module: ModuleType, name: str, path: Path) -> VoiceAgent[Any, Any]:
+    """Return a VoiceAgent for the bare PydanticAI agent that the module calls `name`."""
+    try:
+        return VoiceAgent(path.stem, getattr(module, name))
+    except DeveloperError as error:
+        raise DeveloperError(
+            f"the file has no VoiceAgent at the top of the module, and {name} does not work without one: {error} "
+            f"Write `agent = VoiceAgent({_plain_name(path.stem)!r}, {name}, …)` in the file."
+        ) from error
 
 
 def _is_pydantic_agent(value: object) -> bool:

@@ -1,0 +1,72 @@
+"""A wrong agent file is named, and does not hide the agents of the other files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layercode_app.agent.discovery import Found, discover
+
+HEAD = """
+from pydantic import BaseModel
+from pydantic_ai import Agent
+from layercode_app import Stage, Turn, VoiceAgent
+
+
+class Order(BaseModel):
+    paid: bool = False
+
+
+async def add_pizza() -> str:
+    return "added"
+
+
+"""
+GOOD = HEAD + 'good = VoiceAgent("good", Agent(), greeting="Hello!")\n'
+
+
+def found_with(folder: Path, code: str) -> Found:
+    """What is found in a folder with a good agent file and a file with this code."""
+    (folder / "good.py").write_text(GOOD)
+    (folder / "pizza.py").write_text(HEAD + code)
+    return discover(folder)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            'VoiceAgent("pizza", Agent(), stages=[Stage("order", "", add_pizza)])',
+            "expected a list, such as [add_pizza]",
+        ),
+        ("cook = Agent(deps_type=Turn[Order])", "Add state=Order. Write `agent = VoiceAgent('pizza', cook, …)` in"),
+        (
+            "class Odd:\n    @property\n    def __class__(self):\n        raise RuntimeError('odd')\n\n\nodd = Odd()",
+            "RuntimeError: odd",
+        ),
+    ],
+)
+def test_a_wrong_file_is_named_and_the_others_are_loaded(code: str, message: str, tmp_path: Path) -> None:
+    found = found_with(tmp_path, code)
+    assert found.own() == ["good"]
+    ((path, error),) = found.failed.items()
+    assert path.name == "pizza.py"
+    assert str(path) in str(error)
+    assert message in str(error)
+
+
+def test_a_fault_that_cannot_be_determined_is_an_error_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(voice: object) -> str:
+        if getattr(voice, "name", "") == "pizza":
+            raise TypeError("a toolset that cannot be built")
+        return ""
+
+    monkeypatch.setattr("layercode_app.agent.discovery.fault_of_agent", fails)
+    found = found_with(tmp_path, 'pizza = VoiceAgent("pizza", greeting="Ciao!")')
+    assert found.own() == ["good"]
+    assert [str(error) for error in found.failed.values()] == [
+        f"Agent file {tmp_path}/pizza.py failed to import: TypeError: a toolset that cannot be built"
+    ]
