@@ -177,7 +177,7 @@ def _load_into(found: Found, path: Path) -> None:
     for agent in agents:
         if agent.name not in found.agents:
             found.agents[agent.name], found.files[agent.name] = agent, path
-        else:
+        elif found.agents[agent.name] is not agent:
             _note_twin(found, agent.name, path)
 
 
@@ -186,7 +186,9 @@ def _note_twin(found: Found, name: str, path: Path) -> None:
     first = found.files[name]
     if _is_shipped(path):
         found.notes.append(f"The agent {name!r} of {first} is used instead of the shipped agent of that name.")
-    elif first != path:
+    elif first == path:
+        found.warnings.append(f"Two agents in {path} are named {name!r}: the first is used. Rename one of them.")
+    else:
         found.warnings.append(f"The agent {name!r} is in {first} and in {path}: the first is used. Rename one of them.")
 
 

@@ -70,3 +70,16 @@ def test_a_fault_that_cannot_be_determined_is_an_error_of_its_file(
     assert [str(error) for error in found.failed.values()] == [
         f"Agent file {tmp_path}/pizza.py failed to import: TypeError: a toolset that cannot be built"
     ]
+
+
+def test_two_agents_with_one_name_in_one_file_are_reported(tmp_path: Path) -> None:
+    two = 'one = VoiceAgent("pizza", greeting="One")\ntwo = VoiceAgent("pizza", greeting="Two")\n'
+    found = found_with(tmp_path, two)
+    assert found.agents["pizza"].greeting == "One"
+    assert found.warnings == [
+        f"Two agents in {tmp_path}/pizza.py are named 'pizza': the first is used. Rename one of them."
+    ]
+
+
+def test_one_agent_with_two_names_in_its_module_is_fine(tmp_path: Path) -> None:
+    assert found_with(tmp_path, 'one = two = VoiceAgent("pizza", greeting="One")\n').warnings == []
