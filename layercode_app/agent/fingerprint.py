@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from .._compat.pydantic_ai import system_prompts
 from .instructions import instructions_of
+
+_SOURCES: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+"""The source of each function, as it was first read. If the file is changed later, the function is still the same."""
 
 
 class Declaration(Protocol):
@@ -55,6 +60,16 @@ def _source(part: object) -> str:
         return text
     inner = getattr(part, "function", part)
     try:
-        return inspect.getsource(inner)  # type: ignore[arg-type]
+        return _SOURCES[inner]
+    except (KeyError, TypeError):  # not read yet, or an object that cannot be a key
+        source = _read_source(inner)
+    with suppress(TypeError):
+        _SOURCES[inner] = source
+    return source
+
+
+def _read_source(part: object) -> str:
+    try:
+        return inspect.getsource(part)  # type: ignore[arg-type]
     except (OSError, TypeError):
-        return getattr(inner, "__qualname__", type(inner).__name__)
+        return getattr(part, "__qualname__", type(part).__name__)

@@ -83,3 +83,20 @@ def test_two_agents_with_one_name_in_one_file_are_reported(tmp_path: Path) -> No
 
 def test_one_agent_with_two_names_in_its_module_is_fine(tmp_path: Path) -> None:
     assert found_with(tmp_path, 'one = two = VoiceAgent("pizza", greeting="One")\n').warnings == []
+
+
+def test_an_agent_keeps_its_version_if_its_file_is_changed_and_not_loaded(tmp_path: Path) -> None:
+    code = """
+agent = VoiceAgent("pizza")
+
+
+@agent.on_message
+async def reply(turn: Turn) -> str:
+    return "Ciao!"
+"""
+    agent = found_with(tmp_path, code).agents["pizza"]
+    version = agent.fingerprint
+    (tmp_path / "pizza.py").write_text(HEAD + code.replace("Ciao!", "Hello!"))
+    agent.use_model(None)  # A failed reload chooses the models anew.
+    assert agent.fingerprint == version
+    assert discover(tmp_path).agents["pizza"].fingerprint != version
