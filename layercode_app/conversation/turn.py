@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
@@ -194,6 +195,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     def say(self, text: str, *, source: Source = "say") -> None:
         """Speak text. Consecutive texts are joined without spaces, so include the spaces."""
+        _check_text("turn.say", text)
         self._live.in_loop(self._live.speak, text, source)
 
     def progress(self, text: str) -> None:
@@ -202,6 +204,7 @@ class Turn(Generic[StateT, MetadataT]):
         The text is spoken at once, and the wait for the next filler restarts. The text is dropped if it was already
         said in this turn, if more than two seconds of speech are still to be played, or if the reply is complete.
         """
+        _check_text("turn.progress", text)
         self._live.in_loop(say_progress, self._live, text)
 
     def data(self, content: Json) -> None:
@@ -323,3 +326,13 @@ class Turn(Generic[StateT, MetadataT]):
     def live(self) -> LiveTurn:
         """The internal object of the running turn. Only this package uses it, for example the agent runner."""
         return self._live
+
+
+def _check_text(what: str, text: object) -> None:
+    """Raise DeveloperError unless `text` is a text. `what` is the name of the method in the error's message."""
+    if isinstance(text, str):
+        return
+    fix = (
+        "Write `await` before the call that returns the text." if isawaitable(text) else "Use str(...) or an f-string."
+    )
+    raise DeveloperError(f"{what} got {text!r}; expected a text. {fix}")
