@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..jobs.tasks import mark_task
-from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook
+from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook, check_script
 from .offline import Script
 
 
@@ -62,6 +62,7 @@ class Hooks:
 
     def offline(self, script: Script) -> Script:
         """Answer with this script if there is no model, or no key for it."""
+        check_script(script)
         self.script = script
         return script
 

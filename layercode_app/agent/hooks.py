@@ -43,6 +43,20 @@ def check_hook(name: str, function: object, parameters: Sequence[str] | None = N
     raise HookError(f"{name}: {shown} is a plain function and would block every call. Write `async def {shown}(...)`.")
 
 
+def check_script(script: object) -> None:
+    """Raise HookError, which shows the fix, unless the offline script can be an async generator of the scene."""
+    shown = getattr(script, "__qualname__", repr(script))
+    wrong = "not a function" if not callable(script) else ""
+    wrong = wrong or ("an async function without `yield`" if inspect.iscoroutinefunction(script) else "")
+    wrong = wrong or ("a plain generator" if inspect.isgeneratorfunction(script) else "")
+    if wrong:
+        raise HookError(
+            f"offline: {shown} is {wrong}; expected an async generator. Write `async def {shown}(scene)`, and `yield` "
+            "each text and each tool call."
+        )
+    check_parameters("offline", script, ("scene",))
+
+
 def check_parameters(name: str, function: Any, parameters: Sequence[str]) -> None:
     """Raise HookError unless the function can be called with these arguments, in this order."""
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from ..exceptions import DeveloperError
+from ..exceptions import DeveloperError, HookError
 from ..journal.cost import FREE_MODEL
 from . import sentence
 from .message_prompt import TAKEN_OVER
@@ -128,6 +128,25 @@ def _check_progress(call: Call, scene: Scene) -> None:
         )
 
 
+def _play(script: Script, scene: Scene) -> AsyncIterator[str | Call]:
+    """Call the script. Raises HookError if it returns something other than an async iterator."""
+    pieces = script(scene)
+    if not hasattr(pieces, "__aiter__"):
+        raise HookError(
+            f"The offline script returned {pieces!r}; expected an async generator: `async def` with `yield`."
+        )
+    return pieces
+
+
+def _check_piece(piece: object) -> None:
+    """Raise HookError unless a script yielded a text or a Call."""
+    if not isinstance(piece, str | Call):
+        raise HookError(
+            f"The offline script yielded {piece!r}; expected a text, or a Call such as "
+            "Call('add_item', {'quantity': 2})."
+        )
+
+
 def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> FunctionModel:
     """Return a model that plays the script. Without a script, it says that it is offline and repeats the caller's text."""
     from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
@@ -138,7 +157,8 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
     async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
         said = calls = 0
         scene = scene_of(messages, info)
-        async for piece in played(scene):
+        async for piece in _play(played, scene):
+            _check_piece(piece)
             if isinstance(piece, Call):
                 _check_progress(piece, scene)
                 calls += 1
@@ -155,7 +175,9 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
 
     async def whole(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         """Play the script at once, for a run that does not stream."""
-        pieces = [piece async for piece in played(scene_of(messages, info))]
+        pieces = [piece async for piece in _play(played, scene_of(messages, info))]
+        for piece in pieces:
+            _check_piece(piece)
         text = "".join(piece for piece in pieces if isinstance(piece, str))
         calls = [ToolCallPart(piece.name, piece.args) for piece in pieces if isinstance(piece, Call)]
         return ModelResponse(parts=[*([TextPart(text)] if text or not calls else []), *calls])
