@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ..exceptions import HookError
 from ..jobs.tasks import mark_task
+from ..nearest import nearest
 from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook, check_script
 from .offline import Script
+
+DecoratorT = TypeVar("DecoratorT", bound=Callable[..., Any])
+
+
+def _decorator(register: DecoratorT) -> DecoratorT:
+    """Make a method a decorator that is used without parentheses. With them, it raises HookError."""
+
+    @wraps(register)
+    def registering(self: Hooks, *hook: Any, **named: Any) -> Any:
+        if not hook and not named:
+            name = register.__name__
+            raise HookError(f"{name} was given no function. Write `@agent.{name}` without parentheses.")
+        return register(self, *hook, **named)
+
+    return cast(DecoratorT, registering)
 
 
 class Hooks:
@@ -15,12 +36,22 @@ class Hooks:
         self.tasks: dict[str, Hook] = {}
         self.script: Script | None = None
 
+    if not TYPE_CHECKING:  # A type checker would take this as permission for every name.
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError. For a hook that does not exist, the error lists the hooks."""
+            if name.startswith("on_"):
+                raise AttributeError(_unknown_hook(name))
+            return object.__getattribute__(self, name)  # raises the usual error, or that of a property
+
+    @_decorator
     def on_message(self, hook: SpeakingHookT) -> SpeakingHookT:
         """Answer messages with `hook(turn)`, which returns a str, yields str pieces, or calls `turn.say()`."""
         check_hook("on_message", hook, ("turn",), stream=True)
         self.hooks["message"] = [hook]
         return hook
 
+    @_decorator
     def while_thinking(self, hook: SpeakingHookT) -> SpeakingHookT:
         """Speak what `hook(turn)` returns or yields while the model thinks.
 
@@ -30,36 +61,44 @@ class Hooks:
         self.hooks["thinking"] = [hook]
         return hook
 
+    @_decorator
     def on_session_start(self, hook: HookT) -> HookT:
         """Call `await hook(turn)` before the greeting is spoken."""
         return self._add("session_start", hook)
 
+    @_decorator
     def on_data(self, hook: HookT) -> HookT:
         """Call `await hook(turn, data)` when the page sends data. The hook's result is sent to the page as JSON."""
         return self._add("data", hook)
 
+    @_decorator
     def on_session_update(self, hook: HookT) -> HookT:
         """Call `await hook(event)` when the recording of a session is ready or has failed."""
         return self._add("session_update", hook)
 
+    @_decorator
     def on_session_end(self, hook: HookT) -> HookT:
         """Call `await hook(event)` once after a session, even if the server was restarted. A failed hook is retried."""
         return self._add("session_end", hook)
 
+    @_decorator
     def task(self, function: HookT) -> HookT:
         """Register a task. `turn.background(function, **arguments)` enqueues it as a job, which survives a restart."""
         check_hook("task", function)
         self.tasks[mark_task(function)] = function
         return function
 
+    @_decorator
     def on_event(self, hook: HookT) -> HookT:
         """Call `await hook(event)` for every event, even of an unknown type, in addition to that event's own hook."""
         return self._add("event", hook)
 
+    @_decorator
     def on_authorize(self, hook: HookT) -> HookT:
         """Call `await hook(request)` before a session is granted to a page; see `AuthorizeRequest`."""
         return self._add("authorize", hook)
 
+    @_decorator
     def offline(self, script: Script) -> Script:
         """Answer with this script if there is no model, or no key for it."""
         check_script(script)
@@ -70,3 +109,10 @@ class Hooks:
         check_hook(f"on_{name}", hook, PARAMETERS[name])
         self.hooks.setdefault(name, []).append(hook)
         return hook
+
+
+def _unknown_hook(name: str) -> str:
+    known = sorted(one for one in vars(Hooks) if one.startswith("on_"))
+    meant = nearest(name, known)
+    hint = f" Did you mean {meant}?" if meant else ""
+    return f"VoiceAgent has no hook {name}.{hint} It has: {', '.join(known)}."

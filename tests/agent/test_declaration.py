@@ -1,0 +1,51 @@
+"""Wrong arguments of `VoiceAgent`, and wrong names of its decorators, are refused with the fix when they are written."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from pydantic_ai import Agent
+
+from layercode_app import HookError, Turn, VoiceAgent
+
+HOOKS = "on_authorize, on_data, on_event, on_message, on_session_end, on_session_start, on_session_update"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("on_sesion_start", f"VoiceAgent has no hook on_sesion_start. Did you mean on_session_start? It has: {HOOKS}."),
+        ("on_start", f"VoiceAgent has no hook on_start. It has: {HOOKS}."),
+        ("colour", "'VoiceAgent' object has no attribute 'colour'"),
+    ],
+)
+def test_a_hook_that_does_not_exist_is_named_with_the_others(name: str, message: str) -> None:
+    voice = VoiceAgent("shop", Agent())
+    assert not hasattr(voice, name)
+    with pytest.raises(AttributeError) as raised:
+        getattr(voice, name)
+    assert str(raised.value) == message
+
+
+def test_an_error_within_a_property_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    voice = VoiceAgent("shop", Agent())
+    monkeypatch.setattr(voice, "agent", object())
+    with pytest.raises(AttributeError, match="'object' object has no attribute 'toolsets'"):
+        _ = voice.toolsets
+
+
+@pytest.mark.parametrize("name", ["on_message", "while_thinking", *HOOKS.split(", "), "task", "offline"])
+def test_a_decorator_with_parentheses_says_how_to_write_it(name: str) -> None:
+    with pytest.raises(HookError, match=f"Write `@agent.{name}` without parentheses."):
+        getattr(VoiceAgent("shop", Agent()), name)()
+
+
+def test_a_decorator_returns_the_function_and_takes_it_by_name() -> None:
+    voice = VoiceAgent("shop")
+
+    async def reply(turn: Turn) -> str:
+        return turn.text
+
+    assert voice.on_message(hook=reply) is reply
+    assert copy.copy(voice).hooks == {"message": [reply]}
