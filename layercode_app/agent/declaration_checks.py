@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -12,6 +12,7 @@ from typing_extensions import is_protocol
 
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
+from ..nearest import nearest
 from .hooks import check_hook, check_parameters
 
 
@@ -61,6 +62,45 @@ def check_texts(**given: object) -> None:
     for name, value in given.items():
         if value is not None and not isinstance(value, str):
             raise DeveloperError(f"VoiceAgent {name}={value!r}: expected a text to say, or None for the default.")
+
+
+def check_switches(**given: object) -> None:
+    """Raise DeveloperError unless each argument is True, False or None."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, bool):
+            raise DeveloperError(f"VoiceAgent {name}={value!r}: expected True or False.")
+
+
+def check_mappings(**given: tuple[object, str]) -> None:
+    """Raise DeveloperError unless each argument is a dictionary or None. With each value comes an example."""
+    for name, (value, example) in given.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise DeveloperError(f"VoiceAgent {name}={value!r}: expected a dictionary, such as {name}={example}.")
+
+
+def check_speak(speak: object) -> None:
+    """Raise DeveloperError unless `speak` is None or a plain function (not async).
+
+    Raises HookError if the function takes other arguments than the output.
+    """
+    if speak is None:
+        return
+    if not callable(speak) or inspect.iscoroutinefunction(speak):
+        raise DeveloperError(
+            f"VoiceAgent speak={_shown(speak)}: expected a plain function of the output that returns the text to say, "
+            "such as speak=lambda output: output.reply."
+        )
+    check_parameters("speak", speak, ("output",))
+
+
+def check_unknown(name: str, given: Mapping[str, object], known: Iterable[str]) -> None:
+    """Raise DeveloperError if arguments are `given` that VoiceAgent does not have."""
+    if not given:
+        return
+    wrong, names = next(iter(given)), sorted(known)
+    meant = nearest(wrong, names)
+    hint = f" Did you mean {meant}=?" if meant else ""
+    raise DeveloperError(f"VoiceAgent({name!r}) has no argument {wrong}=.{hint} It has: {', '.join(names)}.")
 
 
 def check_guard(guard: object) -> None:

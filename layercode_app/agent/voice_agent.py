@@ -19,12 +19,16 @@ from .declaration_checks import (
     check_dependencies,
     check_greeting,
     check_guard,
+    check_mappings,
     check_model_class,
     check_name,
     check_remember,
     check_saved_fields,
     check_seconds,
+    check_speak,
+    check_switches,
     check_texts,
+    check_unknown,
 )
 from .filler_options import FillerTexts, filler_of, is_offline, offline_filler
 from .fingerprint import fingerprint
@@ -114,7 +118,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
 
     The decorator `@agent.offline` sets the script that answers without a model; see `layercode_app.Scene`.
 
-    Raises DeveloperError or HookError for an argument of the wrong type.
+    Raises DeveloperError or HookError for an argument of the wrong type, and for an argument that does not exist.
 
     """
 
@@ -232,11 +236,19 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
+        **unknown: object,
     ) -> None:
         check_name(name)
+        check_unknown(name, unknown, known=VoiceAgent.__init__.__kwdefaults__ or ())
         check_model_class("state", state)
         check_saved_fields(state)
         check_model_class("metadata", metadata)
+        check_mappings(
+            tools=(tools, "{'pay': 'finish'}"),
+            confirm=(confirm, "{'pay': 'Shall I charge your card?'}"),
+            model_settings=(model_settings, "{'temperature': 0.2}"),
+        )
+        check_switches(notices=notices, history=history)
         self.tools = policies_of(tools)
         check_seconds(
             filler_after=filler_after,
@@ -250,6 +262,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         check_texts(apology=apology, timeout_apology=timeout_apology, tool_apology=tool_apology)
         check_guard(guard)
         check_greeting(greeting)
+        check_speak(speak)
         _check_output(name, agent, speak)
         check_dependencies(name, agent, deps, state=state, metadata=metadata)
         self.name = name

@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 from pydantic_ai import Agent
 
-from layercode_app import HookError, Turn, VoiceAgent
+from layercode_app import DeveloperError, HookError, Turn, VoiceAgent
+
+
+async def speak(output: object) -> str:
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"confirm": ["pay"]}, "VoiceAgent confirm=['pay']: expected a dictionary, such as confirm={'pay': 'Shall I"),
+        ({"tools": "pay"}, "VoiceAgent tools='pay': expected a dictionary, such as tools={'pay': 'finish'}."),
+        ({"model_settings": "x"}, "VoiceAgent model_settings='x': expected a dictionary, such as model_settings={"),
+        ({"speak": "x"}, "VoiceAgent speak='x': expected a plain function of the output"),
+        ({"speak": speak}, "VoiceAgent speak=speak: expected a plain function of the output"),
+        ({"speak": lambda: ""}, "speak: "),
+        ({"history": "yes"}, "VoiceAgent history='yes': expected True or False."),
+        ({"notices": "no"}, "VoiceAgent notices='no': expected True or False."),
+        ({"greting": "Hi"}, "VoiceAgent('shop') has no argument greting=. Did you mean greeting=? It has: apology, "),
+        ({"colour": "red"}, "VoiceAgent('shop') has no argument colour=. It has: apology, "),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DeveloperError) as raised:
+        VoiceAgent("shop", Agent(), **options)
+    assert str(raised.value).startswith(message)
+
 
 HOOKS = "on_authorize, on_data, on_event, on_message, on_session_end, on_session_start, on_session_update"
 
