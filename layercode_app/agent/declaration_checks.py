@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from typing_extensions import is_protocol
 
 from ..conversation.turn import Turn
@@ -45,6 +45,23 @@ def check_saved_fields(kind: Any) -> None:
                 f"{type(secret).__name__}. Declare it as str, add a @field_serializer that returns the secret, or write "
                 "Field(exclude=True) if it need not be saved."
             )
+
+
+def check_state(state: Any) -> None:
+    """Raise DeveloperError unless the state can be created without values, as it is for a new conversation."""
+    if state is None:
+        return
+    try:
+        state.model_validate({})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise DeveloperError(
+            f"VoiceAgent state={state.__name__}: a new conversation begins without values, but "
+            f"{'.'.join(map(str, first['loc'])) or 'the model'}: {first['msg']}. Give every field a default, such as "
+            "`paid: bool = False`."
+        ) from None
+    except Exception:  # noqa: BLE001 - only a call can tell, for example if a default is made by code that needs the call
+        return
 
 
 def check_seconds(**given: object) -> None:

@@ -26,6 +26,7 @@ from .declaration_checks import (
     check_saved_fields,
     check_seconds,
     check_speak,
+    check_state,
     check_switches,
     check_texts,
     check_unknown,
@@ -62,6 +63,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         name: The agent's address: `--agent NAME`, `POST /api/agents/NAME`.
         agent: The PydanticAI agent that answers. Without `deps`, its dependencies are the `Turn`.
         state: A Pydantic model class for `turn.state`. Each conversation has its own instance, saved with every turn.
+            Each field needs a default, because a new conversation begins without values.
         metadata: A Pydantic model class for `turn.metadata`, which is a dictionary by default.
         deps: A function of the turn that returns the agent's dependencies. Required if the `deps_type` of `agent` is
             neither `Turn` nor None.
@@ -242,6 +244,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         check_unknown(name, unknown, known=VoiceAgent.__init__.__kwdefaults__ or ())
         check_model_class("state", state)
         check_saved_fields(state)
+        check_state(state)
         check_model_class("metadata", metadata)
         check_mappings(
             tools=(tools, "{'pay': 'finish'}"),

@@ -6,9 +6,31 @@ import copy
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field, model_validator
 from pydantic_ai import Agent
 
 from layercode_app import DeveloperError, HookError, Turn, VoiceAgent
+
+
+class Order(BaseModel):
+    paid: bool
+
+
+class Filled(BaseModel):
+    paid: bool
+
+    @model_validator(mode="before")
+    @classmethod
+    def fill(cls, values: Any) -> Any:
+        return {"paid": False} | values
+
+
+def _without_call() -> str:
+    raise RuntimeError("only in a call")
+
+
+class InACall(BaseModel):
+    made: str = Field(default_factory=_without_call)
 
 
 async def speak(output: object) -> str:
@@ -26,6 +48,10 @@ async def speak(output: object) -> str:
         ({"speak": lambda: ""}, "speak: "),
         ({"history": "yes"}, "VoiceAgent history='yes': expected True or False."),
         ({"notices": "no"}, "VoiceAgent notices='no': expected True or False."),
+        (
+            {"state": Order},
+            "VoiceAgent state=Order: a new conversation begins without values, but paid: Field required.",
+        ),
         ({"greting": "Hi"}, "VoiceAgent('shop') has no argument greting=. Did you mean greeting=? It has: apology, "),
         ({"colour": "red"}, "VoiceAgent('shop') has no argument colour=. It has: apology, "),
     ],
@@ -35,6 +61,15 @@ def test_a_wrong_argument_is_named(options: dict[str, Any], message: str) -> Non
     with pytest.raises(DeveloperError) as raised:
         VoiceAgent("shop", Agent(), **options)
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize("state", [Filled, InACall])
+def test_a_state_that_may_be_created_without_values_is_accepted(state: Any) -> None:
+    assert VoiceAgent("shop", Agent(), state=state).state_type is state
+
+
+def test_metadata_may_need_values() -> None:
+    assert VoiceAgent("shop", Agent(), metadata=Order).metadata_type is Order
 
 
 HOOKS = "on_authorize, on_data, on_event, on_message, on_session_end, on_session_start, on_session_update"

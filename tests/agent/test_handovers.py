@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
@@ -335,14 +335,26 @@ async def test_a_call_that_was_handed_to_an_agent_that_is_gone_is_answered() -> 
         assert (await call.say("hello", turn_id="later")).spoken == "Front."
 
 
-class Required(BaseModel):
-    account: int
+class Refusing(BaseModel):
+    """A state that fits no values while `refuses` is true."""
+
+    refuses: ClassVar[bool] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse(cls, values: Any) -> Any:
+        if cls.refuses:
+            raise ValueError("refused")
+        return values
 
 
 @pytest.mark.parametrize("now", [False, True])
-async def test_a_call_is_handed_back_by_an_agent_that_cannot_be_prepared(now: bool) -> None:
+async def test_a_call_is_handed_back_by_an_agent_that_cannot_be_prepared(
+    now: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk = Desk(now=now)
-    billing = VoiceAgent("billing", Agent(scripted()), state=Required, filler=False)
+    billing = VoiceAgent("billing", Agent(scripted()), state=Refusing, filler=False)
+    monkeypatch.setattr(Refusing, "refuses", True)
     async with open_call(desk.front, others=[billing]) as call:
         said = ["invoice"] if now else ["invoice", "hello"]
         failed = [await call.say(text) for text in said][-1]
