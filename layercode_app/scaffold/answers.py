@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .vendored_wheel import Wheel
 
 _NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
+_WRITTEN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "œ": "oe", "ł": "l"})
 _TAKEN = {"layercode_app", "pydantic_ai", "agents", "tests", "test", "evals", "logs", "web", "con", "nul", "aux", "prn"}
 
 
@@ -70,10 +72,17 @@ def check_place(where: str) -> tuple[Path, str]:
         # Path("") is the current folder, but `new "$NAME"` with NAME unset does not mean that.
         check_name(where)
     if folder.resolve() == Path.cwd():
-        return folder, check_name(folder.resolve().name)
+        return folder, _name_of_current(folder.resolve().name)
     name = check_name(folder.name)
     _check_folder(folder)
     return folder, name
+
+
+def _name_of_current(name: str) -> str:
+    try:
+        return check_name(name)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"The name of this folder would be the name of the project. {error}") from None
 
 
 def check_extras(extras: Sequence[str]) -> tuple[str, ...]:
@@ -117,8 +126,14 @@ def check_name(name: str) -> str:
 
 
 def _suggestion(name: str) -> str:
-    words = re.findall(r"[a-z0-9]+", name.lower())
+    words = re.findall(r"[a-z0-9]+", _ascii(name.lower()))
     return re.sub(r"^[0-9-]+", "", "-".join(words))[:64].strip("-") or "my-agent"
+
+
+def _ascii(text: str) -> str:
+    """Write umlauts as two letters, and other letters without their accents."""
+    written = unicodedata.normalize("NFC", text).translate(_WRITTEN)
+    return "".join(one for one in unicodedata.normalize("NFKD", written) if not unicodedata.combining(one))
 
 
 def _check_folder(folder: Path) -> None:

@@ -72,6 +72,8 @@ def test_the_answers_are_kept_with_digests_of_the_files(tmp_path: Path) -> None:
         ([""], "The name '' cannot be used"),
         ([" "], "The name ' ' cannot be used"),
         (["ünï"], "'ünï'"),
+        (["Blumen-Läden"], "such as 'blumen-laeden'."),
+        (["Café Größe"], "such as 'cafe-groesse'."),
         (["_x"], "'_x'"),
         (["trailing-"], "'trailing-'"),
         (["tests"], "reserved"),
@@ -101,6 +103,16 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(tmp_path: Path, argume
 
 
 @pytest.mark.slow
+def test_a_folder_whose_name_cannot_be_that_of_a_project_is_explained(tmp_path: Path) -> None:
+    (folder := tmp_path / "Mein Büro").mkdir()
+    result = new(folder, ".", "--yes")
+    assert result.returncode == 2, result.stdout
+    told = " ".join(result.stderr.split())
+    assert "The name of this folder would be the name of the project. The name 'Mein Büro' cannot be used" in told
+    assert "such as 'mein-buero'." in told
+    assert list(folder.iterdir()) == []
+
+
 def test_it_works_in_a_folder_that_has_other_things_and_never_overwrites(tmp_path: Path) -> None:
     here = tmp_path / "my-place"
     here.mkdir()
