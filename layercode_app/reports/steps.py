@@ -118,7 +118,9 @@ def _tool(call: ToolCall, end: float) -> Step:
 
 def _stages(record: TurnRecord, end: float) -> Iterator[Step]:
     for stage in record.stages:
-        yield Step("stage", stage.name, f"the stage {stage.name}", *_times(stage, end), status=stage.status)
+        # The stages and agents of a call are recorded as "stage order" and "agent billing".
+        label = stage.name if stage.name.startswith(("stage ", "agent ")) else f"stage {stage.name}"
+        yield Step("stage", stage.name, f"the {label}", *_times(stage, end), status=stage.status)
 
 
 def _times(part: ModelCall | ToolCall | Stage, end: float) -> tuple[float, float]:

@@ -173,6 +173,8 @@ def test_an_agent_without_a_model_waited_for_no_model() -> None:
     hook.stages = [Stage("look up", 10.0, 2010.0, "done")]
     assert "2.0 s of 2.3 s: the stage look up." in explain(hook)
     assert "model" not in explain(hook)
+    hook.stages = [Stage("stage order", 10.0, 2010.0, "done")]
+    assert "2.0 s of 2.3 s: the stage order." in explain(hook)
 
 
 def test_every_model_request_and_a_failed_one_are_steps() -> None:
