@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_ai import models
 from pydantic_ai.models.wrapper import WrapperModel
 
-from .models import missing_variables
+from .models import missing_variables, refuse_empty_key
 from .offline import offline_model
 
 _deferred: ContextVar[dict[str, None] | None] = ContextVar("layercode_deferred_models", default=None)
@@ -58,6 +58,8 @@ def _install() -> None:
     @wraps(real)
     def infer_model(model: Any, *args: Any, **kwargs: Any) -> models.Model:
         try:
+            if _deferred.get() is not None and not args and not kwargs:
+                refuse_empty_key(model)
             return real(model, *args, **kwargs)
         except Exception as error:
             names = _deferred.get()

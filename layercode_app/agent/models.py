@@ -17,6 +17,8 @@ from loguru import logger
 
 from ..exceptions import ConfigurationError
 from ..settings import Settings
+from ..settings.environment import environment
+from ..settings.provider_keys import PROVIDER_KEYS
 from .offline import MODEL_NAME, offline_model
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _VARIABLE = re.compile(r"`([A-Z][A-Z0-9_]+)`")
 """Matches the environment variables in PydanticAI's error when a provider's key or base URL is missing."""
+_OPENAI, _ADMIN = PROVIDER_KEYS["openai"], "OPENAI_ADMIN_KEY"
 _shared: ContextVar[dict[str, Any]] = ContextVar("shared_providers")
 """The providers created so far, by name. A provider reads its key when it is created."""
 PRODUCTION = "production"
@@ -162,6 +165,7 @@ def named_model(name: str, setting: str) -> Model:
     shared = _shared.get({})
     provider = name.partition(":")[0]
     try:
+        refuse_empty_key(name)
         if provider in shared:
             return infer_model(name, provider_factory=lambda _: shared[provider])
         model = infer_model(name)
@@ -189,7 +193,18 @@ def missing_variables(error: Exception) -> list[str]:
 
     Returns [] if the error has another cause.
     """
-    return [] if isinstance(error, ImportError) else _VARIABLE.findall(str(error))
+    return [] if isinstance(error, ImportError) else [name for name in _VARIABLE.findall(str(error)) if name != _ADMIN]
+
+
+def refuse_empty_key(model: object) -> None:
+    """Raise UserError if the key of an OpenAI model is set but empty.
+
+    OpenAI's client would then accept OPENAI_ADMIN_KEY instead, which cannot call a model.
+    """
+    from pydantic_ai.exceptions import UserError
+
+    if isinstance(model, str) and model.startswith("openai") and environment().get(_OPENAI) == "":
+        raise UserError(f"The environment variable `{_OPENAI}` is empty.")
 
 
 def _said(message: str) -> str:

@@ -11,6 +11,8 @@ from pydantic_ai.models.fallback import FallbackModel
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app.agent.discovery import discover
+from layercode_app.agent.models import named_model
+from layercode_app.exceptions import ConfigurationError
 
 from .. import forked
 from ..calling import SECRET, settings
@@ -32,7 +34,7 @@ ENV = {"LAYERCODE_WEBHOOK_SECRET": SECRET, "LAYERCODE_STORE": "memory"}
 
 def project(folder: Path, **models: str) -> Path:
     """A project with an agent file for each name, each with the arguments of its PydanticAI agent."""
-    (folder / "agents").mkdir()
+    (folder / "agents").mkdir(parents=True)
     for name, model in models.items():
         (folder / "agents" / f"{name}.py").write_text(SHOP.format(name=name, model=model))
     return folder
@@ -201,3 +203,14 @@ def test_in_development_a_fallback_without_a_key_is_left_out(tmp_path: Path, mon
     LayerCode(voice, settings=settings(tmp_path, fallback_models=fallbacks), offline_without_key=True)
     assert isinstance(voice.model, FallbackModel)
     assert [model.model_name for model in voice.model.models] == ["first", "second"]
+
+
+def test_an_empty_key_is_missing_even_if_there_is_an_admin_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """OpenAI's client accepts OPENAI_ADMIN_KEY when it is created, but cannot call a model with it."""
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    for admin in ("", "test-key"):
+        monkeypatch.setenv("OPENAI_ADMIN_KEY", admin)
+        with pytest.raises(ConfigurationError, match=r"DEFAULT_MODEL openai:gpt-5-mini: OPENAI_API_KEY is not set\."):
+            named_model("openai:gpt-5-mini", "DEFAULT_MODEL")
+        project(tmp_path / (admin or "none"), shop="'openai:gpt-5-mini'")
+        assert list(discover(tmp_path / (admin or "none") / "agents").keyless) == ["openai:gpt-5-mini"]
