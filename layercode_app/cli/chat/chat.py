@@ -13,7 +13,10 @@ def chat(
     url: Url = None,
     url_option: UrlOption = None,
     agent: Agent = "",
-    say: Annotated[list[str] | None, typer.Option("--say", help="Say this and exit. Repeatable.")] = None,
+    say: Annotated[
+        list[str] | None,
+        typer.Option("--say", help="Say this and exit, without greeting and session events. Repeatable."),
+    ] = None,
     conversation: Annotated[str | None, typer.Option(help="Continue this conversation.")] = None,
     as_json: AsJson = False,
     secret: Secret = None,
