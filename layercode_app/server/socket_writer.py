@@ -29,13 +29,13 @@ class StreamSend:
         """The head of the response. It waits for the first chunk, so that both are sent in one write and one packet."""
 
     async def __call__(self, message: Message) -> None:
-        """Send a message. `START` is held back and sent with the first chunk, so a chunk must follow it at once."""
+        """Send a message. A copy of `START` is held back and sent with the first chunk, so a chunk must follow at once."""
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected:
             await self._as_uvicorn(message)
         elif self._streaming and (body := message.get("body")):
             self._send_piece(body, last=not message.get("more_body"))
-        elif message is START and cycle.keep_alive and not cycle.response_started:
+        elif message == START and cycle.keep_alive and not cycle.response_started:
             self._begin()
         else:
             await self._as_uvicorn(message)

@@ -17,6 +17,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 WATCH_AFTER_SECONDS = 0.005
 START: Message = {"type": "http.response.start", "status": 200, "headers": HEADERS}
+"""The first message of every stream. Send a copy with its own list of headers: middleware changes what it is given."""
 
 
 class EventStream:
@@ -72,7 +73,7 @@ class EventStream:
     async def _send(self, frames: Sequence[Frame]) -> None:
         if not self._started:
             self._started = True
-            await self._asgi_send(START)
+            await self._asgi_send({**START, "headers": HEADERS.copy()})
         more = frames[-1].type != END
         body = encode_all(frames, self._turn_id)
         await self._asgi_send({"type": "http.response.body", "body": body, "more_body": more})

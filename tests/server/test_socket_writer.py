@@ -27,10 +27,10 @@ BOUNDS = Bounds(head_bytes=65_536, head_seconds=10, body_seconds=10, unread_seco
 
 
 def app(start: Any) -> Any:
-    """Streams the pieces after this head."""
+    """Streams the pieces after a copy of this head."""
 
     async def stream(scope: Any, receive: Any, send: Any) -> None:
-        await send(start)
+        await send({**start, "headers": [*start["headers"]]})
         for number, piece in enumerate(PIECES, 1):
             await send({"type": "http.response.body", "body": piece, "more_body": number < len(PIECES)})
 
@@ -75,6 +75,11 @@ async def test_it_is_what_uvicorn_sends(requests: tuple[bytes, ...]) -> None:
     async with serve(app(START), **BOUNDED) as url:
         assert await exchange(url, *requests) == expected
     assert expected.count(b"HTTP/1.1 200 OK") == len(requests)
+
+
+async def test_a_header_that_middleware_adds_is_sent() -> None:
+    async with serve(app({**START, "headers": [*HEADERS, (b"x-request-id", b"7")]}), **BOUNDED) as url:
+        assert b"\r\nx-request-id: 7\r\n" in await exchange(url, request())
 
 
 async def test_requests_that_are_sent_together_are_answered_in_order() -> None:

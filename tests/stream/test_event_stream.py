@@ -1,4 +1,4 @@
-"""A client's disconnect is watched for only while a turn runs, at no other cost."""
+"""A client's disconnect is watched for only while a turn runs, at no other cost; each stream has its own headers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from layercode_app.journal.record import END, Frame
 from layercode_app.stream import event_stream
 from layercode_app.stream.event_stream import EventStream
+from layercode_app.stream.frames import HEADERS
 
 pytestmark = pytest.mark.anyio
 
@@ -19,6 +21,7 @@ class Client:
     def __init__(self) -> None:
         self.asked = 0
         self.gone = asyncio.Event()
+        self.headers: list[tuple[bytes, bytes]] = []
 
     async def receive(self) -> Any:
         self.asked += 1
@@ -26,7 +29,11 @@ class Client:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
-        """Take what is sent."""
+        """Take what is sent, and add a header as middleware does."""
+        if message["type"] == "http.response.start":
+            self.headers = list(message["headers"])
+            message["headers"].append((b"x-request-id", b"1"))
+            message["headers"] = [*message["headers"], (b"vary", b"Origin")]
 
     def stream(self) -> EventStream:
         return EventStream(self.receive, self.send, "t1")
@@ -72,3 +79,11 @@ async def test_nobody_looks_after_the_end() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
+
+
+async def test_headers_that_middleware_adds_to_one_stream_do_not_appear_in_the_next() -> None:
+    for _ in range(2):
+        client = Client()
+        with client.stream() as stream:
+            await stream.listener.catch_up([Frame(END)])
+        assert client.headers == HEADERS
