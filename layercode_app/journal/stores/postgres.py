@@ -96,7 +96,6 @@ class PostgresStore(Store):
         self._opened: Link | None = None
         self.component = component_of(url)
         self._worker = Worker()
-        self.owner = self._worker.owner
 
     async def open(self) -> None:
         link = Link(self._url)
@@ -107,6 +106,7 @@ class PostgresStore(Store):
             await link.close()
             raise
         self._opened = link
+        self.owner = self._worker.owner
 
     async def _prepare(self, link: Link) -> None:
         try:

@@ -41,7 +41,6 @@ class Presence(ABC, Generic[L]):
     """The errors that an outage raises; the tasks restart after them."""
 
     def __init__(self) -> None:
-        self.owner = uuid4().hex
         self.receive: Callable[[Signal], None] = lambda signal: None
         self._tasks: list[asyncio.Task[None]] = []
         self._renewal: asyncio.Future[None] | None = None
@@ -71,7 +70,8 @@ class Presence(ABC, Generic[L]):
         """Receive signals until the connection breaks; set `_subscribed` as soon as signals can arrive."""
 
     async def start(self, link: L) -> None:
-        """Set the lease and subscribe to the signals. Raises StoreError."""
+        """Choose a new id for this worker, set its lease and subscribe to its signals. Raises StoreError."""
+        self.owner = uuid4().hex
         self._link = link
         self._down = False
         self._unsure_until = 0.0

@@ -48,7 +48,6 @@ class RedisStore(Store):
         self.component = component_of(url)
         self._keep = max(int(keep_seconds), LEAST_KEEP_SECONDS) if keep_seconds else 0
         self._worker = Worker()
-        self.owner = self._worker.owner
 
     async def open(self) -> None:
         link = Link(self._url)
@@ -58,6 +57,7 @@ class RedisStore(Store):
             await link.close()
             raise
         self._opened = link
+        self.owner = self._worker.owner
 
     async def close(self) -> None:
         link, self._opened = self._opened, None

@@ -45,7 +45,6 @@ class SQLiteStore(Store):
         self.path = Path(path)
         self.component = f"sqlite {self.path}"
         self._lock = WorkerLock(self.path)
-        self.owner = self._lock.owner
         self._connection: sqlite3.Connection | None = None
         self._recent = Recent()
         self._receive: Callable[[Signal], None] = lambda signal: None
@@ -75,7 +74,7 @@ class SQLiteStore(Store):
         try:
             connection.execute("PRAGMA busy_timeout=5000")
             prepare(connection)
-            self._lock.take()
+            self.owner = self._lock.take()
             conversations.drop_signals(connection, [*self._lock.others(), forgotten.OWNER])
             connection.execute("PRAGMA busy_timeout=0")
         except BaseException:

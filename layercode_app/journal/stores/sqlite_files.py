@@ -72,40 +72,43 @@ class WorkerLock:
     """A file that a worker keeps locked while it lives. The kernel releases the lock even after `kill -9`."""
 
     def __init__(self, path: Path) -> None:
-        self.owner = uuid4().hex
-        self._path = _lock_path(path, self.owner)
+        self._folder = _lock_folder(path)
+        self._path: Path | None = None
         self._handle: int | None = None
 
-    def take(self) -> None:
-        """Create and lock this worker's file, and delete the files of dead workers."""
-        make_folder(self._path.parent.parent, mode=0o700)
-        self._path.parent.mkdir(exist_ok=True, mode=0o700)
+    def take(self) -> str:
+        """Create and lock a file for this worker, delete the files of dead workers, and return this worker's new id."""
+        make_folder(self._folder.parent, mode=0o700)
+        self._folder.mkdir(exist_ok=True, mode=0o700)
         self.others()
+        owner = uuid4().hex
         # Lock the file before it gets its name, or a worker that starts now could mistake it for a dead worker's file.
-        unnamed = self._path.with_name(f".{self.owner}")
+        unnamed = self._folder / f".{owner}"
         self._handle = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
-        unnamed.rename(self._path)
+        self._path = unnamed.rename(self._folder / owner)
+        return owner
 
     def others(self) -> list[str]:
         """Return the ids of the workers that are alive, and delete the files of dead workers."""
-        return [lock.name for lock in self._path.parent.iterdir() if lock.name[0] != "." and _is_held(lock)]
+        return [lock.name for lock in self._folder.iterdir() if lock.name[0] != "." and _is_held(lock)]
 
     def release(self) -> None:
         """Delete the file and release the lock."""
-        if self._handle is not None:
+        if self._path is not None:
             self._path.unlink(missing_ok=True)
+        if self._handle is not None:
             os.close(self._handle)
-            self._handle = None
+        self._path = self._handle = None
 
 
 def worker_alive(path: Path, owner: str) -> bool:
     """Return whether the worker still holds its lock; if not, delete its file."""
-    return _is_held(_lock_path(path, owner))
+    return _is_held(_lock_folder(path) / owner)
 
 
-def _lock_path(path: Path, owner: str) -> Path:
-    return path.with_name(path.name + "-workers") / owner
+def _lock_folder(path: Path) -> Path:
+    return path.with_name(path.name + "-workers")
 
 
 def _is_held(lock: Path) -> bool:

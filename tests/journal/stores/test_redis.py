@@ -14,10 +14,11 @@ import redis.asyncio
 from layercode_app.exceptions import ConfigurationError, StoreError
 from layercode_app.journal import steady_clock
 from layercode_app.journal.record import Status, TurnRecord
-from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores import create_store, presence
 from layercode_app.journal.stores.base import Job, Signal
 from layercode_app.journal.stores.redis import RedisStore
 from layercode_app.journal.stores.redis_link import ANSWER_SECONDS, Command, Link
+from layercode_app.journal.stores.redis_worker import Worker
 
 from ...redis_server import RedisServer
 from .records import add, begin, ended, turn
@@ -105,13 +106,18 @@ async def test_signals_and_life_come_back_after_an_outage(server: RedisServer, s
 
 
 async def test_a_signal_to_a_worker_that_does_not_listen_just_now_waits_for_it(
-    server: RedisServer, store: RedisStore
+    server: RedisServer, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def deaf(worker: Worker) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(presence, "SUBSCRIBE_SECONDS", 0.01)
+    monkeypatch.setattr(Worker, "listen", deaf)
     other = RedisStore(server.url)
-    await store.signal(other.owner, Signal("stop", "c", "t"))
+    await other.open()
     got: asyncio.Queue[Signal] = asyncio.Queue()
     other.on_signal(got.put_nowait)
-    await other.open()
+    await store.signal(other.owner, Signal("stop", "c", "t"))
     assert await asyncio.wait_for(got.get(), PATIENCE) == Signal("stop", "c", "t")
     await other.close()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 
 import pytest
 
 from layercode_app.journal.record import Status
+from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job, Signal
 
 from .conftest import Open
@@ -91,6 +93,27 @@ async def test_a_worker_is_alive_while_its_store_is_open(worker: Open) -> None:
     await b.close()
     assert not await a.alive(b.owner)
     assert not await a.alive("nobody")
+
+
+async def test_a_store_that_was_made_before_a_fork_is_a_worker_in_each_process(shared_url: str) -> None:
+    made = create_store(shared_url)
+    stores = [copy.deepcopy(made), copy.deepcopy(made)]  # what `gunicorn --preload` does: each process has a copy
+    for store in stores:
+        await store.open()
+    first, second = stores
+    assert await first.held_elsewhere((await begin(second, turn("c", "t"))).record)
+    await second.close()
+    assert not await first.alive(second.owner)
+    await first.close()
+
+
+async def test_a_store_that_is_opened_again_is_a_new_worker(worker: Open) -> None:
+    store, other = await worker(), await worker()
+    left = (await begin(store, turn("c", "t"))).record.owner
+    await store.close()
+    await store.open()
+    assert not await store.alive(left)
+    assert await other.alive(store.owner)
 
 
 async def test_a_signal_reaches_the_worker_it_is_for_soon_and_in_order(worker: Open) -> None:
