@@ -61,11 +61,17 @@ class OpenCalls:
             if not known:
                 self._begin(voice, starts=isinstance(event, SessionStart))
 
+    def open(self) -> None:
+        """Forget the calls and the timer of an event loop that was closed without `close`."""
+        self._calls.clear()
+        self._timer = None
+
     async def close(self) -> None:
         """Stop keeping connections open."""
         self._calls.clear()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         for task in self._connecting:
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)

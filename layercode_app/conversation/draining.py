@@ -24,6 +24,10 @@ class Draining:
         self.closed = False
         """Whether new turns are refused: the caller hears the busy text instead."""
 
+    def open(self) -> None:
+        """Accept turns, also after an earlier `drain`."""
+        self.closed = False
+
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
         """Refuse new turns, let running ones continue for up to `seconds`, then end them with a goodbye.
 

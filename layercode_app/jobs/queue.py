@@ -49,12 +49,14 @@ class Jobs:
         self._first = first
         self._elsewhere = elsewhere
         self._due = asyncio.Event()
+        """Set when a job may be due. `start` replaces it, because an event belongs to the loop that first waited."""
         self._worker: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Start running the jobs in the store, including those that dead workers left behind."""
+        self._due = asyncio.Event()
         self._worker = asyncio.create_task(self._work(), name="jobs")
 
     async def enqueue(self, job: Job) -> bool:

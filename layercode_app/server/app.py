@@ -111,7 +111,9 @@ class LayerCode:
         self._webhooks: dict[str, Webhook] = {}
         self._journal = Journal(self.store, opened=self.watch.enqueue_chores)
         self._calls = OpenCalls()
-        self._starting: asyncio.Lock | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop on which the app starts and runs; None before `start` and after `stop`."""
+        self._starting: asyncio.Lock
         self._started = False
         self.on_start: list[Callable[[], None]] = []
         """Called when the lifespan begins, after the app has started."""
@@ -176,7 +178,7 @@ class LayerCode:
         if scope["type"] != "http":
             await self._routes(scope, receive, send)
             return
-        if not self._started:
+        if not self._started or self._abandoned:
             await self.start()
         with self._logged.during(scope) as request:
             await self._dispatch(scope, receive, watched(send, request))
@@ -231,8 +233,12 @@ class LayerCode:
                 await asyncio.to_thread(end)
 
     async def start(self) -> None:
-        """Open the journal and the agents' connections, and start the jobs. Further calls do nothing."""
-        self._starting = self._starting or asyncio.Lock()
+        """Open the journal and the agents' connections, and start the jobs. Further calls do nothing until `stop`.
+
+        If the event loop of the last start was closed without `stop`, as by Starlette's TestClient, start again.
+        """
+        if self._abandoned:
+            self._loop, self._starting, self._started = asyncio.get_running_loop(), asyncio.Lock(), False
         async with self._starting:
             if not self._started:
                 # An app that a host mounts starts within its first request. The tasks that start here must not keep the
@@ -240,7 +246,16 @@ class LayerCode:
                 await asyncio.create_task(self._start(), context=Context())
                 self._started = True
 
+    @property
+    def _abandoned(self) -> bool:
+        """Whether the app has no event loop, or one that is closed."""
+        return self._loop is None or self._loop.is_closed()
+
     async def _start(self) -> None:
+        self.health.draining = False
+        self.turns.open()
+        self.authorize.open()
+        self._calls.open()
         with spans.upkeep():
             await self._journal.open()
         self._connections = self._new_connections()
@@ -278,7 +293,7 @@ class LayerCode:
 
     async def stop(self) -> None:
         """Finish turns and jobs within their time limits, and close the connections and the journal."""
-        if not self._started:
+        if not self._started or self._abandoned:
             return
         self.health.draining = True
         await self.turns.drain(goodbye=self.settings.goodbye)
@@ -288,7 +303,7 @@ class LayerCode:
         await self._calls.close()
         await self._connections.close()
         await self._journal.close()
-        self._started = False
+        self._started, self._loop = False, None
 
     def _finished(self, record: TurnRecord) -> None:
         if record.kind is Kind.DATA:

@@ -49,6 +49,11 @@ class Authorize:
         self._settings = settings
         self._rate.rate = settings.authorize_rate
 
+    def open(self) -> None:
+        """Forget connections that were left open by an event loop that is closed. They cannot be used or closed."""
+        self._client = None
+        self._rate.open()
+
     async def close(self) -> None:
         """Close the connections to the platform and to the Redis of the rate limit."""
         await self._rate.close()

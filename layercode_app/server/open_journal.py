@@ -49,4 +49,5 @@ class Journal:
         """Stop retrying, and close the store after its pending writes."""
         if self._reopening is not None:
             self._reopening.cancel()
+            self._reopening = None
         await self._store.close()

@@ -83,6 +83,10 @@ class RateLimit:
         reset: float = (await limiter.get_window_stats(rate, "authorize", key)).reset_time
         return max(reset - time.time(), 1.0)
 
+    def open(self) -> None:
+        """Forget connections that were left open by an event loop that is closed."""
+        self._shared = None
+
     async def close(self) -> None:
         """Close the connections to Redis."""
         shared, self._shared = self._shared, None

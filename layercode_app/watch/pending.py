@@ -31,7 +31,7 @@ class PendingTotals:
     def add(self, key: str, amounts: Mapping[str, float]) -> None:
         """Queue amounts. The next batch adds them to the totals under the key."""
         self._add(key, amounts)
-        if self._writer is None:
+        if self._writer is None or self._writer.done():  # It is done if its event loop was closed before it ran.
             self._writer = asyncio.create_task(self._write(), name="pending-totals")
 
     def _add(self, key: str, amounts: Mapping[str, float]) -> None:
@@ -70,6 +70,7 @@ class PendingTotals:
         self._stopping = True
         if self._writer is not None:
             await self._writer
+        self._stopping = False
         try:
             await self.flush()
         except StoreError as error:

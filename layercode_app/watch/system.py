@@ -30,7 +30,7 @@ class System:
 
     def start(self) -> None:
         """Start to sample this host."""
-        if self._sampler is None:
+        if self._sampler is None or self._sampler.done():
             self._sampler = asyncio.create_task(self._sample(), name="system-samples")
 
     async def stop(self) -> None:

@@ -50,6 +50,9 @@ class SQLiteStore(Store):
         self._receive: Callable[[Signal], None] = lambda signal: None
 
     async def open(self) -> None:
+        if self._connection is not None:
+            # The event loop of the last `open` was closed without `close`.
+            await self._release(self._connection)
         try:
             self._connection = await asyncio.to_thread(self._open)
         except (sqlite3.Error, OSError) as error:
@@ -91,9 +94,12 @@ class SQLiteStore(Store):
         self._poller.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._poller
-        await asyncio.to_thread(self._checkpointer.stop)
-        self._connection.close()
+        await self._release(self._connection)
+
+    async def _release(self, connection: sqlite3.Connection) -> None:
         self._connection = None
+        await asyncio.to_thread(self._checkpointer.stop)
+        connection.close()
         self._lock.release()
 
     async def ping(self) -> None:
