@@ -48,8 +48,10 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 def route_path(scope: Scope) -> str:
     """Return the path below the mount point of this app."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    return path.removeprefix(root) or "/" if root and path.startswith(root) else path
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    below = path.removeprefix(root)
+    # Without this check, the root path /a of a proxy would match /api/agent.
+    return (below or "/") if below[:1] in ("", "/") else path
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
