@@ -30,6 +30,7 @@ from ..journal.read import turns_of
 from ..observability.failure import keep_failure
 from ..replay.promote_turn import save_turn
 from ..server.app import LayerCode
+from ..server.asgi import route_path
 from ..settings import Settings
 from ..settings.environment import environment
 from ..testing.evals.live.call_watch import CallWatch, WatchedRunner
@@ -156,7 +157,7 @@ class DevApp:
             await self._local(scope, receive, send)
         elif scope["type"] == "websocket" or scope["path"].startswith(OWN_PATHS) or self._is_page(scope):
             await self._own(scope, receive, send)
-        elif scope["path"] == self._settings.authorize_route:
+        elif route_path(scope) == self._settings.authorize_route:
             # It hands out the emulator's keys, so only this machine's pages and programs may call it.
             await self._authorize(scope, receive, send)
         else:

@@ -34,7 +34,7 @@ from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
 from ..settings.limits import Limits
 from ..stream.event_stream import Receive, Send
 from ..watch.watch import CHORES, Watch
-from .asgi import Scope, route_path, secured, send_error
+from .asgi import Scope, route_path, secured, send_error, without_slash
 from .authorize import Authorize
 from .handoff import enqueue_handoffs, wants_person
 from .health import Health
@@ -194,7 +194,7 @@ class LayerCode:
             return self._post(path, scope, receive, send)
         if scope["method"] == "OPTIONS" and path == self.settings.authorize_route:
             return self.authorize.preflight(scope, send)
-        return self._routes(scope, receive, secured(send))
+        return self._routes(without_slash(scope), receive, secured(send))
 
     async def _post(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == self.settings.authorize_route:

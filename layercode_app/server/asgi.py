@@ -47,11 +47,17 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path below the mount point of this app."""
+    """Return the path below the mount point of this app, without a slash at its end: Litestar always adds one."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     below = path.removeprefix(root)
     # Without this check, the root path /a of a proxy would match /api/agent.
-    return (below or "/") if below[:1] in ("", "/") else path
+    return (below if below[:1] in ("", "/") else path).rstrip("/") or "/"
+
+
+def without_slash(scope: Scope) -> Scope:
+    """Return the scope without a slash at the end of its path, unless the path is only that of the mount point."""
+    path = str(scope["path"])
+    return {**scope, "path": path.rstrip("/")} if path.endswith("/") and route_path(scope) != "/" else scope
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:

@@ -136,6 +136,9 @@ async def test_strangers_reach_neither_page_nor_api_nor_emulator(
         for path in ("/", "/dev/api/conversations", "/dev/static/js/main.js", "/v1/agents", "/emulator/faults"):
             answer = await http.get(path)
             assert (answer.status_code, reason in answer.json()["error"]) == (403, True)
+        for path in ("/api/authorize", "/api/authorize/"):
+            answer = await http.post(path, json={"agent_id": "shop"})
+            assert (answer.status_code, reason in answer.json()["error"]) == (403, True)
         assert (await http.get("/health")).status_code == 200
         address = app.url.replace("http", "ws") + "/v1/agents/web/websocket"
         if "host" not in headers:

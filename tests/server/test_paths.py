@@ -26,6 +26,9 @@ pytestmark = pytest.mark.anyio
         ("/voice", "/voice", "/"),
         ("/voice", "/api/agent", "/api/agent"),
         ("/a", "/api/agent", "/api/agent"),
+        ("", "/api/agent/", "/api/agent"),
+        ("/voice", "/voice/", "/"),
+        ("", "/", "/"),
     ],
 )
 def test_the_path_below_the_mount_point(root: str, path: str, expected: str) -> None:
@@ -42,3 +45,20 @@ async def test_a_proxy_may_strip_any_prefix(root: str, tmp_path: Path) -> None:
         answer = await http.post("/api/agent", content=body, headers={"layercode-signature": sign(body, SECRET)})
     await app.stop()
     assert answer.status_code == 200
+
+
+async def test_a_slash_at_the_end_of_a_path_is_ignored(tmp_path: Path) -> None:
+    app = LayerCode(VoiceAgent("echo", greeting="Hello!"), settings=settings(tmp_path, store="memory"))
+    body = b'{"type": "session.end", "session_id": "s", "conversation_id": "c"}'
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        for path in ("/api/agent/", "/api/agents/echo/"):
+            answer = await http.post(path, content=body, headers={"layercode-signature": sign(body, SECRET)})
+            assert answer.json() == {"ok": True}
+            assert (await http.get(path)).status_code == 405
+        for path in ("/health/", "/ready/"):
+            assert (await http.get(path)).json()["status"] == "ok"
+        refused = await http.post("/api/authorize/", json={}, headers={"origin": "https://other.example"})
+        assert refused.status_code == 403
+        preflight = await http.options("/api/authorize/", headers={"origin": "http://test"})
+        assert preflight.status_code == 204
+    await app.stop()
