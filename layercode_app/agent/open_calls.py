@@ -64,6 +64,7 @@ class OpenCalls:
     def open(self) -> None:
         """Forget the calls and the timer of an event loop that was closed without `close`."""
         self._calls.clear()
+        self._connecting.clear()
         self._timer = None
 
     async def close(self) -> None:

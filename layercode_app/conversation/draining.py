@@ -27,6 +27,8 @@ class Draining:
     def open(self) -> None:
         """Accept turns, also after an earlier `drain`."""
         self.closed = False
+        # A closed event loop may have ended saves without calling their callbacks.
+        self._saves -= {save for save in self._saves if save.done()}
 
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
         """Refuse new turns, let running ones continue for up to `seconds`, then end them with a goodbye.

@@ -105,10 +105,11 @@ class LateSaves:
 
     async def close(self) -> None:
         """Retry all pending saves once, and give up those that still fail."""
-        for task in self._tasks:
+        running = [task for task in self._tasks if not task.done()]
+        for task in running:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if running:
+            await asyncio.wait(running)
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*[self._save(kept) for kept in self.waiting.values()])

@@ -57,6 +57,7 @@ class Jobs:
     def start(self) -> None:
         """Start running the jobs in the store, including those that dead workers left behind."""
         self._due = asyncio.Event()
+        self._running = {key: task for key, task in self._running.items() if not task.done()}
         self._worker = asyncio.create_task(self._work(), name="jobs")
 
     async def enqueue(self, job: Job) -> bool:
@@ -87,7 +88,8 @@ class Jobs:
             self._worker.cancel()
             with suppress(asyncio.CancelledError):
                 await self._worker
-        running = {*self._background, *self._running.values()}
+        # A closed event loop may have ended tasks without calling their callbacks.
+        running = {task for task in (*self._background, *self._running.values()) if not task.done()}
         if running:
             _, running = await asyncio.wait(running, timeout=seconds)
             for task in running:

@@ -68,7 +68,7 @@ class PendingTotals:
     async def stop(self) -> None:
         """Write the pending amounts; those that cannot be written are lost."""
         self._stopping = True
-        if self._writer is not None:
+        if self._writer is not None and not self._writer.done():
             await self._writer
         self._stopping = False
         try:
