@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -170,14 +171,26 @@ class Run(Work):
         if live.stopping is None:
             await self.save(total=end.at_ms, end=end)
         else:
-            # A separate, strongly referenced task, so that stopping the turn does not cancel the save.
-            saving = asyncio.ensure_future(self.save(total=end.at_ms, end=end, left=live.carried))
-            self.services.saves.add(saving)
-            saving.add_done_callback(self.services.saves.discard)
-            await asyncio.shield(saving)
+            await self._save_stopped(end)
         live.frames.append(end)
         await live.flush_all()
         self.services.finished(record)
+
+    async def _save_stopped(self, end: Frame) -> None:
+        """Save a turn that was stopped."""
+        save = partial(self.save, total=end.at_ms, end=end, left=self.live.carried)
+        # A separate, strongly referenced task, so that stopping the turn does not cancel the save.
+        saving = asyncio.ensure_future(save())
+        self.services.saves.add(saving)
+        saving.add_done_callback(self.services.saves.discard)
+        try:
+            await asyncio.shield(saving)
+        except asyncio.CancelledError:
+            # A closing event loop cancels the save too, but it waits for this task, so save here.
+            await asyncio.wait({saving})
+            if saving.cancelled():
+                await save()
+            raise
 
 
 class _Listened(Timeout):
