@@ -14,7 +14,7 @@ from typing import Any
 from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, DeveloperError, MissingExtraError
 from ..nearest import nearest
 from .faults import fault_of_agent
-from .importing import import_error, import_module
+from .importing import import_error, import_module, is_ctrl_c
 from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
 
@@ -206,13 +206,15 @@ def load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         del sys.modules[name]
+        if is_ctrl_c(error):
+            raise
         raise import_error(f"Agent file {path}", error, traceback=_own_traceback(error, path)) from error
     return module
 
 
-def _own_traceback(error: Exception, path: Path) -> str:
+def _own_traceback(error: BaseException, path: Path) -> str:
     """Return the traceback from the agent file's first frame on, without the frames of the import machinery."""
     frames = traceback.extract_tb(error.__traceback__)
     # A file with a syntax error has no frame; the error itself shows the line.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import traceback
 from types import ModuleType
 
@@ -32,15 +33,27 @@ def import_module(name: str, *, asked: str) -> ModuleType:
             f"Agent {asked!r}: there is no module {error.name!r} here. Run this in the folder of your project, or install "
             "your package into this environment."
         ) from error
-    except Exception as error:
+    except BaseException as error:
+        if is_ctrl_c(error):
+            raise
         raise _failed(name, asked, error) from error
 
 
-def _failed(name: str, asked: str, error: Exception) -> AgentImportError:
+def is_ctrl_c(error: BaseException) -> bool:
+    """Return whether this exception of an import may be the user's Ctrl-C, which must end the process.
+
+    All others are the module's own, such as the SystemExit of `sys.exit()`. Only Python's default handler of Ctrl-C
+    raises KeyboardInterrupt at once; a running server has another handler.
+    """
+    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, KeyboardInterrupt) and default
+
+
+def _failed(name: str, asked: str, error: BaseException) -> AgentImportError:
     return import_error(f"Agent {asked!r}: the module {name!r}", error, traceback=traceback_of_module(error))
 
 
-def import_error(what: str, error: Exception, *, traceback: str) -> AgentImportError:
+def import_error(what: str, error: BaseException, *, traceback: str) -> AgentImportError:
     """Return the error for a file or module that failed to import. For outdated code, the error says how to fix it.
 
     The error for a missing optional dependency has no traceback, because its message says everything.
@@ -52,7 +65,7 @@ def import_error(what: str, error: Exception, *, traceback: str) -> AgentImportE
     return AgentImportError(f"{message}. {advice}" if advice else message, traceback=traceback)
 
 
-def traceback_of_module(error: Exception) -> str:
+def traceback_of_module(error: BaseException) -> str:
     """Return the traceback without the frames of the import machinery.
 
     Import hooks of libraries, such as beartype's, add frames too. So the traceback starts at the first frame that is
