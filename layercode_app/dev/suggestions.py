@@ -40,7 +40,7 @@ def _in_tests(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.glob("test_*.py")):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, SyntaxError):
+        except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):  # the last two for deep nesting
             continue
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
         agents = {text for call in calls if _method(call) == "agent" for text in _first(call.args)}

@@ -58,6 +58,8 @@ def test_suggestions_come_from_the_project_first(tmp_path: Path) -> None:
     (tmp_path / "evals").mkdir()
     (tmp_path / "tests").mkdir()
     (tmp_path / "evals" / "broken.yaml").write_text("agent: [")
+    (tmp_path / "evals" / "latin.yaml").write_bytes(b"agent: caf\xe9")
+    (tmp_path / "tests" / "test_deep.py").write_text("a = b" + ".b" * 100_000)
     (tmp_path / "evals" / "bakery.yaml").write_text(
         "agent: bakery\nscenarios: [{name: s, turns: [{}, {say: A wedding cake}]}]"
     )

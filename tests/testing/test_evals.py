@@ -260,11 +260,14 @@ async def test_a_model_is_asked_as_judge() -> None:
             "agent: x\nscenarios: [{name: a, turns: [{say: b}]}, {name: a, turns: [{say: c}]}]",
             "two scenarios are named 'a'",
         ),
+        ("agent: x\nscenarios: \udcff", "is not YAML: 'utf-8' codec"),
+        ("agent: 2026-99-99", "is not YAML: month"),
+        ("[" * 5000, "nested too deeply"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "wrong.yaml"
-    path.write_text(text)
+    path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ConfigurationError, match=message):
         load(path)
 
