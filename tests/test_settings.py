@@ -116,6 +116,16 @@ def test_a_providers_key_in_the_env_file_reaches_its_sdk_and_the_environment_win
     assert os.environ["OPENAI_BASE_URL"].endswith("/own")
 
 
+def test_an_env_file_that_is_not_utf_8_is_refused_and_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+    Path(".env").write_text("OPENAI_API_KEY=other-key\n", encoding="utf-16")
+    with pytest.raises(ConfigurationError, match=r"The settings in .env could not be read: 'utf-8' .* as UTF-8"):
+        export_env_file(exported={"OPENAI_API_KEY": "test-key"})
+    assert os.environ["OPENAI_API_KEY"] == "test-key"
+
+
 def test_the_example_is_made_from_the_table() -> None:
     assert (ROOT / ".env.example").read_text() == env_example()
 

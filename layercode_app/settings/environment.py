@@ -26,12 +26,13 @@ def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, s
     A variable that is already set in the environment takes precedence over the file. Only commands such as `run` and
     `dev` call this, never an embedded app. Returns the variables that this call set. If the file has changed since,
     call this again with these variables as `exported`, so that they are updated.
-    Raises ConfigurationError if the file cannot be read.
+    Raises ConfigurationError if the file cannot be read; the environment then stays as it is.
     """
+    in_file = read_env(env_file)
     for name, value in (exported or {}).items():
         if os.environ.get(name) == value:
             del os.environ[name]
-    now = {name: value for name, value in read_env(env_file).items() if value and not os.environ.get(name)}
+    now = {name: value for name, value in in_file.items() if value and not os.environ.get(name)}
     os.environ.update(now)
     return now
 

@@ -88,7 +88,10 @@ def test_the_agents_id_is_found_under_a_prefix(
     assert settings.sources["agent_id"] == (str(tmp_path / ".env") if agent_id else "default")
 
 
-@pytest.mark.parametrize(("name", "content"), [(".env", b"A=\xff\n"), ("layercode.toml", b"port = = 1\n")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [(".env", b"A=\xff\n"), ("layercode.toml", b"port = = 1\n"), ("layercode.toml", b"# \xff\n")],
+)
 def test_a_file_that_cannot_be_read_is_named(
     name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
