@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 import traceback
 from dataclasses import dataclass, field, replace
@@ -197,7 +198,8 @@ def load_file(path: Path) -> ModuleType:
 
     Raises AgentImportError with the file's own traceback.
     """
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    # `Path.resolve` raises RuntimeError for a symbolic link to itself; here, the import reports it.
+    digest = hashlib.sha256(os.path.realpath(path).encode()).hexdigest()[:8]
     name = f"{PRIVATE_PACKAGE}.{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

@@ -63,6 +63,13 @@ def test_so_is_a_module_that_would_end_the_process(source: str, folder: Path, mo
         find_by_import("ends_here:agent")
 
 
+def test_a_link_to_itself_is_a_file_that_fails(folder: Path) -> None:
+    (folder / "loop.py").symlink_to("loop.py")
+    found = discover(folder)
+    assert "good" in found.agents
+    assert "OSError" in str(found.failed[folder / "loop.py"])
+
+
 @pytest.mark.usefixtures("as_in_a_server")
 def test_an_interrupt_in_a_running_server_is_the_files_own(folder: Path) -> None:
     (folder / "bad.py").write_text(INTERRUPTED)
