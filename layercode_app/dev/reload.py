@@ -9,12 +9,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from loguru import logger
-from watchfiles import Change, DefaultFilter, awatch
+from watchfiles import Change, DefaultFilter
 
 from ..exceptions import ConfigurationError
 from ..settings import ENV_FILE, TOML_FILE, Settings
 from ..settings.limits import Limits
 from ..settings.table import env_name
+from .folder_watch import changed_paths
 
 SUFFIXES = (".py", ".md", ".txt")
 SETTINGS_FILES = (ENV_FILE, TOML_FILE)
@@ -46,13 +47,16 @@ def _is_settings(change: Change, path: str) -> bool:
 
 
 @asynccontextmanager
-async def watching(folders: Iterable[Path], reload: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `reload` after each change until the block ends. Folders that do not exist are not watched."""
+async def watching(folders: Callable[[], Iterable[Path]], reload: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `reload` after each change until the block ends. If it fails, the reason is logged.
+
+    `folders` is called again and again, so folders that are created later are watched too.
+    """
     stop = asyncio.Event()
-    present = [folder for folder in folders if folder.is_dir()]
+    here = Path.cwd()
     tasks = [
-        asyncio.create_task(_watch(present, _Sources(), reload, stop, recursive=True), name="watch-agents"),
-        asyncio.create_task(_watch([Path.cwd()], _is_settings, reload, stop, recursive=False), name="watch-settings"),
+        asyncio.create_task(_watch(folders, _Sources(), reload, stop, recursive=True), name="watch-agents"),
+        asyncio.create_task(_watch(lambda: [here], _is_settings, reload, stop, recursive=False), name="watch-settings"),
     ]
     try:
         yield
@@ -65,20 +69,18 @@ async def watching(folders: Iterable[Path], reload: Callable[[], None]) -> Async
 
 
 async def _watch(
-    paths: list[Path],
+    folders: Callable[[], Iterable[Path]],
     wanted: Callable[[Change, str], bool],
     reload: Callable[[], None],
     stop: asyncio.Event,
     *,
     recursive: bool,
 ) -> None:
-    if not paths:
-        return
-    async for changes in awatch(
-        *paths, watch_filter=wanted, stop_event=stop, recursive=recursive, debounce=200, step=50
-    ):
-        logger.info("Changed: {}", ", ".join(sorted({Path(path).name for _, path in changes})))
+    async for paths in changed_paths(folders, wanted, stop, recursive=recursive):
+        logger.info("Changed: {}", ", ".join(sorted({Path(path).name for path in paths})))
         try:
             reload()
         except ConfigurationError as error:
             logger.error("Not reloaded: {}", error)
+        except Exception:  # noqa: BLE001 - no error may end the watching
+            logger.exception("Not reloaded")

@@ -106,7 +106,7 @@ async def _serve(options: DevOptions) -> None:
         )
         server = DevServer(config, app)
         with _tunnel(options, app.layercode, port):
-            async with watching(app.watched(), lambda: reload(app, options)):
+            async with watching(app.watched, lambda: reload(app, options)):
                 await server.serve(sockets=[listener])
 
 

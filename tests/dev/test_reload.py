@@ -49,7 +49,7 @@ async def test_a_changed_file_answers_the_next_turn_of_the_same_session(tmp_path
         session = app.emulator.open(app.emulator.authorize("word"), send=lambda _: None, hang_up=lambda _: None)
         session.receive({"type": "client.ready"})
         await session.idle()
-        async with watching(app.watched(), lambda: app.reload(app.layercode.settings)):
+        async with watching(app.watched, lambda: app.reload(app.layercode.settings)):
             await asyncio.sleep(0.5)
             write(folder, "word", "after")
             await until(lambda: app.layercode.agents["word"].fingerprint != version)
