@@ -148,7 +148,7 @@ def reload(app: DevApp, options: DevOptions) -> None:
 
 
 class DevServer(uvicorn.Server):
-    """A uvicorn server that logs the page's URL on startup, and on shutdown first ends the page's open streams."""
+    """A uvicorn server that logs the page's URL on startup, and on shutdown first ends the page's streams and calls."""
 
     def __init__(self, config: uvicorn.Config, app: DevApp) -> None:
         super().__init__(config)
@@ -161,6 +161,12 @@ class DevServer(uvicorn.Server):
             announce_address("Talk to your agent at {}/", self._app.url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the page's streams, then shut down; otherwise the shutdown would wait for them."""
+        """End the page's streams and calls, then shut down.
+
+        The shutdown would wait for the streams. It would also refuse the last webhooks of the calls, such as
+        `session.end`, because it begins by closing the socket.
+        """
         self._app.close_streams()
+        if not self.force_exit:
+            await self._app.emulator.end_sessions()
         await super().shutdown(sockets)

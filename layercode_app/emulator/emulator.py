@@ -239,8 +239,11 @@ class Emulator:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def aclose(self, *, within: float = 5) -> None:
-        """End every session, wait up to `within` seconds for the last webhooks, and close the connections."""
+    async def end_sessions(self, *, within: float = 5) -> None:
+        """End every session, and wait up to `within` seconds for the last webhooks.
+
+        If the backend is served with this emulator, call this before the server stops listening.
+        """
         for session in list(self._open.values()):
             self.spawn(self.close(session, "the platform is shutting down"))
         if self._tasks:
@@ -249,6 +252,10 @@ class Emulator:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+    async def aclose(self, *, within: float = 5) -> None:
+        """End every session, wait up to `within` seconds for the last webhooks, and close the connections."""
+        await self.end_sessions(within=within)
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()

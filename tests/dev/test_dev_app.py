@@ -201,3 +201,31 @@ def test_faults_silence_and_voice_are_chosen_at_the_start(tmp_path: Path, monkey
     assert {agent.session_timeout for agent in emulator.agents.values()} == {5}
     code, output = run("dev", "--agent", "echo", "--port", "0", "--fault", "explode", cwd=tmp_path)
     assert (code, "There is no fault 'explode'" in output) == (2, True), output
+
+
+HOOKED = """
+from pathlib import Path
+from layercode_app import SessionEnd, VoiceAgent
+
+agent = VoiceAgent("hooked", greeting="Hello.")
+
+@agent.on_session_end
+async def write(event: SessionEnd) -> None:
+    Path(__file__).with_name("ended.txt").write_text(event.session_id)
+"""
+
+
+async def test_a_call_that_runs_when_the_server_stops_ends_like_any_other(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    (folder / "hooked.py").write_text(HOOKED)
+    answered: list[str] = []
+    async with dev_server(tmp_path, agents=folder, agent="hooked", voice=Silence(pace=100)) as app:
+        app.emulator.feed.listeners.append(
+            lambda item: answered.append(item["event"]["type"]) if item["kind"] == "answer" else None
+        )
+        session = app.emulator.open(app.emulator.authorize("hooked"), send=lambda _: None, hang_up=lambda _: None)
+        session.receive({"type": "client.ready"})
+        await session.idle()
+    assert answered == ["session.start", "session.end", "session.update"]
+    assert (folder / "ended.txt").read_text() == session.id
