@@ -9,6 +9,8 @@ from contextlib import suppress
 import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from .port import accept_connections
+
 STARTUP_FAILURE = 3
 """The exit code of a server whose start failed, the same as that of `uvicorn.run`."""
 Told = Callable[[int], None]
@@ -40,6 +42,8 @@ def run_server(config: uvicorn.Config, told: Told) -> None:
 def supervise(config: uvicorn.Config, told: Told) -> None:
     """Serve in worker processes until stopped. Restart workers that die, or reload them when files change."""
     listener = config.bind_socket()
+    # The first connections wait for the workers, which import the agents first.
+    accept_connections(listener, config.backlog)
     told(listener.getsockname()[1])
     with suppress(KeyboardInterrupt):
         if config.reload:

@@ -10,6 +10,8 @@ from ..exceptions import ConfigurationError
 NEXT_PORTS = 100
 """The number of ports to try after a taken port."""
 LAST_PORT = 65535
+BACKLOG = 128
+"""The number of connections that may wait until they are accepted."""
 
 
 def free_port() -> int:
@@ -34,13 +36,22 @@ def listen_from(host: str, port: int) -> socket.socket:
     """
     found = port if _is_free(host, port) else _next_free(host, port)
     listener = listen(host, found or port)
+    # From now on, another `dev` that starts at the same time finds the port taken.
+    accept_connections(listener)
+    return listener
+
+
+def accept_connections(listener: socket.socket, backlog: int = BACKLOG) -> None:
+    """Let the operating system accept connections to a bound socket, which wait until a server answers them.
+
+    Raises ConfigurationError, and closes the socket, if another program was faster to listen on the port.
+    """
+    host, port = listener.getsockname()[:2]
     try:
-        # From now on, another `dev` that starts at the same time finds the port taken.
-        listener.listen()
+        listener.listen(backlog)
     except OSError as error:
         listener.close()
         raise _unusable(host, port, error) from error
-    return listener
 
 
 def check_port(host: str, port: int) -> None:

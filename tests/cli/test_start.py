@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import threading
@@ -134,6 +135,18 @@ def test_the_address_stands_out_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     [address], [other] = ([line for line in lines if text in line] for text in ("Talk to", "Another line"))
     assert "\x1b[36mTalk to your agent" in address
     assert "\x1b[36m" not in other
+
+
+@pytest.mark.parametrize("options", [("--workers", "2"), ("--reload",)])
+async def test_once_the_address_is_printed_a_connection_is_accepted(options: tuple[str, ...], project: Path) -> None:
+    env = RUN | {"LAYERCODE_STORE": f"sqlite:///{project}/journal.db"}
+    arguments = ("run", "--agent", "third", "--host", "127.0.0.1", "--port", "0", *options)
+    async with started(*arguments, cwd=project, last="Serving third", **env) as lines:
+        (port,) = re.findall(r"Serving third at http://127.0.0.1:(\d+)/", "\n".join(lines))
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+        writer.write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        assert b"200 OK" in await asyncio.wait_for(reader.readline(), START_SECONDS)
+        writer.close()
 
 
 # --- no banners
