@@ -52,12 +52,15 @@ class Emulator:
         transcriber: Transcriber | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
+        self._added: dict[str, AgentSpec] = {}
+        self._changes: dict[str, list[AgentChanges]] = {}
+        """The changes of each agent that clients made, by the agent's id."""
+        self._any_agent = not agents if any_agent is None else any_agent
         self.use(default, *agents)
         self.faults = faults or Faults()
         self.feed = Feed()
         self.sessions: dict[str, Session] = {}
         """The latest sessions by id, open or closed."""
-        self._any_agent = not agents if any_agent is None else any_agent
         self._api_key = api_key
         self.voice = voice or pick_voice()
         self._transcriber = transcriber
@@ -70,9 +73,17 @@ class Emulator:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def use(self, default: AgentSpec, *others: AgentSpec) -> None:
-        """Replace the agents. Open sessions keep the agents that they started with."""
+        """Replace the agents, except those that clients added; agents that clients changed are changed again.
+
+        Open sessions keep the agents that they started with.
+        """
         self._default = default
-        self.agents = {agent.id: agent for agent in (default, *others)}
+        self.agents = {agent.id: agent for agent in (default, *others)} | self._added
+        for agent_id, changes in self._changes.items():
+            if agent_id in self.agents or self._any_agent:
+                agent = self.agents[agent_id] = self.agent(agent_id)
+                for each in changes:
+                    each.apply(agent)
 
     def check_key(self, authorization: str | None) -> None:
         """If an API key is set, raise PlatformAPIError (400) unless the `Authorization` header carries it."""
@@ -91,7 +102,7 @@ class Emulator:
     def add_agent(self) -> AgentSpec:
         """Add an agent with a new secret. Its webhook is the default agent's webhook until it is changed."""
         agent = AgentSpec(f"agent-{self._new_id()}", self._default.webhook_url, secrets.token_hex(16))
-        self.agents[agent.id] = agent
+        self.agents[agent.id] = self._added[agent.id] = agent
         return agent
 
     def change_agent(self, agent_id: object, changes: AgentChanges) -> AgentSpec:
@@ -102,6 +113,7 @@ class Emulator:
         agent = self.agent(agent_id)
         changes.apply(agent)
         self.agents[agent.id] = agent
+        self._changes.setdefault(agent.id, []).append(changes)
         return agent
 
     def session_of(self, agent_id: str, session_id: str) -> Session | None:

@@ -107,3 +107,19 @@ async def test_dev_takes_the_id_of_a_page_as_the_emulator_does(tmp_path: Path) -
         assert answer.status_code == 200, answer.text
         grant = app.emulator.redeem(answer.json()["client_session_key"])
     assert (grant.agent.id, grant.agent.name) == ("ag-local", "shop")
+
+
+async def test_a_reload_keeps_the_agents_that_were_added_and_what_was_changed(tmp_path: Path) -> None:
+    async with dev_server(tmp_path) as app, httpx.AsyncClient(base_url=f"{app.url}/v1", trust_env=False) as http:
+        added = (await http.post("/agents", json={})).json()["id"]
+        await http.post("/agents/shop", json={"name": "Desk", "config": {"vad": {"threshold": 0.5}}})
+        await http.post("/agents/shop", json={"webhook_url": OTHER})
+        await http.post("/agents/ag-local", json={"webhook_url": OTHER})
+        before = {name: (await http.get(f"/agents/{name}")).json() for name in ("shop", "ag-local", added)}
+        app.reload(app.layercode.settings)
+        after = {name: (await http.get(f"/agents/{name}")).json() for name in before}
+        listed = [agent["id"] for agent in (await http.get("/agents")).json()["agents"]]
+    assert after == before
+    assert (after["shop"]["name"], after["shop"]["webhook_url"]) == ("Desk", OTHER)
+    assert {*before} <= {*listed}
+    assert listed[0] == "shop"
