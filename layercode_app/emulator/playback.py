@@ -8,7 +8,8 @@ from .speech import RATE, Speech
 
 _WORD = re.compile(r"\S+")
 # The escapes are the ellipsis, closing quotes, and full-width marks, which have no space after them.
-_SENTENCE = re.compile("[.!?\u2026:;]+[\"'\u201d\u2019)\\]]*(?=\\s)|[\u3002\uff01\uff1f\uff1b\n]")
+# A run of marks is tried only from its start; from each of its marks, a long run would take quadratic time.
+_SENTENCE = re.compile("(?<![.!?\u2026:;])[.!?\u2026:;]+[\"'\u201d\u2019)\\]]*(?=\\s)|[\u3002\uff01\uff1f\uff1b\n]")
 _LONGEST = 300
 
 
@@ -72,11 +73,12 @@ class Segmenter:
 
     def feed(self, piece: str) -> list[str]:
         """Add the next piece, and return the segments that it completes."""
-        self._rest += piece
-        segments = []
-        while (end := self._boundary()) is not None:
-            segments.append(self._rest[:end])
-            self._rest = self._rest[end:]
+        text, self._rest = self._rest + piece, ""
+        segments, end = _sentences(text)
+        while len(text) - end > _LONGEST:
+            start, end = end, _cut(text, end)
+            segments.append(text[start:end])
+        self._rest = text[end:]
         return segments
 
     def flush(self) -> list[str]:
@@ -86,11 +88,19 @@ class Segmenter:
         segment, self._rest = self._rest, ""
         return [segment]
 
-    def _boundary(self) -> int | None:
-        for match in _SENTENCE.finditer(self._rest):
-            if self._rest[: match.end()].strip():
-                return match.end()
-        if len(self._rest) <= _LONGEST:
-            return None
-        space = self._rest.rfind(" ", 1, _LONGEST)
-        return space if self._rest[:space].strip() and space > 0 else _LONGEST
+
+def _sentences(text: str) -> tuple[list[str], int]:
+    """Return the whole sentences of the text, and the index of the text after them. No sentence is blank."""
+    sentences, start, blank = [], 0, 0
+    for match in _SENTENCE.finditer(text):
+        if text[blank : match.end()].strip():
+            sentences.append(text[start : match.end()])
+            start = match.end()
+        blank = match.end()
+    return sentences, start
+
+
+def _cut(text: str, start: int) -> int:
+    """Return where to end a segment that is too long: at a space, if one is after a word."""
+    space = text.rfind(" ", start + 1, start + _LONGEST)
+    return space if space > 0 and text[start:space].strip() else start + _LONGEST

@@ -73,10 +73,11 @@ class Utterances:
     def feed(self, pcm: bytes) -> list[Found]:
         """Process audio, and return the pieces of speech that begin or end in it."""
         found: list[Found] = []
-        self._rest += pcm
-        while len(self._rest) >= _FRAME_BYTES:
-            frame, self._rest = self._rest[:_FRAME_BYTES], self._rest[_FRAME_BYTES:]
-            found += self._frame(frame)
+        audio, self._rest = self._rest + pcm, b""
+        whole = len(audio) // _FRAME_BYTES * _FRAME_BYTES
+        for start in range(0, whole, _FRAME_BYTES):
+            found += self._frame(audio[start : start + _FRAME_BYTES])
+        self._rest = audio[whole:]
         return found
 
     def begin(self) -> None:
@@ -116,10 +117,8 @@ class Utterances:
         self._silent = 0
 
     def _cut(self) -> list[Found]:
-        told, rest = self._told, self._rest
-        self._rest = b""
+        told = self._told
         ended = self.finish()
-        self._rest = rest
         if told:
             self.begin()
         return ended
