@@ -230,3 +230,14 @@ def test_a_file_without_permission_is_an_error_that_names_it(name: str, command:
     assert "Permission denied" in printed
     assert "Traceback" not in printed
     assert done.returncode == (1 if "doctor" in command else 2)
+
+
+def test_variables_of_other_programs_set_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("STORE=memory\nagent_id=foreign\n")
+    monkeypatch.setenv("API_KEY", "test-of-another-program")
+    monkeypatch.setenv("webhook_secret", "test-of-another-program")
+    loaded = load_settings({"apology": "Sorry!"}, env_file=file, toml_file=None)
+    plain = load_settings(env_file=None, toml_file=None)
+    assert (loaded.api_key, loaded.webhook_secret, loaded.agent_id) == (None, (), None)
+    assert (loaded.store, loaded.apology) == (plain.store, "Sorry!")

@@ -47,7 +47,11 @@ def _setting(default: Any, env: str, section: str, description: str) -> Any:
 class Settings(BaseSettings):
     """All settings with their descriptions. Create it with `load_settings`."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True, frozen=True)
+    # Code sets fields by their names, but the environment must not: `API_KEY` may belong to another program. No variable
+    # can have this prefix, so only the aliases are read.
+    model_config = SettingsConfigDict(
+        extra="ignore", populate_by_name=True, env_prefix="=", env_ignore_empty=True, frozen=True
+    )
 
     # --- Platform
     webhook_secret: SecretList = _setting(
