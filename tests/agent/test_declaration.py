@@ -55,7 +55,7 @@ async def speak(output: object) -> str:
         ({"greting": "Hi"}, "VoiceAgent('shop') has no argument greting=. Did you mean greeting=? It has: apology, "),
         ({"colour": "red"}, "VoiceAgent('shop') has no argument colour=. It has: apology, "),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else next(iter(given)),
 )
 def test_a_wrong_argument_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DeveloperError) as raised:
