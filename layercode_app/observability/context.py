@@ -54,6 +54,19 @@ _current: ContextVar[Identified | None] = ContextVar("layercode_turn", default=N
 _for_reader: ContextVar[bool] = ContextVar("layercode_for_somebody", default=False)
 
 
+_ours: ContextVar[bool] = ContextVar("layercode_ours", default=False)
+
+
+def mark() -> None:
+    """Mark the current context, and those that are copied from it, as this process's own."""
+    _ours.set(True)
+
+
+def is_marked() -> bool:
+    """Return whether the current context was copied from a marked one. A raw thread of a pool has an empty context."""
+    return _ours.get()
+
+
 def refuse(reason: str) -> None:
     """Record why the current request is refused. The reason must not quote what the client sent."""
     if (asked := request.get()) is not None:

@@ -21,6 +21,7 @@ from .console import OWN
 from .log_files import RotatingFile
 from .outages import LogOutage
 from .privacy import masking
+from .privacy.masked_values import masked
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -48,8 +49,7 @@ class JsonSink:
     def __call__(self, message: Message) -> None:
         """Write a Loguru message."""
         record = message.record
-        text = masking.clean(_dump(line_of(record, self._common)).decode())
-        self._write(record["extra"].get("agent"), text.encode() + b"\n")
+        self._write(record["extra"].get("agent"), _masked(line_of(record, self._common)) + b"\n")
 
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
         """Write a line at INFO with the usual content, but without creating a Loguru record, which is slow.
@@ -62,9 +62,9 @@ class JsonSink:
         """
         ids = context.ids()
         begin = _dump({"time": self._clock.now(), "level": "INFO", "message": message})
-        line = b",".join((begin[:-1], self._same(where), _dump({**fields, **ids})[1:]))
-        if not masking.is_clean(*_checked(ids, foreign)):
-            line = masking.clean(line.decode()).encode()
+        own = {**fields, **ids}
+        end = _dump(own) if masking.is_clean(*_checked(ids, foreign)) else _dump(masked(own))
+        line = b",".join((begin[:-1], self._same(where), end[1:]))
         self._write_soon(ids.get("agent"), line + b"\n")
 
     def _same(self, where: tuple[str, int]) -> bytes:
@@ -102,6 +102,13 @@ class JsonSink:
             together = b"".join([line for _, line in lines])
             for output in self._outputs:
                 output(agent, together)
+
+
+def _masked(line: dict[str, Any]) -> bytes:
+    """Encode a line, with its values masked. The encoded text itself is not changed, so that it stays JSON."""
+    encoded = _dump(line)
+    text = encoded.decode()
+    return encoded if masking.clean(text) == text else _dump(masked(line))
 
 
 def _checked(ids: Mapping[str, str], foreign: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ MOST_TRACES = 1000
 """Maximum traces that wait for their sampling decision. If there are more, the oldest trace is sent."""
 URL_KEYS = ("url.full", "http.url", "http.target")
 STATEMENT_KEYS = ("db.statement", "db.query.text")
-OWN_KEYS = ("layercode.", "gen_ai.agent.", "gen_ai.operation.", "logfire.json_schema")
+OWN_KEYS = ("layercode.", "gen_ai.agent.", "gen_ai.operation.", "gen_ai.usage.", "gen_ai.token.", "logfire.json_schema")
 """Prefixes of attributes that hold only figures or names. They need no redaction."""
 ID_KEYS = ("layercode.turn.id", "layercode.session.id")
 """Ids that the platform chose, but a client may send any text, such as a phone number."""
@@ -36,18 +36,21 @@ CONTENT_KEYS = frozenset(
 )  # fmt: skip
 """Attributes that contain transcripts. They are set by our instrumentation, or by instrumentation in an agent file."""
 CONTENT_PREFIXES = (
-    "gen_ai.prompt.", "gen_ai.completion.", "traceloop.entity.", "input.", "output.", "llm.input_messages.",
-    "llm.output_messages.", "llm.prompts.", "llm.completions.", "llm.invocation_parameters", "message.content",
-    "message.contents.", "retrieval.documents.", "tool.parameters", "tool_call.function.arguments", "ai.prompt",
-    "ai.response.text", "ai.toolCall.args", "ai.toolCall.result", "langfuse.observation.", "langsmith.span.",
+    "gen_ai.prompt.", "gen_ai.completion.", "traceloop.entity.input", "traceloop.entity.output", "input.value",
+    "output.value", "llm.input_messages.", "llm.output_messages.", "llm.prompts.", "llm.completions.",
+    "message.content", "retrieval.documents.", "tool.parameters", "tool_call.function.arguments", "ai.prompt",
+    "ai.response.text", "ai.toolCall.args", "ai.toolCall.result", "langfuse.observation.input",
+    "langfuse.observation.output",
 )  # fmt: skip
 """Prefixes of the attributes in which other libraries (OpenLLMetry, OpenInference and the like) put transcripts."""
 _USUAL = frozenset(("own", "text"))
 _NUMBERS = frozenset((bool, int, float, type(None)))
 _TEXT = frozenset((str,))
 """If all attributes are numbers or texts, the texts are joined and checked together, which is faster."""
-_LITERAL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-"""Matches a comment or a literal in an SQL statement. Either may contain the caller's text."""
+_LITERAL = re.compile(
+    r"""(?P<name>"[^"]*")|--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z)""", re.DOTALL
+)
+"""Matches a comment or a literal in an SQL statement, either of which may contain the caller's text, or a quoted name."""
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
 
 
@@ -168,7 +171,7 @@ def clean_attributes(attributes: Mapping[str, Any], name: str = "") -> Mapping[s
     return {
         masking.clean(key): _clean_value(key, value)
         for key, value in copied.items()
-        if not (hides and kind_of(key) == "content")
+        if not (hides and kind_of(key) == "content" and type(value) not in _NUMBERS)
     }
 
 
@@ -208,7 +211,7 @@ def _clean_value(key: str, value: Any) -> Any:
     if kind == "url":
         value = value.partition("?")[0]
     elif kind == "statement" and not masking.capture_content():
-        value = _LITERAL.sub("?", value)
+        value = _LITERAL.sub(lambda found: found["name"] or "?", value)
     return masking.clean(value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sentry_sdk.types import Event, Hint
@@ -10,7 +9,7 @@ from sentry_sdk.types import Event, Hint
 from . import context
 from .errors import category_of
 from .privacy import masking
-from .privacy.caller_secrets import is_secret_name
+from .privacy.masked_values import masked
 
 IGNORED = (
     "CancelledError",
@@ -72,20 +71,6 @@ def _mask(event: Event) -> None:
         parts["logentry"] = {"message": masking.clean(str(parts["logentry"].get("message", "")))}
     for value in (parts.get("exception") or {}).get("values", []):
         _clean_exception(value)
-
-
-def masked(value: Any, name: str = "") -> Any:
-    """Return the value with secrets and phone numbers masked.
-
-    `name` is the name of the value. If it is a name such as "token", a text is masked completely.
-    """
-    if isinstance(value, str):
-        return masking.MASK if value and is_secret_name(name) else masking.clean(value)
-    if isinstance(value, Mapping):
-        return {masking.clean(str(key)): masked(part, str(key)) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [masked(part, name) for part in value]
-    return value if value is None or isinstance(value, (bool, int, float)) else masking.clean(str(value))
 
 
 def _tags(error: BaseException | None) -> dict[str, str]:

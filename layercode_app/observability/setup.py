@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import settings as environment
-from . import checks, debug_run, logs, metrics
+from . import checks, context, debug_run, logs, metrics
 from .attempts import attempt
 from .bounded import wait_for
 from .host_figures import observe
@@ -68,6 +68,7 @@ def configure(
         common=_common(settings),
     )
     _Sinks.settings = settings
+    context.mark()
     if serving and settings.telemetry_enabled:
         with _Sinks.lock:
             _open(settings, verbose)

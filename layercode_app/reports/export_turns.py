@@ -33,8 +33,8 @@ def _row(record: TurnRecord, *, redacted: bool) -> Json:
     row = from_json(to_json({"conversation_id": record.conversation_id} | turn_json(record)))
     if not redacted:
         return row
-    caller_secrets.remember(record.metadata)
-    return redact(row) | {name: row[name] for name in _OURS}
+    with caller_secrets.only([record.metadata]):
+        return redact(row) | {name: row[name] for name in _OURS}
 
 
 async def write_jsonl(rows: AsyncIterator[Json], output: Path) -> int:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loguru import logger
 
+from layercode_app.observability import pipeline
+from layercode_app.observability.json_lines import JsonSink
 from layercode_app.observability.privacy import caller_secrets, masking
 
 SECRET = 'test-"quoted\\99'
@@ -43,6 +47,14 @@ def test_a_named_secret_is_masked(text: str) -> None:
     "text",
     [
         "first token: after 350 ms",
+        "first token: 1234 ms",
+        "time to first token: 0.35s",
+        "Unexpected token: identifier",
+        "max_token: 4096",
+        '{"token_type": "input", "tokenizer": "cl100k", "secretary": "Anna"}',
+        "tokens = ['a', 'b']",
+        "Missing LAYERCODE_API_KEY: required",
+        "06.07.26 01.05.26 09.10.26, /tmp/0098/10811603/x",
         "max_tokens: 4000",
         '{"input_tokens":123456}',
         "The signature: it does not match.",
@@ -68,9 +80,12 @@ def test_an_ordinary_text_is_left_as_it_is(text: str) -> None:
         "\N{FULLWIDTH PLUS SIGN}14155552671",
         "0049 151 12342671",
         "06 12 55 26 71",
+        "06.12.55.26.71",
+        "00491701234567",
     ],
 )
 def test_a_phone_number_is_masked_whatever_is_between_its_digits(number: str) -> None:
+    assert not masking.is_clean(number)
     shown = masking.clean(f"call {number} now")
     assert shown.startswith("call ")
     assert shown.endswith(" now")
@@ -108,8 +123,17 @@ def test_a_secret_is_found_anywhere_in_the_metadata(metadata: dict[str, Any]) ->
     assert masking.clean("test-nested-1 and 4711000") == f"{masking.MASK} and 4711000"
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+def test_a_role_below_a_secret_name_is_no_secret() -> None:
+    caller_secrets.remember({"authorization": {"role": "customer-of-tests"}, "max_token": 47110})
+    assert masking.clean("customer-of-tests 47110") == "customer-of-tests 47110"
+
+
+FIELDS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=12)
+    | st.sampled_from(["the password:", "token='", '"token": ["a']),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["token", "x", "api-key", "Password"]), inner)
     ),
@@ -117,10 +141,44 @@ VALUES = st.recursive(
 )
 
 
-@given(VALUES, st.integers(0, 2))
-def test_masked_json_stays_json(value: Any, deep: int) -> None:
-    text = json.dumps({"before": 1, "value": value, "after": "end"})
-    for _ in range(deep):
-        text = json.dumps({"told": text, "token": text})
-    masked = json.loads(masking.clean(text))
-    assert masked.keys() == json.loads(text).keys()
+@given(FIELDS)
+def test_a_masked_line_stays_json(value: Any) -> None:
+    lines: list[bytes] = []
+    sink = JsonSink([lambda agent, line: lines.append(line)], {"service": "x"})
+    handler = logger.add(sink)
+    logger.bind(extra={"value": value}).info("Enter the password: {}", value)
+    logger.remove(handler)
+    line = json.loads(b"".join(lines))
+    assert line["level"] == "INFO"
+    assert line["logger"] == __name__
+
+
+HOSTILE = (
+    "token_",
+    "tokentoken",
+    "token='",
+    "token=['a ",
+    "authorization",
+    "password: ",
+    "00",
+    "0 1 ",
+    "+1",
+    "/* ",
+    "$a$ ",
+    "'",
+)
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_hostile_text_takes_linear_time(piece: str) -> None:
+    """Ten times the text may take twenty times the time, and a little for the clock; a quadratic pattern needs 100."""
+
+    def seconds(size: int) -> float:
+        text = piece * (size // len(piece)) + ":="
+        begun = time.process_time()
+        masking.clean(text)
+        kind = pipeline._LITERAL.sub("?", text)
+        assert kind
+        return time.process_time() - begun
+
+    assert seconds(40_000) < 20 * seconds(4_000) + 0.2

@@ -117,3 +117,16 @@ def test_attributes_of_metrics_are_cleaned() -> None:
         for point in metric.data.data_points
     ]
     assert [dict(point or {}) for point in points] == [{"phone": "+1…23", "size": "large"}, {"size": "small"}]
+
+
+def test_attributes_that_only_look_like_secrets_or_transcripts_stay() -> None:
+    given = {
+        "gen_ai.token.type": "input",
+        "gen_ai.usage.input_tokens": 3,
+        "input.device": "mic",
+        "output.format": "mp3",
+    }
+    span, clean = cleaned(given)
+    assert clean is span
+    _, clean = cleaned({"db.statement": "SELECT \"a--b\" FROM t WHERE x = 'marzipan' AND y = 1"})
+    assert dict(clean.attributes or {}) == {"db.statement": 'SELECT "a--b" FROM t WHERE x = ? AND y = 1'}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextvars import copy_context
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +58,17 @@ def test_no_letter_or_digit_of_a_secret_is_shown(before: str, secret: str) -> No
         assert not any(
             c in shown.partition("token=")[2].removesuffix(" after").replace("[redacted]", "") for c in "xyz9"
         )
+
+
+async def _messages() -> list[str]:
+    error, loop = ValueError("marzipan"), asyncio.get_running_loop()
+    raw = await loop.run_in_executor(None, masking.message_of, error)
+    return [raw, await asyncio.to_thread(masking.message_of, error)]
+
+
+def test_an_error_in_a_pool_is_hidden_unless_the_thread_has_the_context_of_our_own_work() -> None:
+    def run() -> list[str]:
+        context.mark()
+        return asyncio.run(_messages())
+
+    assert copy_context().run(run) == [masking.HIDDEN, "marzipan"]

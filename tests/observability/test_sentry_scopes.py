@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from layercode_app.observability.sentry_events import masked
+from layercode_app.observability.privacy.masked_values import masked
 
 from .collectors import collecting
 from .observed import observed, spoken

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from .. import context
@@ -25,7 +27,11 @@ SECRET_NAMES = (
 KEPT = 256
 """Maximum number of secrets that `remember` stores."""
 
+SHORTEST_NUMBER = 8
+"""Minimum digits of a number that is a secret."""
+
 _newest: dict[str, None] = {}
+_scope: ContextVar[tuple[str, ...] | None] = ContextVar("layercode_secrets", default=None)
 
 
 def is_secret_name(name: str) -> bool:
@@ -43,21 +49,44 @@ def remember(metadata: Mapping[str, Any] | None) -> None:
             del _newest[next(iter(_newest))]
 
 
+@contextmanager
+def only(metadata: Iterable[Mapping[str, Any] | None]) -> Iterator[None]:
+    """Mask only the secrets in the metadata of these turns in the block, for an export of their call."""
+    token = _scope.set(tuple(secret for one in metadata if one for secret in _named_secrets(one)))
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
 def known() -> Iterable[str]:
     """Return the secrets in the current turn's metadata. Without a turn or metadata, return the remembered secrets."""
+    if (scope := _scope.get()) is not None:
+        return scope
     metadata = getattr(context.current(), "metadata", None)
     return _named_secrets(metadata) if metadata else tuple(_newest)
 
 
-def _named_secrets(value: Any, *, named: bool = False) -> Iterator[str]:
-    """Yield the secrets in a JSON value. `named` says that it is in a field whose name suggests a secret."""
+def _named_secrets(value: Any, *, name: str = "", named: bool = False) -> Iterator[str]:
+    """Yield the secrets in a JSON value, whose field has this name.
+
+    `named` says that an outer field has a name that suggests a secret. Then not every text is one: a role is not, but
+    a text with a digit may be.
+    """
     if isinstance(value, Mapping):
-        for name, item in value.items():
-            # A plural such as `max_tokens` may be a number of tokens.
-            secret = is_secret_name(str(name)) and not (isinstance(item, int) and str(name).endswith("s"))
-            yield from _named_secrets(item, named=named or secret)
+        for key, item in value.items():
+            yield from _named_secrets(item, name=str(key), named=named or is_secret_name(name))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _named_secrets(item, named=named)
-    elif named and isinstance(value, str | int) and len(str(value)) >= SHORTEST_SECRET:
+            yield from _named_secrets(item, name=name, named=named)
+    elif _is_secret(str(value), number=isinstance(value, int), name=name, named=named):
         yield str(value)
+
+
+def _is_secret(text: str, *, number: bool, name: str, named: bool) -> bool:
+    if len(text) < SHORTEST_SECRET or text in ("None", "False"):
+        return False
+    if number:
+        # `max_token` and the like are numbers of tokens.
+        return name.lower().endswith(SECRET_NAMES) and len(text) >= SHORTEST_NUMBER
+    return is_secret_name(name) or (named and any(map(str.isdecimal, text)))

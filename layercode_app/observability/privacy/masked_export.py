@@ -24,7 +24,10 @@ Known: TypeAlias = Mapping[str, str]
 
 _PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
 _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_TIMES = frozenset(("time", "timestamp", "date", "duration", "expires", "at", "ms", "s"))
+_TIMES = frozenset((
+    "time", "times", "timestamp", "timestamps", "date", "dates", "datetime", "updated", "created", "duration", "timeout",
+    "lifetime", "uptime", "expires", "at", "ms", "s",
+))  # fmt: skip
 """Words in the name of a field whose number is a time and not, for example, a phone number."""
 _WORD = re.compile(r"\s*\S+|\s+$")
 _IDS = (
@@ -46,10 +49,9 @@ _OURS = frozenset((*_IDS, "timestamp", "timings", "usage"))
 
 def masked_turns(turns: Sequence[Json]) -> list[Json]:
     """Return the masked records of a conversation. `turns` are the records as JSON."""
-    for turn in turns:
-        caller_secrets.remember(turn["metadata"])
-    known = {" ".join(turn["heard"].split()): _heard(turn) for turn in turns if turn["heard_text"]}
-    return [_turn(turn, known) for turn in turns]
+    with caller_secrets.only(turn["metadata"] for turn in turns):
+        known = {" ".join(turn["heard"].split()): _heard(turn) for turn in turns if turn["heard_text"]}
+        return [_turn(turn, known) for turn in turns]
 
 
 def masked_rows(rows: Sequence[Json]) -> list[Json]:
@@ -101,10 +103,10 @@ def _key(key: str, taken: Collection[str]) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether a value looks like a phone, card or account number: a whole number of 7 to 19 digits."""
+    """Return whether a value looks like a phone, card or account number: a whole number of 10 to 19 digits."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return isinstance(value, int) and 7 <= len(str(abs(value))) <= 19
+    return isinstance(value, int) and 10 <= len(str(abs(value))) <= 19
 
 
 def _is_time(name: str) -> bool:

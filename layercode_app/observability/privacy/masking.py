@@ -138,7 +138,7 @@ _looks_usual = lru_cache(maxsize=1024)(patterns.looks_clean)
 def hides() -> bool:
     """Return whether the messages of errors are hidden in this task or thread, because they may quote a caller."""
     # A thread pool may be given work without its context, as `loop.run_in_executor` does. That work may be a caller's.
-    return not _capture and (context.for_a_caller() or in_pool())
+    return not _capture and (context.for_a_caller() or (in_pool() and not context.is_marked()))
 
 
 def message_of(error: BaseException) -> str:

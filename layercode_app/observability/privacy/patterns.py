@@ -1,6 +1,7 @@
 """Find texts that look like a secret, such as `password=…`, or like a phone number, and mask them.
 
-A quick check comes before each pattern, so that a clean log line costs little.
+A quick check comes before each pattern, so that a clean log line costs little. No pattern takes more than linear time,
+because a caller or a model may choose the text.
 """
 
 from __future__ import annotations
@@ -12,39 +13,46 @@ from .caller_secrets import SECRET_NAMES
 MASK = "[redacted]"
 
 _NAMES = "|".join(SECRET_NAMES)
+_PASSWORDS = "password|passwd|passphrase"
 _SPACES = r" \u00a0\u2007\u202f"
 _DASHES = r"\-\u2010-\u2015\u2212"
-_APART = rf"{_SPACES}{_DASHES}().\u2024/"
+_APART = rf"{_SPACES}{_DASHES}().\u2024"
 """Characters that may stand between the digits of a phone number. Models write other dashes than people."""
 
 # A plus sign may be percent-encoded in a URL.
-_PHONE = re.compile(rf"((?:[+\uff0b]|%2[bB])\d)[\d{_APART}]{{6,}}(\d\d)")
-_PHONE_WITH_00 = re.compile(rf"(00(?<![\w.\-]00)[1-9])[\d{_APART}]{{7,18}}(\d\d)(?![\w\-])")
-_PHONE_IN_PAIRS = re.compile(rf"0(?<![\w.\-]0)\d(?:[.{_SPACES}{_DASHES}]\d\d){{4}}(?![\w\-])")
+_PHONE = re.compile(rf"((?:[+\uff0b]|%2[bB])\d)[\d{_APART}/]{{6,}}(\d\d)")
+_PHONE_WITH_00 = re.compile(rf"(00(?<![\w./:\-]00)[1-9])[\d{_APART}]{{7,18}}(\d\d)(?![\w/\-])")
+_PHONE_IN_PAIRS = re.compile(rf"0(?<![\w./:\-]0)\d([.{_SPACES}{_DASHES}])\d\d(?:\1\d\d){{3}}(?![\w/:\-]|[.]\d)")
 _LOCAL_PHONE = re.compile(rf"\(?\d{{3}}\)?[.{_SPACES}{_DASHES}]{{1,2}}\d{{3}}[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
 _LOCAL_PHONE_END = re.compile(rf"\d[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
 """The end of a phone number. Searching a line for it is twenty times faster than for a whole number."""
 _PHONE_END = re.compile(r"[-. ][0-9]{4}(?![0-9])")
 """The end of a phone number in ASCII text. The first character is rare in ids, so a search in ids is fast."""
 
-_IS = rf"(?:{_NAMES})\w*\\*['\"]?\s*[:=]\s*"
+_IS = rf"(?:{_NAMES})s?\\*['\"]?\s{{0,9}}[:=]\s{{0,9}}"
 _END = r"(?<!\\)(?:\2|\"\s*(?:[,}\]:]|$))"
 _QUOTED = re.compile(rf"({_IS}(\\*['\"]))(?:(?!{_END}).){{1,9999}}", re.IGNORECASE | re.DOTALL)
 """Matches a named secret in quotes, up to the closing quotes, or to the end of the JSON string that contains it.
 
 Within JSON in JSON, quotes have backslashes.
 """
-_LISTED = re.compile(rf"({_IS}\[\s*(\\*['\"]))[^\]]{{1,9999}}?(\2\s*\])", re.IGNORECASE)
-_NUMBER = re.compile(rf"((?:{_NAMES})(\\*['\"])\s*:\s*)\d{{6,}}(?![\w.])", re.IGNORECASE)
-_ASSIGNED = re.compile(rf"((?:{_NAMES})\s*=\s*)[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*", re.IGNORECASE)
+_LISTED = re.compile(
+    rf"((?:{_NAMES})s?\\*['\"]\s{{0,9}}:\s{{0,9}}\[\s{{0,9}}(\\*['\"]))[^\]]{{1,999}}?(\2\s{{0,9}}\])", re.IGNORECASE
+)
+_NUMBER = re.compile(rf"((?:{_NAMES})(\\*['\"])\s{{0,9}}:\s{{0,9}})\d{{6,99}}(?![\w.])", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"((?:{_NAMES})\s{{0,9}}=\s{{0,9}})[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*", re.IGNORECASE)
 """Matches `token=VALUE` and the like. The value has a letter or a digit, and does not include a closing bracket."""
 _HEADER = re.compile(
-    rf"((?:{_NAMES})\s*:[ \t]+)(?:(?=[^\s'\",;\\]*\d)[^\s'\",;\\]{{4,}}|[^\s'\",;\\()\[\]]{{4,}}[ \t]*$)",
-    re.IGNORECASE | re.MULTILINE,
+    rf"((?!token)(?:{_NAMES})\s{{0,9}}:[ \t]{{1,9}})(?=[^\s'\",;\\]{{0,99}}\d)[^\s'\",;\\]{{4,}}", re.IGNORECASE
 )
-"""Matches `password: VALUE`. The value has a digit or is the line's last word; otherwise, it may be the next word."""
+"""Matches `x-api-key: VALUE`. The value has a digit; otherwise, it may be an ordinary word. So it may be after `token`."""
+_LAST = re.compile(
+    rf"((?:{_PASSWORDS})\s{{0,9}}:[ \t]{{1,9}})[^\s'\",;\\()\[\]]{{4,}}(?=[ \t]{{0,9}}$)", re.IGNORECASE | re.MULTILINE
+)
+"""Matches `password: VALUE` at the end of a line."""
 _SCHEME = re.compile(
-    r"(authorization\\*['\"]?\s*[:=]\s*\\*['\"]?(?:basic|digest|negotiate|token|apikey)\s+)[^\s'\",;\\]+", re.IGNORECASE
+    r"(authorization\\*['\"]?\s{0,9}[:=]\s{0,9}\\*['\"]?(?:basic|digest|negotiate|token|apikey)\s{1,9})[^\s'\",;\\]+",
+    re.IGNORECASE,
 )
 _NAMED = (
     (_SCHEME, rf"\1{MASK}"),
@@ -53,6 +61,7 @@ _NAMED = (
     (_NUMBER, rf"\1\2{MASK}\2"),
     (_ASSIGNED, rf"\1{MASK}"),
     (_HEADER, rf"\1{MASK}"),
+    (_LAST, rf"\1{MASK}"),
 )
 """Each row: a pattern of a secret that begins with its name, and the replacement. The first that matches is used."""
 _NAME = re.compile(_NAMES, re.IGNORECASE)
@@ -69,7 +78,7 @@ _FORMS = (
 )
 """Each row: a lower-case text to search first, the pattern to replace if that text is found, and the replacement."""
 _SIGNS = ("+", '"', "=", "@", " ", ":", "%2", "k-", "k_", "xox", "gh", "pylf_")
-"""All ASCII texts that are masked contain one of these signs, except some phone numbers; see `_PHONE_END`."""
+"""All ASCII texts that are masked contain one of these signs, except some phone numbers."""
 
 
 def without_phones(text: str) -> str:
@@ -129,5 +138,7 @@ def looks_clean(text: str) -> bool:
     """Return whether a text contains nothing that looks like a secret or a phone number."""
     # Most texts, such as ordinary ids, pass these quick checks and need no full search.
     if text.isascii() and not any(map(text.__contains__, _SIGNS)):
-        return not (_PHONE_END.search(text) and _LOCAL_PHONE.search(text))
+        if _PHONE_END.search(text) and _LOCAL_PHONE.search(text):
+            return False
+        return not (_PHONE_IN_PAIRS.search(text) or ("00" in text and _PHONE_WITH_00.search(text)))
     return without_secrets(without_phones(text)) == text

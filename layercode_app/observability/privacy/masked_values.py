@@ -1,0 +1,28 @@
+"""Mask secrets and phone numbers in values such as the fields of a log line: by their names, and in their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .caller_secrets import SECRET_NAMES, is_secret_name
+from .masking import MASK, clean
+
+SHORTEST_NUMBER = 100_000
+"""Smaller numbers are no secrets."""
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """Return the value with secrets and phone numbers masked.
+
+    `name` is the name of the value. If it is a name such as "token", the value is masked completely.
+    """
+    if isinstance(value, str):
+        return MASK if value and is_secret_name(name) else clean(value)
+    if isinstance(value, Mapping):
+        return {clean(str(key)): masked(part, str(key)) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(part, name) for part in value]
+    if isinstance(value, int) and abs(value) >= SHORTEST_NUMBER and name.lower().endswith(SECRET_NAMES):
+        return MASK
+    return value if value is None or isinstance(value, (bool, int, float)) else clean(str(value))
