@@ -260,8 +260,8 @@ async def test_a_model_is_asked_as_judge() -> None:
             "agent: x\nscenarios: [{name: a, turns: [{say: b}]}, {name: a, turns: [{say: c}]}]",
             "two scenarios are named 'a'",
         ),
-        ("agent: x\nscenarios: \udcff", "is not YAML: 'utf-8' codec"),
-        ("agent: 2026-99-99", "is not YAML: month"),
+        ("agent: x\nscenarios: \udcff", "is not UTF-8: 'utf-8' codec"),
+        ("agent: 2026-99-99", "is not a valid timestamp"),
         ("[" * 5000, "nested too deeply"),
     ],
 )

@@ -113,8 +113,9 @@ class Size:
 class Store(ABC):
     """Stores turns, conversations and jobs. Every method may raise StoreError; none blocks the event loop for long.
 
-    `owner` is the id of the worker that uses this store object. A worker is alive while its store is open. Each `open`
-    chooses a new id, so processes that are forked with a store that is not open yet are different workers.
+    `owner` is the id of the worker that uses this store object. A worker is alive while its store is open. If
+    processes can share the journal, each `open` chooses a new id, so processes that are forked with a store that is not
+    open yet are different workers.
     """
 
     component: str
