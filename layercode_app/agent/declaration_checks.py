@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from typing_extensions import is_protocol
 
+from ..conversation.state_json import needs_round_trip
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
 from ..nearest import nearest
@@ -48,7 +49,10 @@ def check_saved_fields(kind: Any) -> None:
 
 
 def check_state(state: Any) -> None:
-    """Raise DeveloperError unless the state can be created without values, as it is for a new conversation."""
+    """Raise DeveloperError unless the state can be created without values, as it is for a new conversation.
+
+    Also prepare the dumping of such states, so that the first turn does not wait for it.
+    """
     if state is None:
         return
     try:
@@ -62,6 +66,7 @@ def check_state(state: Any) -> None:
         ) from None
     except Exception:  # noqa: BLE001 - only a call can tell, for example if a default is made by code that needs the call
         return
+    needs_round_trip(state)  # the answer is cached
 
 
 def check_seconds(**given: object) -> None:

@@ -7,11 +7,11 @@ aliases, strict types, computed fields or forbidden extra fields.
 from __future__ import annotations
 
 import json
+import warnings
 from functools import cache
 from typing import TypeVar
 
 from pydantic import BaseModel
-from pydantic.errors import PydanticInvalidForJsonSchema
 
 from ..exceptions import StateError
 from ..journal.record import Json
@@ -34,8 +34,8 @@ def dump_model(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
     """
     kind = type(model)
     try:
-        dumped = model.model_dump(mode="json", round_trip=_strict(kind))
-        if _strict(kind) and kind.model_computed_fields:
+        dumped = model.model_dump(mode="json", round_trip=needs_round_trip(kind))
+        if needs_round_trip(kind) and kind.model_computed_fields:
             dumped |= model.model_dump(mode="json", include=set(kind.model_computed_fields))
     except Exception:  # noqa: BLE001 - a custom serializer may raise anything
         return _dump_each_field(model)
@@ -45,7 +45,7 @@ def dump_model(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
 def _dump_each_field(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
     kind, dumped, failed = type(model), dict[str, Json](), dict[str, Exception]()
     for name in (*kind.model_fields, *(model.model_extra or ()), *kind.model_computed_fields):
-        saved_as_is = _strict(kind) and name not in kind.model_computed_fields
+        saved_as_is = needs_round_trip(kind) and name not in kind.model_computed_fields
         try:
             dumped |= model.model_dump(mode="json", include={name}, round_trip=saved_as_is)
         except Exception as error:  # noqa: BLE001
@@ -66,13 +66,17 @@ def _unsavable(kind: type[BaseModel], failed: dict[str, Exception]) -> StateErro
 
 
 @cache
-def _strict(kind: type[BaseModel]) -> bool:
+def needs_round_trip(kind: type[BaseModel]) -> bool:
     """Return whether the model, or a model in it, would refuse or misread its own computed fields or `Json` fields.
 
     Such models are dumped with `round_trip=True`, which leaves out the computed fields of the models in them.
+    `VoiceAgent` calls this function when it is created, because the first call takes milliseconds.
     """
     try:
-        schema = json.dumps(kind.model_json_schema())
-    except PydanticInvalidForJsonSchema:
+        with warnings.catch_warnings():
+            # A default that is not JSON, for example, has no effect on the answer.
+            warnings.simplefilter("ignore")
+            schema = json.dumps(kind.model_json_schema(), default=str)
+    except Exception:  # noqa: BLE001 - the model's own code may raise anything
         return True
     return '"additionalProperties": false' in schema or '"contentMediaType": "application/json"' in schema

@@ -67,6 +67,32 @@ class Strict(BaseModel):
     price: decimal.Decimal = decimal.Decimal("1.5")
 
 
+EXAMPLE: Any = {"examples": [{"since": datetime.date(2026, 1, 1)}]}
+
+
+class Example(BaseModel):
+    model_config = ConfigDict(json_schema_extra=EXAMPLE)
+    n: int = 0
+
+
+class Broken(BaseModel):
+    n: int = 0
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> Any:
+        raise RuntimeError("no schema")
+
+
+class Thing:
+    """A class that has no JSON form."""
+
+
+class Unlisted(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    n: int = 0
+    thing: Any = Field(default=Thing(), exclude=True)
+
+
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
     items: list[int] = []
@@ -84,9 +110,21 @@ async def say_n(kind: type[BaseModel]) -> list[str]:
         return [(await call.say("count")).spoken for _ in range(3)]
 
 
-@pytest.mark.parametrize("kind", [Alias, SavedAlias, Camel, ReadAlias, Computed, Nested, Strict])
+@pytest.mark.parametrize(
+    "kind", [Alias, SavedAlias, Camel, ReadAlias, Computed, Nested, Strict, Example, Broken, Unlisted]
+)
 async def test_what_one_turn_saved_the_next_one_loads(kind: type[BaseModel]) -> None:
     assert await say_n(kind) == ["1", "2", "3"]
+
+
+async def test_the_schema_of_a_state_is_computed_when_the_agent_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    class State(BaseModel):
+        n: int = 0
+
+    voice = VoiceAgent("counter", state=State)
+    monkeypatch.setattr(State, "model_json_schema", lambda: pytest.fail("a turn computes the schema"))
+    assert voice.state_type is not None
+    assert LiveState.load(voice.state_type, {}, "c").fields() == {"n": 0}
 
 
 async def test_computed_fields_stay_in_the_journal() -> None:
