@@ -7,11 +7,13 @@ aliases, strict types, computed fields or forbidden extra fields.
 from __future__ import annotations
 
 import json
+import math
 import warnings
+from collections.abc import Callable
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ..exceptions import StateError
 from ..journal.record import Json
@@ -19,12 +21,25 @@ from ..wellformed import dump_json
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
+_NOT_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+"""The floats that JSON does not have, by the texts that stand for them in the journal. Pydantic reads these texts."""
+
 
 def load_model(kind: type[ModelT], fields: dict[str, Json]) -> ModelT:
     """Build a model from JSON. Raises ValidationError if the fields do not fit."""
     given = {name: value for name, value in fields.items() if name not in kind.model_computed_fields}
     # The values are JSON, in which a strict date is a text. So they must be validated as JSON, not as Python objects.
-    return kind.model_validate_json(dump_json(given), by_alias=True, by_name=True)
+    try:
+        return kind.model_validate_json(dump_json(given), by_alias=True, by_name=True)
+    except ValidationError as error:
+        unnamed = _without_names(given)
+        if unnamed == given:
+            raise
+        try:
+            # A strict float refuses a text. But Pydantic reads the numbers that Python's own encoder writes.
+            return kind.model_validate_json(json.dumps(unnamed, default=str), by_alias=True, by_name=True)
+        except ValidationError:
+            raise error from None
 
 
 def dump_model(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
@@ -39,7 +54,7 @@ def dump_model(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
             dumped |= model.model_dump(mode="json", include=set(kind.model_computed_fields))
     except Exception:  # noqa: BLE001 - a custom serializer may raise anything
         return _dump_each_field(model)
-    return dumped, None
+    return _named(dumped), None
 
 
 def _dump_each_field(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
@@ -50,7 +65,7 @@ def _dump_each_field(model: BaseModel) -> tuple[dict[str, Json], StateError | No
             dumped |= model.model_dump(mode="json", include={name}, round_trip=saved_as_is)
         except Exception as error:  # noqa: BLE001
             failed[name] = error
-    return dumped, _unsavable(kind, failed)
+    return _named(dumped), _unsavable(kind, failed)
 
 
 def _unsavable(kind: type[BaseModel], failed: dict[str, Exception]) -> StateError | None:
@@ -63,6 +78,31 @@ def _unsavable(kind: type[BaseModel], failed: dict[str, Exception]) -> StateErro
     )
     unsavable.fields = tuple(failed)
     return unsavable
+
+
+def _named(dumped: dict[str, Json]) -> dict[str, Json]:
+    """Return the JSON with texts such as "NaN" instead of the floats that are not finite."""
+    # `dump_json` writes such floats as null. Most states have none, and looking for them in each value takes longer.
+    return _with_names(dumped) if b"null" in dump_json(dumped) else dumped
+
+
+def _with_names(value: Any) -> Json:
+    if isinstance(value, float) and not math.isfinite(value):
+        return next((text for text, number in _NOT_FINITE.items() if number == value), "NaN")
+    return _in_each(value, _with_names)
+
+
+def _without_names(value: Any) -> Json:
+    """Reverse `_with_names`."""
+    if isinstance(value, str):
+        return _NOT_FINITE.get(value, value)
+    return _in_each(value, _without_names)
+
+
+def _in_each(value: Any, change: Callable[[Any], Json]) -> Json:
+    if isinstance(value, dict):
+        return {key: change(item) for key, item in value.items()}
+    return [change(item) for item in value] if isinstance(value, list) else value
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import decimal
+import math
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from pydantic.alias_generators import to_camel
 
 from layercode_app import Turn, VoiceAgent
 from layercode_app.conversation.state import LiveState
-from layercode_app.exceptions import DeveloperError
+from layercode_app.exceptions import DeveloperError, StateError
 from layercode_app.testing import open_call
 from layercode_app.testing.call import CallError
+from layercode_app.wellformed import dump_json, load_json
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +117,38 @@ async def say_n(kind: type[BaseModel]) -> list[str]:
 )
 async def test_what_one_turn_saved_the_next_one_loads(kind: type[BaseModel]) -> None:
     assert await say_n(kind) == ["1", "2", "3"]
+
+
+class Prices(BaseModel):
+    lowest: float = math.inf
+    highest: float | None = -math.inf
+    by_day: dict[str, float] = {"monday": math.nan}
+    note: str = "NaN"
+    n: int = 0
+
+
+class StrictPrices(Prices):
+    model_config = ConfigDict(strict=True)
+    note: str = ""
+
+
+@pytest.mark.parametrize("kind", [Prices, StrictPrices])
+async def test_floats_that_are_not_finite_are_saved(kind: type[Prices]) -> None:
+    assert await say_n(kind) == ["1", "2", "3"]
+    stored = load_json(dump_json(LiveState.load(kind, {}, "c").fields()))
+    state, work = LiveState.load(kind, stored, "c"), object()
+    state.begin(work)
+    state.model.lowest, state.model.n = 1.5, 7
+    state.cancel(work)
+    model = state.model
+    assert (model.lowest, model.highest, model.note, model.n) == (math.inf, -math.inf, kind().note, 0)
+    assert math.isnan(model.by_day["monday"])
+    assert state.changes() == {}
+
+
+async def test_a_state_that_does_not_fit_is_refused_for_its_first_wrong_value() -> None:
+    with pytest.raises(StateError, match="n: Input should be a valid integer"):
+        LiveState.load(Prices, {"note": "NaN", "n": "many"}, "c")
 
 
 async def test_the_schema_of_a_state_is_computed_when_the_agent_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
