@@ -174,13 +174,35 @@ async def test_a_state_that_hides_its_values_is_refused() -> None:
         def show(self, pin: SecretStr) -> str:
             return pin.get_secret_value()
 
+    class ManySecrets(BaseModel):
+        pins: list[SecretStr] = []
+
+    class Probe(BaseModel):
+        probe: SecretStr = SecretStr("")
+
+    class ManyShown(ManySecrets):
+        @field_serializer("pins")
+        def show(self, pins: list[SecretStr]) -> list[str]:
+            return [pin.get_secret_value() for pin in pins]
+
+    class ByName(BaseModel):
+        pins: dict[str, SecretStr] = {}
+
+        @field_serializer("pins")
+        def show(self, pins: dict[str, SecretStr]) -> dict[str, str]:
+            return {name: pin.get_secret_value() for name, pin in pins.items()}
+
     class Unsaved(BaseModel):
         pin: SecretStr | None = Field(None, exclude=True)
 
     with pytest.raises(DeveloperError, match="'pin' would be saved as"):
         VoiceAgent("safe", state=Secret)
-    VoiceAgent("safe", state=Shown)
-    VoiceAgent("safe", state=Unsaved)
+    with pytest.raises(DeveloperError, match="'pins' would be saved as"):
+        VoiceAgent("safe", state=ManySecrets)
+    with pytest.raises(DeveloperError, match="'probe' would be saved as"):
+        VoiceAgent("safe", state=Probe)
+    for kind in (Shown, ManyShown, ByName, Unsaved):
+        VoiceAgent("safe", state=kind)
 
 
 async def test_the_changes_of_a_cancelled_tool_to_a_frozen_model_are_undone() -> None:
