@@ -155,10 +155,9 @@ class TurnTools(AbstractCapability[Any]):
         return result
 
     async def _undoable(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
-        """Run the tool, then save its effects. If it is cancelled, undo its changes to the state, stage and agent."""
+        """Run the tool, then save its effects. If it is cancelled or times out, its changes are undone."""
         live = self.turn.live
-        with live.undoable():
-            result = await self._timed(entry, work)
+        result = await self._timed(entry, work)
         if not live.ending:
             live.check_state()
         await live.checkpoint()
@@ -168,8 +167,10 @@ class TurnTools(AbstractCapability[Any]):
         """Run the tool and record its result or error. If it times out, raise ToolFailed, which tells the model so."""
         live = self.turn.live
         try:
+            # `undoable` is the inner one, so that it sees the timeout as a cancellation.
             async with asyncio.timeout(live.run.tool_timeout):
-                result = clean_result(await work)
+                with live.undoable():
+                    result = clean_result(await work)
         except asyncio.CancelledError:
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
             raise
@@ -187,7 +188,9 @@ class TurnTools(AbstractCapability[Any]):
                 error.layercode_category = "tool"  # type: ignore[attr-defined]
             raise
         entry.status, entry.ended_ms, entry.result = "done", live.elapsed_ms(), jsonable(result)
-        self.voice.stages.follow(self.turn)
+        if self.voice.stages:
+            with live.undoable():  # The move is final, even if another tool is cancelled.
+                self.voice.stages.follow(self.turn)
         return result
 
     async def _finishing(self, entry: ToolCall, work: Awaitable[Any]) -> Any:

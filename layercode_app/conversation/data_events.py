@@ -36,8 +36,8 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
     try:
         turn = work.prepare()
         await work.recall(turn)
-        with work.live.undoable():
-            answered = await within(work.services.limits.hook_timeout, agent.answer_data(turn, event), "data")
+        answering = _undoable(work.live, agent.answer_data(turn, event))
+        answered = await within(work.services.limits.hook_timeout, answering, "data")
         work.live.check_state()
         if (feedback := feedback_in(event.data)) is not None:
             recorded = await take_feedback(work.services, running(), event.conversation_id, feedback)
@@ -50,6 +50,12 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
     finally:
         answered = await _end(work, answered, running())
     return {} if answered is None else answered
+
+
+async def _undoable(live: LiveTurn, answering: Awaitable[T]) -> T:
+    """Wait for the hooks. If they are cancelled, also because they time out, undo their changes."""
+    with live.undoable():
+        return await answering
 
 
 async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:

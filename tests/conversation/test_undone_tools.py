@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
 
-from layercode_app import Call, Turn, VoiceAgent
+from layercode_app import Call, Stage, Turn, VoiceAgent
 from layercode_app.journal.record import Status
 from layercode_app.testing import open_call, scripted
+from layercode_app.testing.call import CallError
 
 from .shop import until
 
@@ -58,6 +60,8 @@ class Desk:
         @self.voice.on_data
         async def form(turn: Turn[State], data: Any) -> Any:
             turn.state.address = data["address"]
+            if data.get("slow"):
+                await asyncio.sleep(60)
 
 
 async def test_what_a_page_saves_while_a_tool_runs_stays_when_the_tool_is_cancelled() -> None:
@@ -117,3 +121,36 @@ async def test_half_done_work_is_undone_when_a_guard_or_the_timeout_of_the_turn_
         assert turn.record is not None
         assert [tool.status for tool in turn.record.tools] == ["cancelled"]
         assert (await call.state())["half"] == 0
+
+
+async def test_a_tool_that_times_out_is_undone_and_what_it_shares_with_others_stays() -> None:
+    desk = Desk(tool_timeout=0.2)
+    async with open_call(desk.voice, model=scripted([Call("slow"), Call("quick")], "fine")) as call:
+        turn = await call.say("go")
+        state = await call.state()
+    assert turn.record is not None
+    assert [tool.result for tool in turn.record.tools] == ["timed out", "done"]
+    assert turn.spoken == "Looking now. fine"
+    assert (state["half"], state["quick"]) == (0, 1)
+
+
+async def test_a_data_hook_that_times_out_is_undone() -> None:
+    desk = Desk()
+    async with open_call(desk.voice) as call:
+        call.app.turns.limits = replace(call.app.turns.limits, hook_timeout=0.2)
+        with pytest.raises(CallError, match="504"):
+            await call.send_data({"address": "1 Main St", "slow": True})
+        assert (await call.state())["address"] == ""
+
+
+async def test_the_stage_that_follows_a_tool_stays_when_another_tool_is_cancelled() -> None:
+    def then(turn: Turn[State]) -> str | None:
+        return "pay" if turn.state.quick and turn.stage == "order" else None
+
+    desk = Desk(stages=[Stage("order", "Order.", then=then), Stage("pay", "Pay.")])
+    async with open_call(desk.voice, model=scripted([Call("quick"), Call("slow")], "fine")) as call:
+        call.interrupt(after="Looking now.")
+        turn = await call.say("go")
+    assert turn.record is not None
+    assert turn.record.status == "interrupted"
+    assert turn.record.at_stage == "pay"
