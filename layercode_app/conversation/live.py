@@ -24,6 +24,7 @@ from .run_progress import RunProgress
 from .sentences import to_sentence_end
 from .spoken_text import SpokenText
 from .state import LiveState
+from .undo import Undo
 
 Args = TypeVarTuple("Args")
 
@@ -59,6 +60,8 @@ class LiveTurn:
     """Save the effects of a tool that outlived the turn; set when the turn's work is prepared."""
     carried: Sequence[dict[str, Any]] = ()
     """The output of data events that arrived during this turn. The turn speaks it after its own words."""
+    _hangups: Undo | None = None
+    """Undoes the `hangup` of cancelled tools; None until a tool or a hook for data begins."""
     _waking: asyncio.Handle | None = None
     _flushing = False
     """Whether `speak_out` is adding text. Then `emit` schedules no flush, because `speak_out` sends the frames."""
@@ -180,18 +183,25 @@ class LiveTurn:
 
     @contextmanager
     def undoable(self) -> Iterator[None]:
-        """Run a tool or a hook for data. If it is cancelled, its changes to state, stage and agent are undone."""
+        """Run a tool or a hook for data. If it is cancelled, its changes to state, stage, agent and hang-up are undone.
+
+        A timeout must be outside this context, so that it counts as a cancellation.
+        """
         work, shared = object(), [part for part in (self.state, self.flow) if part is not None]
+        hangups = self._hangups = self._hangups or Undo({"hangup": self.hangup})
+        hangups.begin(work, {"hangup": self.hangup})
         for part in shared:
             part.begin(work)
         try:
             yield
         except asyncio.CancelledError:
+            self.hangup = hangups.cancel(work, {"hangup": self.hangup}).get("hangup", self.hangup)
             for part in shared:
                 part.cancel(work)
             show_undone(self)
             raise
         finally:
+            hangups.end(work, {"hangup": self.hangup})
             for part in shared:
                 part.end(work)
 

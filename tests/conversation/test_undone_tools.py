@@ -154,3 +154,50 @@ async def test_the_stage_that_follows_a_tool_stays_when_another_tool_is_cancelle
     assert turn.record is not None
     assert turn.record.status == "interrupted"
     assert turn.record.at_stage == "pay"
+
+
+class Goodbyes:
+    """An agent with two tools that end the call, one of which is slow."""
+
+    def __init__(self, **options: Any) -> None:
+        agent: Agent[Turn[State], str] = Agent(deps_type=Turn[State])
+        self.voice = VoiceAgent("desk", agent, state=State, backchannels=True, **options)
+
+        @agent.tool
+        async def leave(ctx: RunContext[Turn[State]]) -> str:
+            ctx.deps.hangup()
+            return "left"
+
+        @agent.tool
+        async def leave_slowly(ctx: RunContext[Turn[State]]) -> str:
+            await asyncio.sleep(0)
+            ctx.deps.hangup()
+            ctx.deps.say("One second. ")
+            await asyncio.sleep(60)
+            return "left"
+
+
+async def test_a_cancelled_tool_does_not_end_the_call_after_the_next_listening_sound() -> None:
+    async with open_call(Goodbyes().voice, model=scripted(Call("leave_slowly"), "And more.")) as call:
+        call.interrupt(after="One second.")
+        first = await call.say("bye")
+        second = await call.say("mhm")
+    assert first.record is not None
+    assert second.record is not None
+    assert (first.record.hangup, second.record.hangup) == (False, False)
+
+
+async def test_a_tool_that_times_out_does_not_end_the_call() -> None:
+    voice = Goodbyes(tool_timeout=0.2).voice
+    async with open_call(voice, model=scripted(Call("leave_slowly"), "I am still here.")) as call:
+        turn = await call.say("bye")
+    assert turn.record is not None
+    assert (turn.spoken, turn.record.hangup) == ("One second. I am still here.", False)
+
+
+async def test_a_tool_that_ended_the_call_still_does_when_another_one_is_cancelled() -> None:
+    async with open_call(Goodbyes().voice, model=scripted([Call("leave_slowly"), Call("leave")], "x")) as call:
+        call.interrupt(after="One second.")
+        turn = await call.say("bye")
+    assert turn.record is not None
+    assert turn.record.hangup
