@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from loguru import logger
 from pydantic import BaseModel, ValidationError
@@ -96,8 +96,8 @@ class LiveState(Generic[ModelT]):
             # `setattr` would refuse a frozen model, and validate the model while only some fields are restored.
             if name in kind.model_fields:
                 vars(self.model)[name] = getattr(restored, name)
-            elif self.model.model_extra is not None and name in (restored.model_extra or {}):
-                self.model.model_extra[name] = values[name]
+            elif self.model.model_extra is not None:
+                _restore_extra(self.model.model_extra, restored.model_extra or {}, name)
 
     # --- saving
 
@@ -132,3 +132,11 @@ class LiveState(Generic[ModelT]):
         """Mark these changes as saved in the journal."""
         self.saved.update({key.removeprefix(self.scope): value for key, value in changes.items()})
         self.saved_at = time.perf_counter()
+
+
+def _restore_extra(extra: dict[str, Any], restored: dict[str, Any], name: str) -> None:
+    """Set an extra field to its restored value, or remove it if it did not exist before."""
+    if name in restored:
+        extra[name] = restored[name]
+    else:
+        extra.pop(name, None)

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic_ai import Agent, RunContext
 
 from layercode_app import Call, Stage, Turn, VoiceAgent
+from layercode_app.conversation.state import LiveState
 from layercode_app.journal.record import Status
 from layercode_app.testing import open_call, scripted
 from layercode_app.testing.call import CallError
@@ -201,3 +202,22 @@ async def test_a_tool_that_ended_the_call_still_does_when_another_one_is_cancell
         turn = await call.say("bye")
     assert turn.record is not None
     assert turn.record.hangup
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    n: int = 0
+
+
+async def test_extra_fields_of_a_cancelled_tool_are_removed_or_restored() -> None:
+    state = LiveState.load(Open, {"tags": ["x"]}, "c")
+    extra = state.model.model_extra
+    assert extra is not None
+    for _ in range(2):
+        work = object()
+        state.begin(work)
+        extra["note"] = "half"
+        extra["tags"].append("half")
+        state.cancel(work)
+        assert extra == {"tags": ["x"]}
+        assert state.fields() == {"n": 0, "tags": ["x"]}
