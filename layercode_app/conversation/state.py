@@ -110,21 +110,26 @@ class LiveState(Generic[ModelT]):
         if (error := dump_model(self.model)[1]) is not None:
             raise error
 
-    def reset_unsavable(self) -> StateError | None:
-        """Reset the fields that cannot be saved to their saved values, and return an error that names them."""
-        error = dump_model(self.model)[1]
-        if error is not None:
-            self._restore({name: self.saved.get(name, MISSING) for name in error.fields})
-        return error
+    def reset_unsavable(self) -> tuple[dict[str, Json], StateError | None]:
+        """Reset the fields that cannot be saved to their saved values.
 
-    def changes(self) -> dict[str, Json]:
+        Return the fields as the journal keeps them, and an error that names the fields that were reset.
+        """
+        fields, error = dump_model(self.model)
+        if error is None:
+            return fields, None
+        self._restore({name: self.saved.get(name, MISSING) for name in error.fields})
+        return self.fields(), error
+
+    def changes(self, fields: dict[str, Json] | None = None) -> dict[str, Json]:
         """Return the fields that differ from the saved ones, by their keys in the journal.
 
-        The other fields are left out, so that saving does not overwrite other workers' changes to them.
+        The other fields are left out, so that saving does not overwrite other workers' changes to them. `fields` are
+        the current fields if the caller has them already: it takes long to dump a large state.
         """
         return {
             self.scope + name: value
-            for name, value in self.fields().items()
+            for name, value in (self.fields() if fields is None else fields).items()
             if name not in self.saved or self.saved[name] != value
         }
 

@@ -50,8 +50,7 @@ class LiveStates:
     async def leave(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
         """Save a turn together with its changes to the state, and release the state."""
         try:
-            _reset_unsavable(record, state)
-            await self.save(record, state, flow)
+            await self._save(record, state, flow, _reset_unsavable(record, state))
         finally:
             self.let_go(record.conversation_id, state)
 
@@ -61,8 +60,8 @@ class LiveStates:
         Nothing is saved if the turn has been deleted.
         """
         try:
-            _reset_unsavable(record, state)
-            changes = state.changes() if state else {}
+            fields = _reset_unsavable(record, state)
+            changes = state.changes(fields) if state else {}
             moved = await self._moves_still_due(record, flow) if flow else {}
             if (changes or moved) and await self._late.save_state(record.key, changes | moved):
                 _mark_saved(state, changes, flow)
@@ -88,20 +87,32 @@ class LiveStates:
 
     async def save(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
         """Save the turn's record as it is now, together with the unsaved changes of `state` and `flow`."""
-        changes = state.changes() if state else {}
+        await self._save(record, state, flow, state.fields() if state else {})
+
+    async def _save(
+        self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None, fields: dict[str, Json]
+    ) -> None:
+        """Save the record and the unsaved changes. `fields` are the current fields of the state."""
+        changes = state.changes(fields) if state else {}
         moved = flow.changes() if flow else {}
         if state is not None:
-            record.state = state.fields()
+            record.state = fields
         await self._store.save(record, state=changes | moved if moved else changes)
         _mark_saved(state, changes, flow)
 
 
-def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> None:
-    """Reset the fields that cannot be saved, and note the error. A turn must end whatever is in its state."""
-    error = state.reset_unsavable() if state else None
+def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> dict[str, Json]:
+    """Reset the fields that cannot be saved, note the error, and return the fields as the journal keeps them.
+
+    A turn must end whatever is in its state.
+    """
+    if state is None:
+        return {}
+    fields, error = state.reset_unsavable()
     if error is not None and record.error is None:
         record.error, record.error_category = type(error).__name__, category_of(error)
         logger.error("A part of the state is lost: {}", error)
+    return fields
 
 
 def _mark_saved(state: LiveState[Any] | None, changes: dict[str, Json], flow: Flow | None) -> None:

@@ -119,6 +119,21 @@ async def test_what_one_turn_saved_the_next_one_loads(kind: type[BaseModel]) -> 
     assert await say_n(kind) == ["1", "2", "3"]
 
 
+async def test_a_turn_dumps_its_state_three_times_because_large_states_take_long() -> None:
+    dumps = 0
+
+    class Counted(BaseModel):
+        n: int = 0
+
+        def model_dump(self, **options: Any) -> dict[str, Any]:
+            nonlocal dumps
+            dumps += 1
+            return super().model_dump(**options)
+
+    assert await say_n(Counted) == ["1", "2", "3"]
+    assert dumps == 3 * 3  # when it is loaded, checked and saved, in each of three turns
+
+
 class Prices(BaseModel):
     lowest: float = math.inf
     highest: float | None = -math.inf
