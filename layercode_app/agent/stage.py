@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -54,7 +54,7 @@ class Stage:
             raise DeveloperError(
                 f"Stage instructions={self.instructions!r}: expected a text, or a function of the turn."
             )
-        _check_tools(self.name, self.tools)
+        object.__setattr__(self, "tools", _checked_tools(self.name, self.tools))
         _check_then(self.name, self.then)
 
     @property
@@ -129,21 +129,25 @@ def _listed(given: object) -> list[Stage]:
     raise DeveloperError(f"VoiceAgent stages: expected a list of Stage(name, instructions, tools), got {wrong!r}.")
 
 
-def _check_tools(name: str, tools: object) -> None:
-    """Raise DeveloperError unless the tools are a list of functions, PydanticAI tools, toolsets and names."""
+def _checked_tools(name: str, given: object) -> Sequence[Any]:
+    """Return the tools as a sequence, because the stage reads them more than once.
+
+    Raises DeveloperError unless they are functions, PydanticAI tools, toolsets and names.
+    """
     from pydantic_ai import Tool
     from pydantic_ai.toolsets import AbstractToolset
 
-    listed = isinstance(tools, Sequence) and not isinstance(tools, str)
-    if not listed:
-        one = repr(tools) if isinstance(tools, str) else getattr(tools, "__name__", "…")
-        raise DeveloperError(f"Stage({name!r}) tools={tools!r}: expected a list, such as [{one}].")
-    for tool in tools:  # type: ignore[attr-defined]
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping):
+        one = repr(given) if isinstance(given, str) else getattr(given, "__name__", "…")
+        raise DeveloperError(f"Stage({name!r}) tools={given!r}: expected a list, such as [{one}].")
+    tools = given if isinstance(given, Sequence) else list(given)
+    for tool in tools:
         if not (isinstance(tool, str | Tool | AbstractToolset) or callable(tool)):
             raise DeveloperError(
                 f"Stage({name!r}) tools has {tool!r}: expected a function, a PydanticAI tool or toolset, or the name of "
                 "one of the agent's tools."
             )
+    return tools
 
 
 def _check_then(name: str, then: object) -> None:

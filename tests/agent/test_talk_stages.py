@@ -223,6 +223,7 @@ FIVE: Any = 5
         (lambda: VoiceAgent("a", stages=FIVE), "expected a list of Stage(name, instructions, tools), got 5."),
         (lambda: Stage("a", "x", add_item), "tools=<function add_item"),  # type: ignore[arg-type]
         (lambda: Stage("a", "x", add_item), "expected a list, such as [add_item]."),  # type: ignore[arg-type]
+        (lambda: Stage("a", "x", {"hours": add_item}), "expected a list, such as ["),  # type: ignore[arg-type]
         (lambda: Stage("a", "x", "hours"), "Stage('a') tools='hours': expected a list, such as ['hours']."),
         (
             lambda: Stage("a", "x", [3]),
@@ -237,6 +238,15 @@ def test_wrong_stages_are_named(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(DeveloperError) as raised:
         make()
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "kind", [set, iter, lambda tools: dict(enumerate(tools)).values()], ids=["set", "iter", "values"]
+)
+def test_the_tools_of_a_stage_can_be_any_iterable(kind: Callable[[list[Any]], Any]) -> None:
+    stage = Stage("order", "Take the order.", kind([add_item]))
+    for _ in range(2):
+        assert list(stage.tools) == [add_item]
 
 
 def test_a_stage_that_names_an_unknown_tool_is_a_fault() -> None:
