@@ -84,13 +84,10 @@ class LiveState(Generic[ModelT]):
 
         A field whose value is `MISSING` gets its default.
         """
-        kind = type(self.model)
-        fields = {key: value for key, value in (self.fields() | values).items() if value is not MISSING}
-        try:
-            restored = load_model(kind, fields)
-        except ValidationError as error:
-            logger.error("The state {} cannot be restored: {} errors", kind.__name__, error.error_count())
+        restored = self._with(values)
+        if restored is None:
             return
+        kind = type(self.model)
         names = {info.serialization_alias or name: name for name, info in kind.model_fields.items()}
         for name in {names.get(key, key) for key in values}:
             # `setattr` would refuse a frozen model, and validate the model while only some fields are restored.
@@ -98,6 +95,19 @@ class LiveState(Generic[ModelT]):
                 vars(self.model)[name] = getattr(restored, name)
             elif self.model.model_extra is not None:
                 _restore_extra(self.model.model_extra, restored.model_extra or {}, name)
+
+    def _with(self, values: dict[str, Json]) -> ModelT | None:
+        """Return a copy of the model with these values; None if they do not fit the model, which is logged."""
+        kind, wrong = type(self.model), 0
+        # A value of the wrong type in another field must not prevent the restoring. The saved values fit the model.
+        for others in (self.fields(), self.saved):
+            fields = {key: value for key, value in (others | values).items() if value is not MISSING}
+            try:
+                return load_model(kind, fields)
+            except ValidationError as error:
+                wrong = error.error_count()
+        logger.error("The state {} cannot be restored: {} errors", kind.__name__, wrong)
+        return None
 
     # --- saving
 

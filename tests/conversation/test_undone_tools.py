@@ -221,3 +221,14 @@ async def test_extra_fields_of_a_cancelled_tool_are_removed_or_restored() -> Non
         state.cancel(work)
         assert extra == {"tags": ["x"]}
         assert state.fields() == {"n": 0, "tags": ["x"]}
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+async def test_a_wrong_value_in_another_field_does_not_prevent_the_undoing() -> None:
+    state, work = LiveState.load(State, {"quick": 3}, "c"), object()
+    vars(state.model)["quick"] = "twelve"
+    state.begin(work)
+    state.model.half = 1
+    state.cancel(work)
+    assert vars(state.model)["quick"] == "twelve"
+    assert state.model.half == 0
