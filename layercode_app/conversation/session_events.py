@@ -41,6 +41,13 @@ class SessionHandler:
         self._running = running
         self._unknown: set[str] = set()
         self._noting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._waits: set[asyncio.Task[bool]] = set()
+        """The waits for turns that still run after the end of their session."""
+
+    def stop_waiting(self) -> None:
+        """Stop waiting for turns of ended sessions. The server is shutting down, and they may run on other workers."""
+        for wait in self._waits:
+            wait.cancel()
 
     async def handle(self, agent: EventAgentProtocol, event: Event, *, received: float) -> Json:
         """Handle an event and return the JSON that acknowledges or answers it.
@@ -113,7 +120,22 @@ class SessionHandler:
         """Correct the session's turns from its transcript. For turns that run on for long, this happens later."""
         store, late = self._store, self._services.late
         if not await reconcile(store, late, event, seconds=delivery.DISPLACE_SECONDS):
-            self._jobs.background(reconcile(store, late, event, seconds=LATEST_SECONDS))
+            self._jobs.background(self._reconcile_later(event))
+
+    async def _reconcile_later(self, event: SessionEnd) -> None:
+        """Correct the session's turns when they have ended, or at shutdown those that have ended by then."""
+        store, late = self._store, self._services.late
+        wait = asyncio.ensure_future(reconcile(store, late, event, seconds=LATEST_SECONDS))
+        self._waits.add(wait)
+        try:
+            await asyncio.wait({wait})
+        finally:
+            self._waits.discard(wait)
+            cut = wait.cancelled() or wait.cancel()
+        if cut:
+            await reconcile(store, late, event, seconds=0)
+        else:
+            wait.result()
 
     async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
         """Enqueue a job that writes the notes on the caller, if an agent recognised the caller in this session.

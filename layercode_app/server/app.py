@@ -297,6 +297,7 @@ class LayerCode:
             return
         self.health.draining = True
         await self.turns.drain(goodbye=self.settings.goodbye)
+        self.sessions.stop_waiting()
         await self.jobs.drain(DRAIN_SECONDS)
         await self.watch.stop()
         await self.authorize.close()

@@ -14,6 +14,8 @@ from layercode_app.conversation import delivery
 from layercode_app.conversation.transcripts import shortened
 from layercode_app.jobs import late_saves
 from layercode_app.journal.record import Kind, Speech, TurnRecord
+from layercode_app.journal.stores.sqlite import SQLiteStore
+from layercode_app.server import app as app_module
 
 from ..calling import calling, settings
 from .outage import Outage
@@ -128,6 +130,42 @@ async def test_a_turn_that_ends_long_after_its_session_is_still_corrected(
             return (await ended(teller.app, caller, "t")).heard == "It is a"
 
         await until(corrected)
+
+
+@pytest.mark.anyio
+async def test_a_turn_of_another_worker_does_not_delay_the_stop(
+    teller: Teller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 0.05)
+    monkeypatch.setattr(app_module, "DRAIN_SECONDS", 30.0)
+    other = SQLiteStore(tmp_path / "journal.sqlite3")
+    async with calling(teller.app) as caller:
+        await other.open()
+        running = TurnRecord(caller.conversation_id, "t", Kind.MESSAGE, "teller", session_id=caller.session_id)
+        await other.begin(running, history_tokens=0)
+        await caller.send(end("It is a"))
+        async with asyncio.timeout(20):
+            await teller.app.stop()
+    await other.close()
+
+
+@pytest.mark.anyio
+async def test_a_turn_that_ends_at_shutdown_is_corrected(
+    teller: Teller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 0.05)
+    other = SQLiteStore(tmp_path / "journal.sqlite3")
+    async with calling(teller.app) as caller:
+        await other.open()
+        telling = asyncio.create_task(caller.say("tell me", turn_id="t"))
+        await teller.told.wait()
+        await caller.send(end("It is"))
+        await teller.app.stop()
+        await telling
+        record = await other.get(caller.conversation_id, "t")
+    await other.close()
+    assert record is not None
+    assert record.heard == "It is"
 
 
 @pytest.mark.anyio
