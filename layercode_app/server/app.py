@@ -179,7 +179,8 @@ class LayerCode:
             await self._routes(scope, receive, send)
             return
         if not self._started or self._abandoned:
-            await self.start()
+            # The tasks that start here must not keep the context of this request's caller, so they get an empty one.
+            await asyncio.create_task(self.start(), context=Context())
         with self._logged.during(scope) as request:
             await self._dispatch(scope, receive, watched(send, request))
 
@@ -241,9 +242,7 @@ class LayerCode:
             self._loop, self._starting, self._started = asyncio.get_running_loop(), asyncio.Lock(), False
         async with self._starting:
             if not self._started:
-                # An app that a host mounts starts within its first request. The tasks that start here must not keep the
-                # context of that request's caller, so they get an empty one.
-                await asyncio.create_task(self._start(), context=Context())
+                await self._start()
                 self._started = True
 
     @property

@@ -1,4 +1,7 @@
-"""An app that a host mounts without its lifespan starts within the first request, and keeps nothing of that request."""
+"""An app that a host mounts without its lifespan starts within the first request, and keeps nothing of that request.
+
+With the lifespan, the app starts in the context of its host.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_ai import Agent
+from pydantic_ai.toolsets import FunctionToolset
 
 from layercode_app import LayerCode, SessionEnd, Turn, VoiceAgent
 from layercode_app.webhook import HEADER, sign
 
 from ..calling import SECRET, settings
+from ..serving import serve
 from ..waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -49,3 +55,19 @@ async def test_the_jobs_of_later_callers_do_not_run_in_the_first_callers_context
     await until(lambda: len(seen) == 4)
     await app.stop()
     assert dict(seen) == {"ann": "ann", "end of ann": "", "bob": "bob", "end of bob": ""}
+
+
+async def test_a_toolset_that_the_lifespan_opens_sees_the_variables_of_the_host(tmp_path: Path) -> None:
+    seen = []
+
+    class Toolset(FunctionToolset[Any]):
+        async def __aenter__(self) -> Any:
+            seen.append(caller.get())
+            return await super().__aenter__()
+
+    voice = VoiceAgent("host", Agent("test", toolsets=[Toolset()]))
+    app = LayerCode(voice, settings=settings(tmp_path), model="offline")
+    caller.set("host")
+    async with serve(app):
+        pass
+    assert seen == ["host"]
