@@ -16,7 +16,7 @@ from loguru import logger
 
 from ..exceptions import DeveloperError
 from ..journal.outbound import AGENT
-from ..journal.record import Json, Stage, TurnRecord
+from ..journal.record import Json, Stage
 from ..nearest import nearest
 from .undo import MISSING, Undo
 
@@ -276,15 +276,12 @@ def begin_again(live: LiveTurn, agent: str) -> None:
     flow, record = live.flow, live.record
     assert flow is not None
     end_flow(live)
-    began = max((part.ended_ms or 0.0 for part in record.stages if part.name.startswith(AGENT_STAGE)), default=0.0)
+    earlier = {AGENT_STAGE + name for name in record.handed_by}
+    began = max((part.ended_ms or 0.0 for part in record.stages if part.name in earlier), default=0.0)
     record.stages.append(Stage(f"{AGENT_STAGE}{agent}", began, live.elapsed_ms(), "done"))
+    record.handed_by.append(agent)
     flow.due, flow.leaving, record.handed_to = "", False, ""
     flow.taken_from, live.run.answered = agent, False
-
-
-def handed_by(record: TurnRecord) -> list[str]:
-    """Return the agents that answered the turn before its last agent did, in order."""
-    return [part.name.removeprefix(AGENT_STAGE) for part in record.stages if part.name.startswith(AGENT_STAGE)]
 
 
 def _end_part(live: LiveTurn) -> None:

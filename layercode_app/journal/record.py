@@ -170,6 +170,8 @@ class TurnRecord:
     """The stage of the agent in which the turn ended; empty for an agent without stages."""
     handed_to: str = ""
     """The agent that answers from the next turn on, if this turn handed the call over."""
+    handed_by: list[str] = field(default_factory=list)
+    """The agents that answered this turn before `agent` did, in order; each of them handed it over."""
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     tasks: list[Json] = field(default_factory=list)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..conversation.flow import handed_by
 from ..exceptions import ConfigurationError, NotRecordedError
 from ..journal.open import open_journal
 from ..journal.read import turns_of
@@ -52,17 +51,20 @@ class Recording:
             return _why_refused(turn)
         if turn.agent != self.agent:
             return f"agent {turn.agent!r} answered it"
-        if others := handed_by(turn):
-            return f"{' and '.join(map(repr, others))} handed it to {turn.agent!r}, and a replay has only one agent"
+        if turn.handed_by:
+            return f"{' and '.join(map(repr, turn.handed_by))} handed it to {turn.agent!r}, and a replay has only one agent"
         return None if turn.event else "its webhook event was not recorded"
 
 
 def _why_refused(turn: TurnRecord) -> str:
+    from ..agent.output_speech import NOT_RUN
+
     if turn.error_category == "budget":
         return "a budget was used up, so the agent was not called"
-    if any(stage.name.split(" ")[0] == "guard" for stage in turn.stages):
-        return "a guard refused it, and how much was said before depended on timing"
-    return "it deferred a tool call to another program"
+    # A stage named "guard" proves nothing, because the developer may have named a span so.
+    if any(call.result == NOT_RUN for call in turn.tools):
+        return "it deferred a tool call to another program"
+    return "a guard refused it, and how much was said before depended on timing"
 
 
 async def find_recording(source: str, *, store: str) -> Recording:

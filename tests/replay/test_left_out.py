@@ -33,7 +33,8 @@ async def test_a_turn_that_two_agents_answered() -> None:
 
     @front.tool
     async def to_billing(ctx: RunContext[Turn]) -> str:
-        ctx.deps.hand_to("billing", now=True)
+        with ctx.deps.span("agent lookup"):
+            ctx.deps.hand_to("billing", now=True)
         return "handed over"
 
     voice = VoiceAgent("front", front)
@@ -42,6 +43,15 @@ async def test_a_turn_that_two_agents_answered() -> None:
         "'front' handed it to 'billing', and a replay has only one agent",
         "",
     ]
+
+
+async def test_a_turn_with_a_span_that_is_named_like_an_agent_is_replayed() -> None:
+    async def guard(turn: Turn) -> str | None:
+        with turn.span("agent lookup"):
+            return None
+
+    voice = VoiceAgent("front", Agent(), guard=guard)
+    assert await notes(voice, "hi", answers=["Hello.", "Hello."]) == [""]
 
 
 async def test_a_turn_that_a_guard_refused() -> None:
@@ -56,11 +66,12 @@ async def test_a_turn_that_a_guard_refused() -> None:
 
 
 async def test_a_turn_that_deferred_a_tool_call() -> None:
-    front: Agent[None, Any] = Agent(output_type=[str, DeferredToolRequests])
+    front: Agent[Turn, Any] = Agent(deps_type=Turn, output_type=[str, DeferredToolRequests])
 
-    @front.tool_plain
-    async def stock() -> str:
-        raise CallDeferred
+    @front.tool
+    async def stock(ctx: RunContext[Turn]) -> str:
+        with ctx.deps.span("guard"):
+            raise CallDeferred
 
     voice = VoiceAgent("front", front)
     assert await notes(voice, "in stock?", "thanks", answers=[Call("stock"), "Bye."]) == [
