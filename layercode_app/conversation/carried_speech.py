@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from loguru import logger
 
 from ..journal.record import DATA, TTS, Json
+from ..journal.record_json import sorted_json
 from ..journal.stores.base import Store
 from .live import LiveTurn
 
@@ -79,14 +80,18 @@ def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carr
     return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
 
 
-async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> None:
-    """Store the output of data events in the journal for the conversation's next turn. Raises StoreError."""
+async def keep(store: Store, conversation_id: str, said: Sequence[Carried], *, again: bool = False) -> None:
+    """Store the output of data events in the journal for the conversation's next turn. Raises StoreError.
+
+    `again` means that an earlier call was cancelled, but may have stored the output.
+    """
     if not said:
         return
     logger.info("The output of a data event is kept for the conversation's next turn.")
     async with _keeping.setdefault(conversation_id, asyncio.Lock()):
         waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
-        await store.establish(conversation_id, {KEY: [*waiting, *said]})
+        if not again or sorted_json(waiting[-len(said) :]) != sorted_json(list(said)):
+            await store.establish(conversation_id, {KEY: [*waiting, *said]})
 
 
 async def forget(store: Store, conversation_id: str, spoken: Sequence[Carried]) -> None:

@@ -91,6 +91,10 @@ class Work:
     """Jobs that write the new notes on the caller."""
     noted: list[CallerNotes] = field(default_factory=list)
     """The notes on the caller that the agents of this turn received."""
+    saving: bool = False
+    """Whether `save` was called; it is called again if the closing event loop cancelled it."""
+    released: bool = False
+    """Whether `state` was released, or is being released."""
 
     def prepare(self) -> Turn[Any, Any]:
         """Build the turn for the agent's hooks, with state, metadata and history."""
@@ -174,8 +178,9 @@ class Work:
         """Save the record and the state, and enqueue the agent's tasks.
 
         `total` is the turn's duration in milliseconds. `left` is output that was not spoken; it is stored for the next
-        turn. If the journal is unavailable, log the error and retry later.
+        turn. If the journal is unavailable, log the error and retry later. A cancelled save may be repeated.
         """
+        again, self.saving = self.saving, True
         live, record = self.live, self.live.record
         end_flow(live)
         if end is not None:
@@ -188,12 +193,21 @@ class Work:
                 for job in self.jobs:
                     await self.services.enqueue(job)
                 await enqueue_tasks(record, self.services.enqueue)
-                await carried_speech.keep(self.services.store, record.conversation_id, left)
+                await carried_speech.keep(self.services.store, record.conversation_id, left, again=again)
             finally:
                 with spans.span("save"):
-                    await self.services.states.leave(record, self.state, live.flow)
+                    await self._leave()
         except StoreError as error:
             logger.error("The turn could not be saved; saving is retried: {}", error)
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
             self.services.late.keep(record, changes, [*self.jobs, *task_jobs(record)])
             record.error_category = record.error_category or "store"
+
+    async def _leave(self) -> None:
+        """Save the turn with its state, and release the state, but only once if the save is repeated."""
+        states, record, flow = self.services.states, self.live.record, self.live.flow
+        if self.released:
+            await states.save(record, self.state, flow)
+            return
+        self.released = True
+        await states.leave(record, self.state, flow)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode, Turn, VoiceAgent, sign
+from layercode_app.conversation.carried_speech import KEY
 from layercode_app.journal.record import Status, TurnRecord
 
 from ..calling import SECRET, settings
@@ -26,13 +27,16 @@ def talker() -> VoiceAgent[Any, Any]:
         yield "One moment. "
         await asyncio.sleep(100)
 
+    @voice.on_data
+    async def add(turn: Turn[Any], data: Any) -> None:
+        turn.say("Added.")
+
     return voice
 
 
-async def cancelled_in_a_turn(app: LayerCode, rounds: int) -> None:
-    """Cancel a turn as uvicorn does after `--timeout-graceful-shutdown`, some rounds of the loop before it closes."""
-    speaking, headers = asyncio.Event(), [(b"layercode-signature", sign(BODY, SECRET).encode())]
-    messages = [{"type": "http.request", "body": BODY}]
+async def request(app: LayerCode, body: bytes, speaking: asyncio.Event) -> None:
+    """Send a signed request to the app, and set the event when the agent begins to speak."""
+    messages = [{"type": "http.request", "body": body}]
 
     async def receive() -> Any:
         return messages.pop() if messages else await asyncio.Event().wait()
@@ -41,9 +45,20 @@ async def cancelled_in_a_turn(app: LayerCode, rounds: int) -> None:
         if b"response.tts" in message.get("body", b""):
             speaking.set()
 
-    request: asyncio.Task[None] = asyncio.ensure_future(app({**SCOPE, "headers": headers}, receive, send))
+    await app({**SCOPE, "headers": [(b"layercode-signature", sign(body, SECRET).encode())]}, receive, send)
+
+
+async def cancelled_in_a_turn(app: LayerCode, rounds: int, *, data: bytes = b"") -> None:
+    """Cancel a turn as uvicorn does after `--timeout-graceful-shutdown`, some rounds of the loop before it closes.
+
+    `data` is the body of a data event that is sent while the turn runs.
+    """
+    speaking = asyncio.Event()
+    turn = asyncio.create_task(request(app, BODY, speaking))
     await speaking.wait()
-    request.cancel()
+    if data:
+        await request(app, data, speaking)
+    turn.cancel()
     for _ in range(rounds):
         await asyncio.sleep(0)
 
@@ -63,3 +78,30 @@ def test_a_turn_that_is_cut_by_the_end_of_its_event_loop_is_saved(rounds: int, t
     record = asyncio.run(stored(app))
     assert record is not None
     assert (record.status, record.spoken_text) == (Status.INTERRUPTED, "One moment. ")
+
+
+def test_words_of_a_data_event_are_kept_once_if_the_save_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = LayerCode(talker(), settings=settings(tmp_path))
+    save, tries = app.store.save, []
+
+    async def cut_at_first(record: TurnRecord, **given: Any) -> None:
+        if record.key == ("c", "t") and record.finished:
+            tries.append(record.status)
+            if len(tries) == 1:
+                await asyncio.Event().wait()
+        await save(record, **given)
+
+    monkeypatch.setattr(app.store, "save", cut_at_first)
+    data = b'{"type": "data", "session_id": "s", "conversation_id": "c", "data": {}}'
+    asyncio.run(cancelled_in_a_turn(app, 20, data=data))
+
+    async def waiting() -> Any:
+        await app.start()
+        kept = (await app.store.conversation("c")).metadata[KEY]
+        await app.stop()
+        return kept
+
+    assert [said["say"] for said in asyncio.run(waiting())] == ["Added."]
+    assert len(tries) == 2
