@@ -57,6 +57,11 @@ class TurnHandler(Draining):
         super().__init__(self.services.saves)
         store.on_signal(self._obey)
 
+    def open(self) -> None:
+        """Accept turns, also after an earlier `drain`, and retry the saves that an earlier event loop left behind."""
+        super().open()
+        self.late.open()
+
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
         """Refuse new turns, and wait up to `seconds` for running turns to end. Then let the rest say `goodbye` and end.
 

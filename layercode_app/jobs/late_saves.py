@@ -43,6 +43,13 @@ class LateSaves:
         self.waiting: dict[tuple[str, str], _Kept] = {}
         """The turns that are not saved yet, by conversation and turn id, oldest first."""
 
+    def open(self) -> None:
+        """Retry the pending saves on this event loop. If there are any, an earlier loop was closed without `close`."""
+        self._tasks.clear()
+        for kept in self.waiting.values():
+            kept.saving = asyncio.Lock()
+            kept.task = self._start(self._try(kept))
+
     def keep(self, record: TurnRecord, state: dict[str, Json], jobs: Sequence[Job]) -> None:
         """Keep a turn, its jobs and its changes to the state, and try in the background to save all of them."""
         kept = self.waiting[record.key] = _Kept(clone(record), state, jobs)

@@ -80,3 +80,20 @@ async def test_it_ends_when_the_server_does_or_the_tries_are_used_up(store: Away
     late.keep(ended((await begin(store, turn("c", "u"))).record), {}, [])
     await late.close()
     assert [task for task in asyncio.all_tasks() if task.get_name() == "late-save"] == []
+
+
+def test_saves_that_a_closed_event_loop_left_behind_are_retried_on_the_next_one(store: Away) -> None:
+    store.failures = 0
+    late = LateSaves(store, store.enqueue)
+
+    async def leave_behind() -> TurnRecord:
+        record = (await begin(store, turn("c", "t"))).record
+        late.keep(ended(record), {}, [])
+        return record
+
+    async def go_on(record: TurnRecord) -> None:
+        late.open()
+        assert (await saved(store, record)).finished
+        await late.close()
+
+    asyncio.run(go_on(asyncio.run(leave_behind())))
