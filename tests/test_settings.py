@@ -241,3 +241,12 @@ def test_variables_of_other_programs_set_nothing(monkeypatch: pytest.MonkeyPatch
     plain = load_settings(env_file=None, toml_file=None)
     assert (loaded.api_key, loaded.webhook_secret, loaded.agent_id) == (None, (), None)
     assert (loaded.store, loaded.apology) == (plain.store, "Sorry!")
+    found = {loaded.sources[name] for name in ("api_key", "webhook_secret", "agent_id", "store")}
+    assert (found, loaded.sources["apology"]) == ({"default"}, "argument")
+
+
+@pytest.mark.parametrize("name", ["turn_timeout", "LAYERCODE_TURN_TIMEOUT"])
+def test_the_toml_file_may_name_the_setting_or_its_variable(name: str) -> None:
+    Path("layercode.toml").write_text(f"{name} = 5\n")
+    settings = load_settings()
+    assert (settings.turn_timeout, settings.sources["turn_timeout"]) == (5, "layercode.toml")

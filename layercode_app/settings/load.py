@@ -51,7 +51,7 @@ def load_settings(
     if env_file is not None and env_file != ENV_FILE and not Path(env_file).is_file():
         raise ConfigurationError(f"--env-file {env_file}: no such file. Create it, or omit the option.")
     in_file, in_toml = read_env(env_file), read_toml(toml_file)
-    places = {"environment": _given_in(environment()), str(env_file): _given_in(in_file), str(toml_file): in_toml}
+    places = {"environment": _given_in(environment()), str(env_file): _given_in(in_file)}
     variables = places[str(env_file)] | places["environment"]
     loader = _loader(env_file, in_toml)
     try:
@@ -64,7 +64,7 @@ def load_settings(
         raise ConfigurationError("\n".join(_reasons(error))) from None
     except SettingsError as error:
         raise ConfigurationError(_not_json(variables) or f"The settings are wrong: {error}") from None
-    settings._sources.update(_sources_of(settings, given, places))
+    settings._sources.update(_sources_of(given, places | {str(toml_file): _by_variable(in_toml)}))
     if other_id is not None:
         settings._sources["agent_id"] = str(env_file)
     return settings
@@ -126,18 +126,21 @@ def _env_of(name: str) -> str:
     return env_name(Settings.model_fields[name])
 
 
-def _sources_of(
-    settings: Settings, given: Mapping[str, Any], places: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
-    """Return where each setting was found. The names in the environment and in `.env` are in lower case."""
+def _by_variable(in_toml: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the lower-case names of their variables; only a TOML file may use the settings' names."""
+    return {(_env_of(key) if key in Settings.model_fields else key).lower(): value for key, value in in_toml.items()}
+
+
+def _sources_of(given: Mapping[str, Any], places: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return where each setting was found. `places` have the lower-case names of the variables."""
 
     def source(name: str, info: FieldInfo) -> str:
         env = env_name(info)
         if name in given or env in given:
             return "argument"
-        return next((place for place, values in places.items() if {name, env.lower(), env} & values.keys()), "default")
+        return next((place for place, values in places.items() if env.lower() in values), "default")
 
-    return {name: source(name, info) for name, info in type(settings).model_fields.items()}
+    return {name: source(name, info) for name, info in Settings.model_fields.items()}
 
 
 def _reasons(error: ValidationError) -> list[str]:
