@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -182,6 +184,23 @@ def test_a_settings_file_that_is_not_utf8_is_named(name: str) -> None:
         load_settings()
     with pytest.raises(ConfigurationError, match=name):
         ignored_settings()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_an_env_file_that_is_a_named_pipe_is_read_once() -> None:
+    os.mkfifo(".env")
+    writer = Thread(target=Path(".env").write_text, args=("LOG_LEVEL=ERROR\nLOG_LEVLE=INFO\n",))
+    writer.start()
+    settings = load_settings()
+    writer.join()
+    assert (settings.log_level, settings.sources["log_level"]) == ("ERROR", ".env")
+    assert load_settings(env_file=Path(".env").absolute()).log_level == "ERROR"
+    assert "LOG_LEVLE (.env, line 2) is not a setting" in ignored_settings()[0]
+
+
+def test_a_folder_is_no_settings_file() -> None:
+    Path(".env").mkdir()
+    assert load_settings().sources["log_level"] == "default"
 
 
 def test_a_byte_order_mark_is_ignored() -> None:

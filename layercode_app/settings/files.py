@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def read_text(path: Path | str | None) -> str:
     Raises ConfigurationError if the file cannot be read, or is not UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig") if path and Path(path).is_file() else ""
+        if not path or not is_settings_file(path):
+            return ""
+        return _text(Path(path)) if Path(path).is_file() else _text_of_pipe(Path(path).absolute())
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"The settings in {path} could not be read: {error}. Save the file as UTF-8."
@@ -49,3 +52,18 @@ def read_text(path: Path | str | None) -> str:
             f"The settings in {path} could not be read: {error.strerror}. Run the command as the file's owner, "
             f"or change the file's permissions."
         ) from None
+
+
+def is_settings_file(path: Path | str) -> bool:
+    """Return whether a settings file is at this path. It may be a named pipe, such as one of a password manager."""
+    return Path(path).exists() and not Path(path).is_dir()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
+
+
+@cache
+def _text_of_pipe(path: Path) -> str:
+    """Return the text of a named pipe. It is read only once, because a second read may wait for ever."""
+    return _text(path)

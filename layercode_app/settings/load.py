@@ -13,15 +13,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
-    SettingsConfigDict,
     SettingsError,
 )
 
 from ..exceptions import ConfigurationError
 from .environment import ENV_FILE, environment
-from .files import read_env, read_toml
+from .files import is_settings_file, read_env, read_toml
 from .table import Settings, env_name
 
 TOML_FILE = "layercode.toml"
@@ -48,12 +48,12 @@ def load_settings(
     and the value unless it is a secret.
     """
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
-    if env_file is not None and env_file != ENV_FILE and not Path(env_file).is_file():
+    if env_file is not None and env_file != ENV_FILE and not is_settings_file(env_file):
         raise ConfigurationError(f"--env-file {env_file}: no such file. Create it, or omit the option.")
     in_file, in_toml = read_env(env_file), read_toml(toml_file)
     places = {"environment": _given_in(environment()), str(env_file): _given_in(in_file)}
     variables = places[str(env_file)] | places["environment"]
-    loader = _loader(env_file, in_toml)
+    loader = _loader(places[str(env_file)], in_toml)
     try:
         values = _emptied(variables) | given
         settings = loader(**values)
@@ -88,10 +88,8 @@ def _agent_id_of_platform(in_file: Mapping[str, str]) -> str | None:
     return next((value for name, value in in_file.items() if name.endswith("LAYERCODE_AGENT_ID") and value), None)
 
 
-def _loader(env_file: Path | str | None, in_toml: dict[str, Any]) -> Callable[..., Settings]:
+def _loader(in_file: Mapping[str, str], in_toml: dict[str, Any]) -> Callable[..., Settings]:
     class Loader(Settings):
-        model_config = SettingsConfigDict(env_file=env_file, env_file_encoding="utf-8")
-
         @classmethod
         def settings_customise_sources(
             cls,
@@ -101,7 +99,10 @@ def _loader(env_file: Path | str | None, in_toml: dict[str, Any]) -> Callable[..
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, in_toml)
+            # The file is not read again, because it may be a pipe.
+            file_settings = EnvSettingsSource(settings_cls)
+            file_settings.env_vars = {name: value for name, value in in_file.items() if value}
+            return init_settings, env_settings, file_settings, InitSettingsSource(settings_cls, in_toml)
 
     return Loader
 
