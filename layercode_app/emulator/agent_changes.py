@@ -44,7 +44,20 @@ class AgentChanges(BaseModel):
             agent.name = self.name
         if self.config is not None:
             agent.kept_config = merge(agent.kept_config, _without_webhook(self.config))
-        agent.webhook_url = next(iter(webhook_places(self.webhook_url, self.config or {}).values()), agent.webhook_url)
+        agent.webhook_url = self.new_url or agent.webhook_url
+
+    def then(self, later: AgentChanges) -> AgentChanges:
+        """Return the changes that have the effect of these and of later ones."""
+        return AgentChanges(
+            name=self.name if later.name is None else later.name,
+            webhook_url=later.new_url or self.new_url,
+            config=merge(_without_webhook(self.config or {}), _without_webhook(later.config or {})),
+        )
+
+    @property
+    def new_url(self) -> str | None:
+        """The new URL of the webhook; None if it does not change."""
+        return next(iter(webhook_places(self.webhook_url, self.config or {}).values()), None)
 
 
 def _without_webhook(config: dict[str, Any]) -> dict[str, Any]:

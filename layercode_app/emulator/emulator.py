@@ -53,8 +53,10 @@ class Emulator:
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self._added: dict[str, AgentSpec] = {}
-        self._changes: dict[str, list[AgentChanges]] = {}
+        self._changes: dict[str, AgentChanges] = {}
         """The changes of each agent that clients made, by the agent's id."""
+        self._served: set[str] = set()
+        """The ids of all agents that `use` was given. If it is no longer given one, that agent was deleted."""
         self._any_agent = not agents if any_agent is None else any_agent
         self.use(default, *agents)
         self.faults = faults or Faults()
@@ -79,11 +81,11 @@ class Emulator:
         """
         self._default = default
         self.agents = {agent.id: agent for agent in (default, *others)} | self._added
+        self._served |= {default.id, *(agent.id for agent in others)}
         for agent_id, changes in self._changes.items():
-            if agent_id in self.agents or self._any_agent:
+            if agent_id in self.agents or (self._any_agent and agent_id not in self._served):
                 agent = self.agents[agent_id] = self.agent(agent_id)
-                for each in changes:
-                    each.apply(agent)
+                changes.apply(agent)
 
     def check_key(self, authorization: str | None) -> None:
         """If an API key is set, raise PlatformAPIError (400) unless the `Authorization` header carries it."""
@@ -113,7 +115,8 @@ class Emulator:
         agent = self.agent(agent_id)
         changes.apply(agent)
         self.agents[agent.id] = agent
-        self._changes.setdefault(agent.id, []).append(changes)
+        before = self._changes.get(agent.id)
+        self._changes[agent.id] = before.then(changes) if before else changes
         return agent
 
     def session_of(self, agent_id: str, session_id: str) -> Session | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
 
 import httpx
 import pytest
 
+from layercode_app.emulator.agent_changes import AgentChanges
 from layercode_app.emulator.agents import AgentSpec
+from layercode_app.emulator.emulator import Emulator
 from layercode_app.emulator.speech import Silence
+from layercode_app.platform.webhook_places import WEBHOOK_PLUGIN
 
 from ..dev.serving import dev_server
 from .backend import SECRET
@@ -123,3 +127,32 @@ async def test_a_reload_keeps_the_agents_that_were_added_and_what_was_changed(tm
     assert (after["shop"]["name"], after["shop"]["webhook_url"]) == ("Desk", OTHER)
     assert {*before} <= {*listed}
     assert listed[0] == "shop"
+
+
+def spec(agent_id: str) -> AgentSpec:
+    return AgentSpec(agent_id, f"http://127.0.0.1:1/api/agents/{agent_id}", "test-secret")
+
+
+async def test_a_changed_agent_whose_file_was_deleted_is_gone_until_its_file_is_back() -> None:
+    emulator = Emulator(spec("bakery"), agents=[spec("clinic")], any_agent=True)
+    emulator.change_agent("clinic", AgentChanges(name="Doctor"))
+    emulator.use(spec("bakery"))
+    assert [*emulator.agents] == ["bakery"]
+    emulator.use(spec("bakery"), spec("clinic"))
+    assert emulator.agents["clinic"].name == "Doctor"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [{"name": "A", "webhook_url": OTHER}, {"config": {"vad": {"threshold": 1}}}, {"config": {"vad": {"n": 2}}}],
+        [{"config": {"plugins": [{"use": WEBHOOK_PLUGIN, "options": {"url": OTHER}}]}}, {"config": {"plugins": []}}],
+        [{"config": {"vad": {"n": 1}}}, {"config": {"vad": None}}, {"name": ""}],
+    ],
+)
+async def test_changes_in_one_have_the_effect_of_all(changes: list[dict[str, object]]) -> None:
+    each, merged = spec("a"), spec("a")
+    for change in changes:
+        AgentChanges.model_validate(change).apply(each)
+    reduce(AgentChanges.then, map(AgentChanges.model_validate, changes)).apply(merged)
+    assert merged == each
