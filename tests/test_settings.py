@@ -86,6 +86,12 @@ def test_a_number_out_of_range_names_its_setting_and_what_was_expected(
         monkeypatch.delenv(f"LAYERCODE_{name}")
 
 
+def test_a_wrong_number_of_the_toml_file_is_told_although_it_is_the_limit() -> None:
+    Path("layercode.toml").write_text("turn_timeout = 0\n")
+    with pytest.raises(ConfigurationError, match=r"LAYERCODE_TURN_TIMEOUT is wrong: .* greater than 0; it is 0"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     "name", ["PIECE_TIMEOUT", "FIRST_TOKEN_TIMEOUT", "HEDGE_AFTER", "RETENTION_DAYS", "MAX_TURNS", "DRAIN_SECONDS"]
 )

@@ -153,7 +153,9 @@ def _reason(error: ErrorDetails) -> str:
     name = str(error["loc"][0]).upper()
     info = next((info for n, info in Settings.model_fields.items() if name in (n.upper(), env_name(info))), None)
     row, message = env_name(info) if info else name, error["msg"].removeprefix("Value error, ")
-    shown = "" if info is None or repr(error["input"]) in message else _shown(info, error["input"])
+    # Only messages of our own validators may name the value; in others, a 0 is the limit.
+    named = error["type"] == "value_error" and repr(error["input"]) in message
+    shown = "" if info is None or named else _shown(info, error["input"])
     return f"The setting {row} is wrong: {message}{shown}."
 
 
