@@ -36,9 +36,14 @@ def _reason(path: Path, *, in_new_folder: bool) -> str:
     return "" if os.access(folder, os.W_OK | os.X_OK) else "you have no permission to write in its folder"
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a text as UTF-8. Raises ConfigurationError with the path and the reason."""
+def write_file(path: Path, text: str, *, in_new_folder: bool = False) -> None:
+    """Write a text as UTF-8. Raises ConfigurationError with the path and the reason.
+
+    With `in_new_folder`, create missing folders.
+    """
     try:
+        if in_new_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error

@@ -71,6 +71,13 @@ def test_a_path_that_can_be_written_is_taken(folder: Path) -> None:
     assert why_unwritable(folder / "one" / "two" / "new", in_new_folder=True) == ""
 
 
+def test_missing_folders_are_created_if_the_command_asks_for_it(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="out cannot be written: No such file or directory"):
+        write_file(Path("one/two/out"), "text")
+    write_file(Path("one/two/out"), "text", in_new_folder=True)
+    assert Path("one/two/out").read_text() == "text"
+
+
 @needs_permissions
 def test_a_folder_without_permission_is_refused(folder: Path) -> None:
     (folder / "old").write_text("")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...exceptions import ConfigurationError
+from ...output.files import write_file
 from ...output.progress import steps
 
 if TYPE_CHECKING:
@@ -78,8 +79,5 @@ def promote_recording(
     recording = asyncio.run(_find(asked, load_settings({"store": asked.store})))
     stand_ins = StandIns(recording.turns, also=also, keep=keep)
     file = promote(recording, stand_ins, name=path.stem, agent=asked.agent)
-    try:
-        path.write_text(HEADER + dump(file), encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"--promote {path}: {error.strerror}.") from error
+    write_file(path, HEADER + dump(file))
     return stand_ins.replaced

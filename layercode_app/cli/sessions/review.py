@@ -13,6 +13,7 @@ from ...exceptions import ConfigurationError, NotRecordedError
 from ...journal.read import turns_of
 from ...journal.record import Json, TurnRecord
 from ...journal.review import save_review
+from ...output.files import write_file
 from ...output.terminal import ask, print_block, print_json, print_line, read_key
 from ...output.visible import shortened
 from ...reports.conversations import moment
@@ -145,11 +146,7 @@ def write_scenario(store: str | None, conversation: str, options: ScenarioOption
     stand_ins = StandIns(turns)
     goal = options.goal or _guessed(turns, options.goal_model)
     file = review_scenario(turns, stand_ins, name=path.stem, goal=goal, outcomes=options.outcomes)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(HEADER + dump(file), encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"--scenario {path}: {error.strerror}.") from error
+    write_file(path, HEADER + dump(file), in_new_folder=True)
     return stand_ins.replaced
 
 
