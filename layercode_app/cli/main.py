@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
-from ..output.terminal import columns, on_terminal, open_closed_streams, print_block, print_line, replace_unprintable
+from ..output.terminal import columns, on_terminal, print_block, print_line, replace_closed_streams, replace_unprintable
 from ..server.collector import collect_rarely
 from . import adopt, agents, check, dev, docs, emulator, logs, profile, report, run, send
 from .bench import bench
@@ -105,7 +105,7 @@ def options(
 
 def main() -> None:
     """Run the command line. Print each error of this package as one message; --verbose adds the traceback."""
-    open_closed_streams()
+    replace_closed_streams()
     collect_rarely()
     for name, value in LIBRARIES.items():
         os.environ.setdefault(name, value)

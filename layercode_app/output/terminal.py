@@ -33,7 +33,7 @@ _reserved: list[TextIO] = []
 """The stream to print to while `sys.stdout` is redirected by `reserving_stdout`; empty otherwise."""
 
 
-def open_closed_streams() -> None:
+def replace_closed_streams() -> None:
     """Discard what is printed to a standard stream that was closed when the process started, such as with `>&-`."""
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115

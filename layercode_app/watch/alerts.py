@@ -66,14 +66,14 @@ class Alerts:
             state = states.setdefault(rule.name, {"firing": False, "times": 0})
             try:
                 reading = await self._windows.reading(rule, counted[rule.name], now)
-                await self._judge(rule, state, reading, now)
+                await self._evaluate(rule, state, reading, now)
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 - the other rules must still be evaluated
                 logger.opt(exception=error).error("Alert {} could not be evaluated", rule.name)
         return steady_clock.now() + self._interval
 
-    async def _judge(self, rule: Rule, state: dict[str, Any], reading: Reading, now: float) -> None:
+    async def _evaluate(self, rule: Rule, state: dict[str, Any], reading: Reading, now: float) -> None:
         limit = await self._windows.limit(rule, now)
         firing = fires(rule, reading, limit, before=state["firing"])
         if firing != state["firing"]:

@@ -39,8 +39,8 @@ class _SavedRow(BaseModel):
 def regressions(rows: Sequence[Row], baseline: Baseline) -> list[str]:
     """Return a line for each result that is worse than the baseline by more than chance.
 
-    A scenario that is not in the baseline must pass in every
-    run. If a scenario has fewer than FEWEST_RUNS runs, now or in the baseline, any lower pass rate counts as worse.
+    A scenario that is not in the baseline must pass in every run. If a scenario has fewer than FEWEST_RUNS runs, now or
+    in the baseline, any lower pass rate counts as worse.
     """
     found = [(row, baseline.get(_key(row)) or baseline.get(("", *_key(row)[1:]))) for row in rows]
     pairs = [(row, before) for row, before in found if before is not None]

@@ -13,7 +13,10 @@ Named: TypeAlias = tuple[str, str]
 
 
 def distinct(loaded: Sequence[tuple[Path, ScenarioFile]]) -> list[ScenarioFile]:
-    """Return the files that were loaded from these paths. A scenario whose name another file uses for the same agent gets the name `FILE: NAME`."""
+    """Return the files that were loaded from these paths.
+
+    A scenario whose name another file uses for the same agent gets the name `FILE: NAME`.
+    """
     users: dict[Named, set[Path]] = {}
     for path, file in loaded:
         for scenario in file.scenarios:
