@@ -76,6 +76,15 @@ def test_an_interrupt_in_a_running_server_is_the_files_own(folder: Path) -> None
     assert list(discover(folder).failed) == [folder / "bad.py"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own handling of Ctrl-C, which a process that runs in the background of a shell does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_during_an_import_ends_the_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "interrupted.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
     monkeypatch.syspath_prepend(folder)
