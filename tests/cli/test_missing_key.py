@@ -97,7 +97,7 @@ def test_chat_goes_on_offline_and_says_so_in_one_line(tmp_path: Path) -> None:
     assert code == 0, printed
     assert "I am running offline, without a model. You said: hello" in printed
     # An empty variable counts as not set.
-    said = "OPENAI_ADMIN_KEY is not set. Agents that use this model answer offline"
+    said = "OPENAI_API_KEY is not set. Agents that use this model answer offline"
     assert [said in line for line in printed.splitlines()].count(True) == 1, printed
 
 

@@ -257,8 +257,22 @@ _LOCK_AGAIN = """
 _BEGIN_TURN = _FIRST[
     _FIRST.index("CREATE FUNCTION layercode.begin_turn") : _FIRST.index("CREATE FUNCTION layercode.claim")
 ]
+_FORGET = _FIRST[_FIRST.index("CREATE FUNCTION layercode.forget") : _FIRST.index("CREATE VIEW")]
+_LOCK_FORGOTTEN = """
+    PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
+"""
+_LOCK_OR_CREATE = """
+    -- Without a row there is nothing to lock, and a turn that begins now would lose its row below.
+    INSERT INTO layercode.conversations (conversation_id) VALUES (c) ON CONFLICT DO NOTHING;
+    PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
+    WHILE NOT FOUND LOOP
+        INSERT INTO layercode.conversations (conversation_id) VALUES (c) ON CONFLICT DO NOTHING;
+        PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
+    END LOOP;
+"""
 _LISTED_ALWAYS = (
     _BEGIN_TURN.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION").replace(_LOCK_ONCE, _LOCK_AGAIN)
+    + _FORGET.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION").replace(_LOCK_FORGOTTEN, _LOCK_OR_CREATE)
     + """
 INSERT INTO layercode.conversations (conversation_id, agent, started_at, last_at)
 SELECT conversation_id, (array_agg(agent ORDER BY position))[1], min(started_at), max(started_at)

@@ -301,6 +301,22 @@ async def test_a_turn_that_begins_while_its_conversation_is_forgotten_is_listed(
     assert [(one.conversation_id, one.turns) for one in await store.conversations()] == [("c", 1)]
 
 
+async def test_forgetting_waits_for_the_first_turn_of_a_conversation(
+    server: PostgresServer, store: PostgresStore
+) -> None:
+    async with await psycopg.AsyncConnection.connect(server.url) as beginning:
+        begin_turn = "SELECT layercode.begin_turn('c', 't', 'message', true, 'a', 'o', 'k', 1, 1, '{}', ''::bytea)"
+        await beginning.execute(begin_turn)
+        forgetting = asyncio.create_task(store.forget("c"))
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        async with asyncio.timeout(PATIENCE):
+            while not await query(server, waits):
+                await asyncio.sleep(0.01)
+        await beginning.commit()
+    assert await forgetting == 1
+    assert await query(server, "SELECT 1 FROM layercode.turns UNION SELECT 1 FROM layercode.conversations") == []
+
+
 async def test_turns_that_an_earlier_release_did_not_list_are_listed(
     server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
