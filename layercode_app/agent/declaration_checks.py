@@ -116,14 +116,7 @@ def check_speak(speak: object) -> None:
 
     Raises HookError if the function takes other arguments than the output.
     """
-    if speak is None:
-        return
-    if not callable(speak) or inspect.iscoroutinefunction(speak):
-        raise DeveloperError(
-            f"VoiceAgent speak={_shown(speak)}: expected a plain function of the output that returns the text to say, "
-            "such as speak=lambda output: output.reply."
-        )
-    check_parameters("speak", speak, ("output",))
+    _check_plain_function("speak", speak, "output", "the text to say", "output.reply")
 
 
 def check_unknown(name: str, given: Mapping[str, object], known: Iterable[str]) -> None:
@@ -170,14 +163,18 @@ def check_remember(remember: object) -> None:
 
     Raises HookError if the function takes other arguments.
     """
-    if remember is None:
+    _check_plain_function("remember", remember, "turn", "the caller's id", 'turn.metadata["user_id"]')
+
+
+def _check_plain_function(what: str, given: object, of: str, returns: str, example: str) -> None:
+    if given is None:
         return
-    if not callable(remember) or inspect.iscoroutinefunction(remember):
+    if not callable(given) or inspect.iscoroutinefunction(given):
         raise DeveloperError(
-            f"VoiceAgent remember={_shown(remember)}: expected a plain function of the turn that returns the caller's id, "
-            'such as remember=lambda turn: turn.metadata["user_id"].'
+            f"VoiceAgent {what}={_shown(given)}: expected a plain function of the {of} that returns {returns}, such as "
+            f"{what}=lambda {of}: {example}."
         )
-    check_parameters("remember", remember, ("turn",))
+    check_parameters(what, given, (of,))
 
 
 def check_dependencies(name: str, agent: Any, deps: object, *, state: Any, metadata: Any) -> None:

@@ -21,19 +21,6 @@ from .shop import Shop, ended, interrupt_in_the_tool, until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def released(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when a tool that outlived its turn has released the state."""
-    released, release = asyncio.Event(), LiveStates.release
-
-    async def release_and_tell(states: LiveStates, *args: Any) -> None:
-        await release(states, *args)
-        released.set()
-
-    monkeypatch.setattr(LiveStates, "release", release_and_tell)
-    return released
-
-
 async def test_a_tool_is_cancelled_with_its_turn_and_its_half_done_work_is_undone(tmp_path: Path) -> None:
     shop = Shop()
     app = LayerCode(shop.voice, settings=settings(tmp_path))

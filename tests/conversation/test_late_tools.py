@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from loguru import logger
 from pydantic_ai import Agent, RunContext
 
 from layercode_app import Call, Stage, Turn, VoiceAgent
-from layercode_app.conversation.states import LiveStates
 from layercode_app.testing import open_call, scripted
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def released(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when a tool that outlived its turn has released the state."""
-    released, release = asyncio.Event(), LiveStates.release
-
-    async def release_and_tell(states: LiveStates, *args: Any) -> None:
-        await release(states, *args)
-        released.set()
-
-    monkeypatch.setattr(LiveStates, "release", release_and_tell)
-    return released
 
 
 async def test_a_late_tool_does_not_move_the_stage_back(released: asyncio.Event) -> None:

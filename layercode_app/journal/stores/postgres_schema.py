@@ -243,36 +243,28 @@ _CHANGED = """
 _CHANGED_AGAIN = _ENDED_ONCE.replace(_OVERTAKEN + _CHANGED, _CHANGED + _OVERTAKEN)
 """A change to a turn (with an expected revision) that the end has overtaken is made again, to the ended turn."""
 
-_LOCK_ONCE = """
-    PERFORM 1 FROM layercode.conversations WHERE conversation_id = c FOR UPDATE;
-"""
-_LOCK_AGAIN = """
-    PERFORM 1 FROM layercode.conversations WHERE conversation_id = c FOR UPDATE;
-    WHILE NOT FOUND LOOP
-        -- Another worker has just forgotten the conversation.
+_LOCK_ROW = """
+    LOOP
         INSERT INTO layercode.conversations (conversation_id) VALUES (c) ON CONFLICT DO NOTHING;
         PERFORM 1 FROM layercode.conversations WHERE conversation_id = c FOR UPDATE;
+        EXIT WHEN FOUND;  -- If there is no row, another worker has just forgotten the conversation.
     END LOOP;
 """
+_LOCK_OF_BEGIN = """
+    INSERT INTO layercode.conversations (conversation_id) VALUES (c) ON CONFLICT DO NOTHING;
+    PERFORM 1 FROM layercode.conversations WHERE conversation_id = c FOR UPDATE;
+"""
+_LOCK_OF_FORGET = """
+    PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
+"""
+"""Without a row there is nothing to lock, and `forget` could delete the row of a turn that begins, but not the turn."""
 _BEGIN_TURN = _FIRST[
     _FIRST.index("CREATE FUNCTION layercode.begin_turn") : _FIRST.index("CREATE FUNCTION layercode.claim")
 ]
 _FORGET = _FIRST[_FIRST.index("CREATE FUNCTION layercode.forget") : _FIRST.index("CREATE VIEW")]
-_LOCK_FORGOTTEN = """
-    PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
-"""
-_LOCK_OR_CREATE = """
-    -- Without a row there is nothing to lock, and a turn that begins now would lose its row below.
-    INSERT INTO layercode.conversations (conversation_id) VALUES (c) ON CONFLICT DO NOTHING;
-    PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
-    WHILE NOT FOUND LOOP
-        INSERT INTO layercode.conversations (conversation_id) VALUES (c) ON CONFLICT DO NOTHING;
-        PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
-    END LOOP;
-"""
 _LISTED_ALWAYS = (
-    _BEGIN_TURN.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION").replace(_LOCK_ONCE, _LOCK_AGAIN)
-    + _FORGET.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION").replace(_LOCK_FORGOTTEN, _LOCK_OR_CREATE)
+    _BEGIN_TURN.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION").replace(_LOCK_OF_BEGIN, _LOCK_ROW)
+    + _FORGET.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION").replace(_LOCK_OF_FORGET, _LOCK_ROW)
     + """
 INSERT INTO layercode.conversations (conversation_id, agent, started_at, last_at)
 SELECT conversation_id, (array_agg(agent ORDER BY position))[1], min(started_at), max(started_at)

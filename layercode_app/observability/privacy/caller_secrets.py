@@ -84,7 +84,7 @@ def _named_secrets(value: Any, *, name: str = "", named: bool = False) -> Iterat
 
 
 def _is_secret(text: str, *, number: bool, name: str, named: bool) -> bool:
-    if len(text) < SHORTEST_SECRET or text in ("None", "False"):
+    if len(text) < SHORTEST_SECRET:
         return False
     if number:
         # `max_token` and the like are numbers of tokens.
