@@ -32,11 +32,13 @@ OPENING = "layercode.opening"
 """The key of a text "SESSION COUNT": COUNT messages of that session have been checked for voicemail."""
 GREETED = "layercode.greeted"
 """The key of a session id: the session in which a delayed greeting was spoken."""
+RESUMED = "layercode.resumed"
+"""The key of a session id: the newest session that began after turns of another session."""
 STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
 AGENT_STAGE = "agent "
 """The prefix of the stage that times an agent which handed the rest of a turn to another agent."""
-KEPT = (AGENT, OPENING, GREETED)
+KEPT = (AGENT, OPENING, GREETED, RESUMED)
 MOST_HANDOVERS = 3
 """The maximum number of hand-overs in one turn; further hand-overs are ignored."""
 MOST_MOVES = 8
@@ -178,7 +180,7 @@ class Flow:
         self._undo.begin(work, values)
 
     def end(self, work: object) -> None:
-        """Make the changes of a tool or a data event final."""
+        """Note that a tool or a data event has ended. Cancelling another one no longer undoes what this one changed."""
         self._undo.end(work, self._read())
 
     def cancel(self, work: object) -> None:

@@ -17,7 +17,7 @@ from ..exceptions import StoreError
 from ..jobs.late_saves import LateSaves
 from ..journal.outbound import AGENT
 from ..journal.record import Frame, TurnRecord
-from ..journal.stores.base import Begun, Job, Store
+from ..journal.stores.base import Begun, Job, LazyHistory, Store
 from ..journal.task_jobs import enqueue_tasks, task_jobs
 from ..observability import spans
 from ..observability.privacy import caller_secrets
@@ -28,7 +28,7 @@ from .agent_protocol import AgentProtocol
 from .caller_notes import CallerNotes, read_notes
 from .carried_speech import Carried
 from .checkpoint import Checkpoint, note_jobs
-from .flow import CALLER, Flow, begin_part, end_flow, scope_of
+from .flow import CALLER, RESUMED, Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
 from .state import LiveState
 from .states import LiveStates
@@ -171,8 +171,17 @@ class Work:
             flow = live.flow = Flow(self.begun.state, self.first or agent.name, self.services.agents)
         flow.stages = agent.stage_names
         live.record.at_stage = flow.stage(agent.name)
+        if self._begins_a_later_session():
+            flow.keep(RESUMED, live.record.session_id)
         begin_part(live)
         return flow
+
+    def _begins_a_later_session(self) -> bool:
+        """Return whether the turn before this one belongs to another session."""
+        past, session = self.begun.history, self.live.record.session_id
+        if not past or (isinstance(past, LazyHistory) and not past.newest_may_differ(session)):
+            return False
+        return past[-1].session_id != session
 
     async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
         """Save the record and the state, and enqueue the agent's tasks.

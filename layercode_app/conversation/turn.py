@@ -19,7 +19,7 @@ from ..journal.stores.base import LazyHistory
 from ..webhook import Event
 from ..wellformed import Number
 from .caller_notes import CallerNotes
-from .flow import hand_over, move_on
+from .flow import RESUMED, hand_over, move_on
 from .history import history_of
 from .live import LiveTurn
 from .page_data import to_json
@@ -183,8 +183,9 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def resumed(self) -> bool:
-        """Whether this conversation has turns of an earlier session."""
-        return any(turn.session_id != self.session_id for turn in self._past)
+        """Whether this session began after an earlier session of the conversation."""
+        flow = self._live.flow
+        return flow is not None and flow.kept(RESUMED) == self.session_id
 
     @property
     def stage(self) -> str:

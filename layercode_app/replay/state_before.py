@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..agent.voicemail import FIRST_MESSAGES
-from ..conversation.flow import GREETED, OPENING, stage_key
+from ..conversation.flow import GREETED, OPENING, RESUMED, stage_key
 from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.history_steps import SUMMARY
 
@@ -37,6 +37,8 @@ def _summary(past: Sequence[TurnRecord], positions: Mapping[str, int]) -> Iterat
 
 def _opening(past: Sequence[TurnRecord], turn: TurnRecord) -> Iterator[tuple[str, Json]]:
     """Yield what is kept about the opening of the turn's session."""
+    if any(one.session_id != turn.session_id for one in past):
+        yield RESUMED, turn.session_id
     messages = [one for one in past if one.kind is Kind.MESSAGE and one.session_id == turn.session_id]
     if any(part.source == "greeting" for one in messages for part in one.speech):
         yield GREETED, turn.session_id

@@ -65,7 +65,7 @@ class Shop:
 
 
 async def interrupt_in_the_tool(caller: Caller, shop: Shop) -> None:
-    ids = {"conversation_id": caller.conversation_id, "session_id": "s"}
+    ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id}
     event = {"type": "message", "turn_id": "ordering", "text": "order", **ids}
     async with caller.client.deliver(event):
         await shop.started.wait()

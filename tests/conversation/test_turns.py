@@ -187,6 +187,23 @@ async def test_a_resumed_conversation_can_be_greeted_differently(tmp_path: Path)
     assert (first.spoken, second.spoken) == ("Welcome!", "Welcome back!")
 
 
+@pytest.mark.parametrize("history", [True, False])
+@pytest.mark.parametrize("tokens", [8000, 20])
+async def test_every_turn_of_a_later_session_is_resumed(tmp_path: Path, history: bool, tokens: int) -> None:
+    agent = VoiceAgent("host", history=history, greeting=lambda turn: f"{turn.resumed}")
+
+    @agent.on_message
+    async def answer(turn: Turn) -> str:
+        return f"{turn.resumed}"
+
+    async with calling(LayerCode(agent, settings=settings(tmp_path, history_tokens=tokens))) as caller:
+        for session, resumed in (("session-1", "False"), ("session-2", "True"), ("session-3", "True")):
+            caller.session_id = session
+            spoken = [(await caller.send({"type": "session.start", "turn_id": f"greeting-{session}"})).spoken]
+            spoken += [(await caller.say(f"message {number} with several words")).spoken for number in range(3)]
+            assert spoken == [resumed] * 4
+
+
 async def test_a_state_that_no_longer_fits_is_an_apology_and_a_clear_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -33,6 +33,10 @@ class LazyHistory(Sequence[TurnRecord]):
         The turn is not decoded for this check. True may be wrong; False is certain.
         """
 
+    @abstractmethod
+    def newest_may_differ(self, session_id: str) -> bool:
+        """Return whether the newest turn may belong to another session. True may be wrong; False is certain."""
+
 
 @dataclass(slots=True)
 class Begun:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias, overload
 
 from ..record import Status, TurnRecord
-from ..record_json import STATUSES, from_json, load_record
+from ..record_json import STATUSES, from_json, load_record, to_json
 from .base import LEAST_TOKENS, LazyHistory, counts_json, tokens_of
 from .history_steps import first_of
 
@@ -100,6 +100,10 @@ class LazyRecords(LazyHistory):
         True may be wrong, because other data of the turn, such as a tool's result, may contain the same key.
         """
         return bool(self._rows) and _PENDING in self._rows[-1][1]
+
+    def newest_may_differ(self, session_id: str) -> bool:
+        """Return whether the stored JSON of the newest turn does not contain this session's id."""
+        return bool(self._rows) and to_json(session_id) not in self._rows[-1][1]
 
     def running(self) -> list[TurnRecord]:
         """Return the turns that are still running."""
