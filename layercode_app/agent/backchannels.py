@@ -50,7 +50,8 @@ def listener_of(given: Backchannels | None) -> Phrases | None:
     if given is None or given is False:
         return None
     names: Any = [*SOUNDS] if given is True else [given] if isinstance(given, str) else given
-    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+    unknown = isinstance(given, str) and given not in SOUNDS
+    if unknown or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise DeveloperError(
             f"VoiceAgent backchannels={given!r}: expected True, languages ({', '.join(SOUNDS)}), or a list of sounds."
         )

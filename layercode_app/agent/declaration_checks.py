@@ -141,20 +141,20 @@ def check_guard(guard: object) -> None:
     check_hook("guard", guard if inspect.isroutine(guard) or not inspect.iscoroutinefunction(call) else call, ("turn",))
 
 
-def check_greeting(greeting: object) -> None:
+def check_greeting(option: str, greeting: object) -> None:
     """Raise DeveloperError unless the greeting is a text, None, or a function of the turn that returns a text.
 
-    Raises HookError if the function takes other arguments.
+    `option` is what the error calls it. Raises HookError if the function takes other arguments.
     """
     if greeting is None or isinstance(greeting, str):
         return
     if not callable(greeting):
-        raise DeveloperError(f"VoiceAgent greeting={greeting!r}: expected a text, or a function of the turn.")
-    check_parameters("greeting", greeting, ("turn",))
+        raise DeveloperError(f"VoiceAgent {option}={greeting!r}: expected a text, or a function of the turn.")
+    check_parameters(option, greeting, ("turn",))
     answer = _returned(greeting)
     if isinstance(answer, type) and issubclass(answer, int | float | bytes | Mapping | list | tuple | set | BaseModel):
         raise DeveloperError(
-            f"greeting: {_shown(greeting)} returns {answer.__name__}; expected str, or an async iterator of str."
+            f"{option}: {_shown(greeting)} returns {answer.__name__}; expected str, or an async iterator of str."
         )
 
 

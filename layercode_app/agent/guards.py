@@ -13,6 +13,7 @@ from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
 from .card_numbers import digit_runs, has_card_number
 from .guard import Guard
+from .option_checks import check_model, check_text
 from .verdict import verdict_on
 
 if TYPE_CHECKING:
@@ -65,8 +66,10 @@ def prompt_injection(model: Model | str | None = None, *, say: str = INJECTION_T
     """Return a guard against messages that try to change or to read the agent's instructions.
 
     Patterns recognise common wordings in English and German. With `model`, that model also judges every message of at
-    least four words. `say` is the refusal.
+    least four words. `say` is the refusal. Raises DeveloperError for an argument of the wrong type.
     """
+    check_model("prompt_injection model", model)
+    check_text("prompt_injection say", say)
 
     async def prompt_injection(turn: Turn[Any, Any]) -> str | None:
         if _ATTACKS.search(turn.text):
@@ -86,12 +89,16 @@ def stay_on_topic(topics: Sequence[str], model: Model | str | None = None, *, sa
     """Return a guard that refuses messages about other topics. `say` is the refusal; it may have the field {topics}.
 
     Each message of at least four words is judged by `model`, or by the agent's own model if none is given. Offline,
-    every message is allowed. Raises DeveloperError unless `topics` is a non-empty list of texts.
+    every message is allowed. Raises DeveloperError unless `topics` is a non-empty list of texts, and for another
+    argument of the wrong type.
     """
-    if isinstance(topics, str) or not topics or not all(isinstance(topic, str) for topic in topics):
+    given: object = topics
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given or not all(map(_is_text, given)):
         raise DeveloperError(
             f"stay_on_topic({topics!r}): expected a list of topics, such as ['orders', 'opening hours']."
         )
+    check_model("stay_on_topic model", model)
+    check_text("stay_on_topic say", say)
     listed = ", ".join(topics)
     refusal = say.replace("{topics}", listed)
 
@@ -106,6 +113,10 @@ def stay_on_topic(topics: Sequence[str], model: Model | str | None = None, *, sa
         return None if await _allowed(turn, model, question) else refusal
 
     return stay_on_topic
+
+
+def _is_text(topic: object) -> bool:
+    return isinstance(topic, str) and not is_blank(topic)
 
 
 def _is_short(text: str) -> bool:

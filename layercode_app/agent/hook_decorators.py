@@ -39,9 +39,11 @@ class Hooks:
     if not TYPE_CHECKING:  # A type checker would take this as permission for every name.
 
         def __getattr__(self, name: str) -> Any:
-            """Raise AttributeError. For a hook that does not exist, the error lists the hooks."""
+            """Raise AttributeError. For a misspelt decorator, the error names the one that was meant."""
             if name.startswith("on_"):
                 raise AttributeError(_unknown_hook(name))
+            if not name.startswith("_") and (meant := nearest(name, _public(Hooks))):
+                raise AttributeError(f"VoiceAgent has no {name}. Did you mean {meant}?")
             return object.__getattribute__(self, name)  # raises the usual error, or that of a property
 
     @_decorator
@@ -111,8 +113,12 @@ class Hooks:
         return hook
 
 
+def _public(kind: type) -> list[str]:
+    return sorted(name for name in vars(kind) if not name.startswith("_"))
+
+
 def _unknown_hook(name: str) -> str:
-    known = sorted(one for one in vars(Hooks) if one.startswith("on_"))
+    known = [one for one in _public(Hooks) if one.startswith("on_")]
     meant = nearest(name, known)
     hint = f" Did you mean {meant}?" if meant else ""
     return f"VoiceAgent has no hook {name}.{hint} It has: {', '.join(known)}."

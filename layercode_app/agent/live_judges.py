@@ -58,8 +58,10 @@ def live_judges(judges: Judges, sample: object) -> LiveJudges:
         raise DeveloperError(
             f"VoiceAgent judge_sample={sample!r}: expected a share of the calls from 0 to 1, such as 0.05."
         )
-    texts: Sequence[object] = [*judges, *judges.values()] if isinstance(judges, Mapping) else judges
-    if isinstance(judges, str) or not all(isinstance(text, str) and text.strip() for text in texts):
+    given: object = judges
+    texts: object = [*given, *given.values()] if isinstance(given, Mapping) else given
+    listed = texts if isinstance(texts, Sequence) and not isinstance(texts, str) else [None]
+    if not all(isinstance(text, str) and text.strip() for text in listed):
         raise DeveloperError(
             f"VoiceAgent judges={judges!r}: expected names and questions, such as ['task_completed', 'Was the total told?']."
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -139,8 +139,9 @@ def _play(script: Script, scene: Scene) -> AsyncIterator[str | Call]:
 
 
 def _check_piece(piece: object) -> None:
-    """Raise HookError unless a script yielded a text or a Call."""
-    if not isinstance(piece, str | Call):
+    """Raise HookError unless a script yielded a text, or a Call with the name of a tool and a dictionary."""
+    given: tuple[object, object] = (piece.name, piece.args) if isinstance(piece, Call) else (piece, {})
+    if not isinstance(given[0], str) or not isinstance(given[1], Mapping):
         raise HookError(
             f"The offline script yielded {piece!r}; expected a text, or a Call such as "
             "Call('add_item', {'quantity': 2})."

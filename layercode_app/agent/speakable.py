@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..exceptions import DeveloperError
 from .markdown_filter import MarkdownFilter
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LANGUAGES = {"en": False, "en-US": False, "en-GB": True}
 """The languages for number words. The value tells whether 3/5 means the third of May."""
+_REPLACE = '{"LayerCode": "layer code"}'
 
 
 class Speakable:
@@ -90,16 +91,17 @@ def _lexicon(numbers: bool, day_first: bool, replace: tuple[tuple[str, str], ...
     return Lexicon([*replacements(dict(replace)), *(KINDS if numbers else [])], day_first=day_first)
 
 
-def _check(numbers: object, language: str, replace: Mapping[Any, Any] | None) -> None:
+def _check(numbers: object, language: object, replace: object) -> None:
     if not isinstance(numbers, bool):
         raise DeveloperError(f"Speakable numbers={numbers!r}: expected True or False.")
-    if language not in LANGUAGES:
+    if not isinstance(language, str) or language not in LANGUAGES:
         raise DeveloperError(f"Speakable language={language!r}: expected one of {', '.join(LANGUAGES)}.")
+    if replace is not None and not isinstance(replace, Mapping):
+        raise DeveloperError(f"Speakable replace={replace!r}: expected a dictionary, such as {_REPLACE}.")
     for key, value in (replace or {}).items():
         if not isinstance(key, str) or not isinstance(value, str) or not key.strip():
             raise DeveloperError(
-                f"Speakable replace has {key!r}: {value!r}; expected texts, such as "
-                'replace={"LayerCode": "layer code"}.'
+                f"Speakable replace has {key!r}: {value!r}; expected texts, such as replace={_REPLACE}."
             )
 
 

@@ -36,6 +36,7 @@ from .fingerprint import fingerprint
 from .guard import Guard, guards_of
 from .hook_decorators import Hooks
 from .live_judges import Judges, live_judges
+from .option_checks import check_model, check_waits
 from .speakable import Speakable, speakable_of
 from .stage import Stage, Stages
 from .summarise import Summarised, check_summary, writes
@@ -264,7 +265,9 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         )
         check_texts(apology=apology, timeout_apology=timeout_apology, tool_apology=tool_apology)
         check_guard(guard)
-        check_greeting(greeting)
+        check_greeting("greeting", greeting)
+        check_waits("VoiceAgent greeting_waits", greeting_waits)
+        check_model("VoiceAgent hedge_model", hedge_model)
         check_speak(speak)
         _check_output(name, agent, speak)
         check_dependencies(name, agent, deps, state=state, metadata=metadata)

@@ -16,6 +16,7 @@ from ..conversation.plain_words import plain_words
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
 from .declaration_checks import check_greeting
+from .option_checks import check_model
 from .tool_policy import texts_of
 from .verdict import verdict_on
 
@@ -82,8 +83,9 @@ class Voicemail:
             raise DeveloperError(
                 f"Voicemail message={self.message!r}: expected a text to leave, or a function of the turn."
             )
-        check_greeting(self.message)
+        check_greeting("voicemail", self.message)
         texts_of("Voicemail phrases", self.phrases)
+        check_model("Voicemail model", self.model)
 
 
 def voicemail_of(given: Message | Voicemail | None) -> Voicemail | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..exceptions import DeveloperError
 from ..journal.record import Json, TurnRecord
 from ..journal.stores.base import tokens_of
 from ..journal.stores.history_steps import KEPT_SHARE, SUMMARY
@@ -37,10 +38,24 @@ class Summary:
         text: What happened, in a few sentences.
         facts: Facts, numbers and promises, word for word.
 
+    Raises DeveloperError for an argument of the wrong type.
+
     """
 
     text: str
     facts: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        facts: object = self.facts
+        if not isinstance(self.text, str):
+            raise DeveloperError(f"Summary text={self.text!r}: expected a text.")
+        # A text is a sequence, too, but of letters.
+        if (
+            isinstance(facts, str)
+            or not isinstance(facts, Sequence)
+            or not all(isinstance(fact, str) for fact in facts)
+        ):
+            raise DeveloperError(f"Summary facts={facts!r}: expected a list of texts, such as ['order number 1042'].")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ..agent.discovery import Found
 from ..agent.faults import fault_of_speech, fault_of_tools
 from ..agent.models import choose_model, shared_providers
 from ..agent.open_calls import OpenCalls
+from ..agent.option_checks import check_type
 from ..agent.outputs import warn_of_outputs
 from ..agent.runner import AgentRunner
 from ..agent.voice_agent import VoiceAgent
@@ -70,6 +71,7 @@ class LayerCode:
 
     Raises:
         ConfigurationError: no webhook secret is set, or the model cannot be used.
+        DeveloperError: an argument has the wrong type.
 
     """
 
@@ -84,6 +86,7 @@ class LayerCode:
         metrics: bool = False,
         runner: Callable[[VoiceAgent[Any, Any]], AgentRunner] = AgentRunner,
     ) -> None:
+        _check_arguments(settings, store, model)
         self.settings = settings or load_settings()
         if metrics:
             keep_metrics()
@@ -322,6 +325,21 @@ def create_app(found: Found, first: VoiceAgent[Any, Any], **options: Any) -> Lay
     others = [voice for voice in found.agents.values() if voice.name != first.name]
     failed = {str(path): str(error) for path, error in found.failed.items()}
     return LayerCode(first, *others, failed=failed, **options)
+
+
+def _check_arguments(settings: object, store: object, model: object) -> None:
+    """Raise DeveloperError for an argument of `LayerCode` of the wrong type."""
+    if settings is not None:
+        check_type("LayerCode settings", settings, Settings, "Settings, such as load_settings()")
+    if store is not None:
+        check_type(
+            "LayerCode store",
+            store,
+            Store,
+            "a Store; for a URL, pass settings=load_settings({'store': 'sqlite:///calls.sqlite3'})",
+        )
+    if model is not None:
+        check_type("LayerCode model", model, str, "a model's name, such as 'openai:gpt-5-mini' or 'offline'")
 
 
 def _with_voice(agent: Any) -> VoiceAgent[Any, Any]:

@@ -80,6 +80,9 @@ HOOKS = "on_authorize, on_data, on_event, on_message, on_session_end, on_session
     [
         ("on_sesion_start", f"VoiceAgent has no hook on_sesion_start. Did you mean on_session_start? It has: {HOOKS}."),
         ("on_start", f"VoiceAgent has no hook on_start. It has: {HOOKS}."),
+        ("offlin", "VoiceAgent has no offlin. Did you mean offline?"),
+        ("while_thinkin", "VoiceAgent has no while_thinkin. Did you mean while_thinking?"),
+        ("tsk", "VoiceAgent has no tsk. Did you mean task?"),
         ("colour", "'VoiceAgent' object has no attribute 'colour'"),
     ],
 )
