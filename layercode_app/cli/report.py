@@ -45,7 +45,7 @@ def report(
 
     async def work() -> Report:
         async with open_journal(settings.store) as journal:
-            return await make_report(journal, since=beginning("" if since == "all" else since), by=grouping)
+            return await make_report(journal, since=beginning(since), by=grouping)
 
     made = asyncio.run(work())
     if html is not None:

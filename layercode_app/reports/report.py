@@ -74,23 +74,28 @@ class Report:
 
 def seconds_of(text: str, setting: str = "--since") -> float:
     """Parse a duration such as 90s, 10m, 24h, 7d or 2w into seconds. Raises ConfigurationError that names `setting`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])", text.strip())
     if match is None:
         raise ConfigurationError(f"{setting} {text!r}: expected a duration such as 30m, 24h or 7d.")
     return float(match[1]) * _UNITS[match[2]]
 
 
 def beginning(since: str | None) -> float:
-    """Parse `--since` into epoch seconds. Return 0 if `since` is empty.
+    """Parse `--since` into epoch seconds. Return 0 if `since` is empty or `all`.
 
-    `since` is a UTC day such as 2026-01-31, or a duration that ends now. Raises ConfigurationError for anything else.
+    `since` is a UTC day such as 2026-01-31, or a duration that ends now. A duration that begins before 1970 means the
+    whole journal. Raises ConfigurationError for anything else.
     """
-    if not since:
+    if not since or since == "all":
         return 0.0
     try:
-        return datetime.strptime(since, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return time.time() - seconds_of(since)
+        if "-" in since:
+            return max(datetime.strptime(since.strip(), "%Y-%m-%d").replace(tzinfo=UTC).timestamp(), 0.0)
+        return max(time.time() - seconds_of(since), 0.0)
+    except (ValueError, ConfigurationError):
+        raise ConfigurationError(
+            f"--since {since!r}: expected a duration such as 24h or 7d, or a day such as 2026-01-31."
+        ) from None
 
 
 async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> Report:

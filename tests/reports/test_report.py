@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode
+from layercode_app.exceptions import ConfigurationError
 from layercode_app.journal.record import CHECKED, Kind, Status, TurnRecord
 from layercode_app.reports.report import Report, beginning, make_report
 from layercode_app.reports.report_page import as_html
@@ -267,4 +268,10 @@ async def test_the_page_is_self_contained_and_escapes_names(app: LayerCode) -> N
 def test_since_is_a_span_or_a_day() -> None:
     assert beginning("2026-01-31") == 1769817600.0
     assert abs(beginning("2h") - (time.time() - 7200)) < 5
-    assert beginning("") == 0.0
+    assert beginning("") == beginning("all") == beginning("99999999999d") == beginning("0001-01-01") == 0.0
+
+
+@pytest.mark.parametrize("since", ["2026-13-01", "yesterday", "٣d", "-3d", "1e9d"])
+def test_a_wrong_since_is_named(since: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"--since '{since}': expected a duration such as 24h or 7d, or a day"):
+        beginning(since)

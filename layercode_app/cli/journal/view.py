@@ -110,7 +110,7 @@ def export_turns(url: str | None, since: str, format_: str, output: Path, *, red
 
     if format_ == "parquet" and output == Path("-"):
         raise ConfigurationError("--format parquet cannot be written to stdout; name a file with --output.")
-    start = beginning("" if since == "all" else since)
+    start = beginning(since)
     write = write_parquet if format_ == "parquet" else write_jsonl
 
     async def work(store: Store) -> int:

@@ -77,7 +77,10 @@ class Tools:
     async def search_conversations(
         self,
         text: Annotated[
-            str, Field(min_length=2, max_length=200, description="Text to find in spoken words, tools or errors.")
+            str,
+            Field(
+                min_length=2, max_length=200, description="Text to find in spoken words, tools, errors and outcomes."
+            ),
         ],
         limit: Limit = 10,
         offset: Annotated[int, Field(ge=0, le=FURTHEST, description="Number of newest conversations to skip.")] = 0,
@@ -98,7 +101,7 @@ class Tools:
     ) -> str:
         """Report latency, cost, errors, interruptions, outcomes and scores of a period, in groups."""
         async with self._journal() as journal:
-            made = await make_report(journal, since=beginning("" if since == "all" else since), by=by)
+            made = await make_report(journal, since=beginning(since), by=by)
         told = from_json(to_json(made.as_json()))
         groups = [_group(group, by) for group in told.pop("groups")]
         rest: dict[str, Json] = fitted(redact(told), ANSWER_BYTES // 2)
