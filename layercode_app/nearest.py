@@ -1,4 +1,4 @@
-"""Suggest the name that was meant. Only typos get a suggestion, never a different word that looks similar."""
+"""Suggest the known name that was meant: one that differs by one or two typos, or that begins with what was typed."""
 
 from __future__ import annotations
 

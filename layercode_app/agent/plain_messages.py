@@ -38,7 +38,7 @@ def jsonable(value: Any) -> Any:
 
 
 def clean_result(result: Any) -> Any:
-    """Return a tool's result for the model: the same object, or a JSON copy if it has values that JSON cannot hold."""
+    """Return a tool's result for the model: the same object, or a JSON copy if the model's request would refuse it."""
     if isinstance(result, ToolReturn):
         return replace(result, return_value=clean_result(result.return_value), content=_cleaned(result.content))
     given = _jsonable(result)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def note_changes(turn: Turn[Any, Any], parameters: Any, *, remembers: bool) -> None:
-    """Compare a request's instructions, tools and history with those of the conversation's previous request.
+    """Compare a request's instructions, tools and history with those of the agent's previous request.
 
     Add the names of the parts that changed to the record's `prompt_changes`. `parameters` is PydanticAI's
     ModelRequestParameters. `remembers` tells whether the agent reads the earlier turns.

@@ -85,7 +85,7 @@ class TurnTools(AbstractCapability[Any]):
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
 
     async def _agreed(self, call: Any) -> bool:
-        """Return whether the caller was asked to confirm this tool call, and the question would be the same now.
+        """Return whether the caller has agreed to this tool call, and would be asked the same question now.
 
         The result is True at most once for the same tool and arguments.
         """

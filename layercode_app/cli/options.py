@@ -12,7 +12,7 @@ from ..output.terminal import reserving_stdout
 
 
 def output_file(path: Path | None) -> Path | None:
-    """Refuse a file that cannot be written before the command starts, so that no result is lost."""
+    """Before the command starts, refuse a file that cannot be written, so that no result is lost."""
     return _writable(path, in_new_folder=False)
 
 
@@ -28,7 +28,7 @@ def _writable(path: Path | None, *, in_new_folder: bool) -> Path | None:
 
 
 def _reserve_stdout(context: typer.Context, asked: bool) -> bool:
-    """Send what agents and libraries print to stderr until the command ends, because stdout must be JSON."""
+    """Redirect the prints of agents and libraries to stderr until the command ends, because stdout must be JSON."""
     if asked:
         context.with_resource(reserving_stdout())
     return asked

@@ -32,7 +32,7 @@ def understand(heard: str, *, region: str = "US") -> Result[str]:
 
 
 def _written(tokens: Sequence[str]) -> str:
-    """Return the digits, with a plus sign before the country code if a plus was said."""
+    """Return the digits, with a plus sign in front if a plus was said first, and `;ext=` before an extension."""
     text, at = "", 0
     while at < len(tokens):
         if tokens[at] in ("+", "plus") and not text:

@@ -128,10 +128,11 @@ class TurnHandler(Draining):
         return self.closed or 0 < self.limits.max_turns <= len(self._running)
 
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
-        """Return True if this turn was joined, because it already runs here, or replayed, because it has ended.
+        """Return True if this request needs no turn of its own, because the turn has already begun or ended.
 
-        Also return True if a newer turn runs here, and this turn, which runs on another worker, was followed. Otherwise
-        stop an older turn that runs here, register this turn as the running one, and return False.
+        The turn is then joined if it runs here, replayed if it has ended, and followed if it runs on another worker
+        while a newer turn runs here. Otherwise stop an older turn that runs here, register this turn as the running
+        one, and return False.
         """
         conversation_id, turn_id = live.record.key
         while (other := self._running.get(conversation_id)) is not None:

@@ -104,7 +104,7 @@ class LiveStates:
 def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> dict[str, Json]:
     """Reset the fields that cannot be saved, note the error, and return the fields as the journal keeps them.
 
-    A turn must end whatever is in its state.
+    Without them, the turn can end.
     """
     if state is None:
         return {}

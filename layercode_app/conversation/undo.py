@@ -39,7 +39,7 @@ class Undo:
         self._running.add(work)
 
     def end(self, work: object, values: Mapping[str, Any]) -> None:
-        """Make all changes that this work may have made final; do nothing if it was cancelled."""
+        """Note that this work has ended: its changes are no longer undone. Do nothing if it was cancelled."""
         if work not in self._running:
             return
         self._compare(values)
@@ -61,7 +61,7 @@ class Undo:
         return restored
 
     def keep(self, key: str, value: Any) -> None:
-        """Make a new value final, whatever happens to the running work."""
+        """Note a new value that stays even if all running work is cancelled."""
         self._seen[key] = value
         self._changes.pop(key, None)
 

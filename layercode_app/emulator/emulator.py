@@ -75,7 +75,7 @@ class Emulator:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def use(self, default: AgentSpec, *others: AgentSpec) -> None:
-        """Replace the agents, except those that clients added; agents that clients changed are changed again.
+        """Replace the agents, except those that clients added. Apply the changes that clients made to agents once more.
 
         Open sessions keep the agents that they started with.
         """

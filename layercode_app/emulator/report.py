@@ -14,7 +14,7 @@ from .turn import AssistantTurn
 class Report:
     """The report of one session. `started_at` and `ended_at` are in epoch seconds.
 
-    The turns that the methods get contain times of the session's clock; `wall` converts such a time to epoch seconds.
+    The times in turns are times of the session's clock; `wall` converts them to epoch seconds.
     """
 
     def __init__(self, grant: Grant, session_id: str, *, recorded: bool, ip_address: str) -> None:

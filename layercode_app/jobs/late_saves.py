@@ -96,7 +96,7 @@ class LateSaves:
 
     @asynccontextmanager
     async def _held(self, key: tuple[str, str]) -> AsyncIterator[_Kept | None]:
-        """Keep the pending save of a turn from being written inside the `async with`; None if there is none."""
+        """Yield the pending save of a turn, which is not written inside the `async with`; None if there is none."""
         kept = self.waiting.get(key)
         if kept is None:
             yield None
@@ -173,4 +173,4 @@ class LateSaves:
 
     def _give_up(self, kept: _Kept, why: str) -> None:
         del self.waiting[kept.record.key]
-        logger.error("Turn {} could not be saved: {}.", kept.record.turn_id, why)
+        logger.error("Turn {} is lost, because it could not be saved: {}.", kept.record.turn_id, why)

@@ -58,7 +58,7 @@ _ours: ContextVar[bool] = ContextVar("layercode_ours", default=False)
 
 
 def mark() -> None:
-    """Mark the current context, and those that are copied from it, as this process's own."""
+    """Mark the current context, and all contexts that will be copied from it; see `is_marked`."""
     _ours.set(True)
 
 

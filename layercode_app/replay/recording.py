@@ -153,8 +153,8 @@ def messages_in(turn: TurnRecord) -> list[Any]:
 def responses_of(turn: TurnRecord) -> list[Any]:
     """Return the model's responses in this turn, in order.
 
-    After a caller's yes or no, the turn begins with a response that no run produced: it repeats the calls that the
-    caller decided (`agent/confirmation.py`). It has no run id, and is left out.
+    A response without a run id is left out, because no model made it. Such a response begins the turn after a yes or
+    a no: it repeats the tool calls that the caller was asked to confirm (`agent/confirmation.py`).
     """
     responses = [message for message in messages_in(turn) if message.kind == "response"]
     return [response for response in responses if response.run_id is not None]

@@ -86,8 +86,8 @@ def _missed(turns: Sequence[TurnRecord]) -> list[str]:
 async def guessed_goal(turns: Sequence[TurnRecord], model: str, setting: str) -> str:
     """Let a model guess the caller's goal, in one sentence.
 
-    Raises ConfigurationError if the model cannot be used. The error calls the model by `setting`, such as
-    `--goal-model`. Raises CallerError if the model does not answer.
+    Raises ConfigurationError if the model cannot be used. The error says that
+    the model comes from `setting`, such as `--goal-model`. Raises CallerError if the model does not answer.
     """
     from pydantic_ai import Agent
 

@@ -67,7 +67,7 @@ def _ask_uv(uv: str, version: str) -> Answer:
 
 
 def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Run an installer. Return its exit code (-1 if it times out or cannot start) and everything that it printed.
+    """Run an installer. Return its exit code and what it printed, or -1 and the reason if it timed out or did not start.
 
     `typed` is its stdin, `more` holds additional environment variables.
 

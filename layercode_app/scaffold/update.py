@@ -27,7 +27,8 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 class Step:
     """A step of an update: what it does with the file `path`, and `why`.
 
-    `before` is the file's present text, and `text` is its new text. The action `keep` changes nothing. Any other step
+    `text` is the file's new text. `before` is the text that a diff begins with: the file's present text or, for the
+    action `beside`, the text of the file beside which `path` is written. The action `keep` changes nothing. Any other step
     that has neither `text` nor `binary` deletes the file.
     """
 

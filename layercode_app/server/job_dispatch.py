@@ -41,7 +41,7 @@ class JobDispatch:
     put_back: PutBack = field(default_factory=PutBack, init=False)
 
     def retry_elsewhere(self, job: Job) -> float | None:
-        """Return when another worker can take the job if this worker lacks its agent or task; None to run it here."""
+        """Return the time at which other workers can take the job, if this worker lacks its agent or task; else None."""
         if self.watch().does(job) or job.name == HANDOFF:
             return None
         runner = self.runners().get(job.agent)

@@ -26,7 +26,7 @@ class SlidingWindow:
         self._swept = clock()
 
     def hit(self, key: str, *, amount: int, seconds: float) -> float:
-        """Count a request and return 0 if it is allowed; else return the seconds until a request is allowed again."""
+        """Return 0 and count the request if it is allowed. Else return the seconds until a request is allowed again."""
         now = self._clock()
         self._sweep(now, seconds)
         window = self._windows.setdefault(key, _Window(now))

@@ -113,7 +113,7 @@ def _emptied(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _not_json(variables: Mapping[str, str]) -> str:
-    """Return a message about the first variable of JSON that is not JSON; empty if there is none."""
+    """Return a message about the first variable that should contain JSON and does not; empty if there is none."""
     for name, expected in JSON_SETTINGS.items():
         value = variables.get(_env_of(name).lower(), "")
         try:

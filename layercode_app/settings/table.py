@@ -162,7 +162,10 @@ class Settings(BaseSettings):
 
     # --- Agents and models
     agents_dir: Path | None = _setting(
-        None, "LAYERCODE_AGENTS_DIR", "Agents", "Folder of agent files; default ./agents, else the built-in agents."
+        None,
+        "LAYERCODE_AGENTS_DIR",
+        "Agents",
+        "Folder of your agent files; default ./agents. Without agents of your own, the built-in `starter` answers.",
     )
     default_model: str | None = _setting(
         None,
@@ -404,7 +407,7 @@ class Settings(BaseSettings):
         (),
         "LAYERCODE_TRACE_HOSTS",
         "Observability",
-        "Your own hosts, comma-separated; only requests to them carry `traceparent`, requests to models never do.",
+        "Your own hosts, comma-separated; only requests to them carry `traceparent`. List no host of a model.",
     )
     metrics_dir: Path = _setting(
         Path(".layercode/metrics"),

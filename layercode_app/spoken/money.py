@@ -23,7 +23,7 @@ SIGNS = {"$": "USD", "US$": "USD", "C$": "CAD", "€": "EUR", "£": "GBP", "₹"
 
 
 def money(amount: Decimal, currency: str) -> str:
-    """Say an amount: 5.50 USD is "five dollars and fifty cents". Fractions of a cent are said as a decimal."""
+    """Say an amount: 5.50 USD is "five dollars and fifty cents". With a fraction of a cent, it is a decimal."""
     one, several, cent, cents = CURRENCIES[currency]
     sign, amount = ("minus ", -amount) if amount < 0 else ("", amount)
     whole, rest = int(amount), amount % 1 * 100

@@ -104,7 +104,7 @@ class Budgets:
         return spent >= amount.limit * self._warning
 
     async def _first(self, day: str) -> bool:
-        """Return True once a day, in one worker only: the first that is to warn about the day's budget."""
+        """Return whether this is the first warning about the budget of this day, in any worker."""
         if getattr(self, "_warned_on", None) == day:
             return False
         self._warned_on = day

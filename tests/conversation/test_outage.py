@@ -98,4 +98,4 @@ async def test_the_server_that_goes_down_tries_once_more_and_names_what_is_lost(
     await second.store.close()
     assert record is not None
     assert record.finished == over
-    assert any("Turn t1 could not be saved" in line for line in warned) == (not over)
+    assert any("Turn t1 is lost" in line for line in warned) == (not over)

@@ -29,7 +29,7 @@ class ReviewRequest(BaseModel):
 
 
 async def calls_to_review(store: Store, *, since: str, reviewed: bool) -> Json:
-    """Return the calls worth a look, the most serious first. With `reviewed`, include calls that have a verdict.
+    """Return the calls worth a look, the most serious first. With `reviewed`, include calls that a person has reviewed.
 
     `since` is as in `sessions review --since`; if it is empty, calls of any age are included. Raises ConfigurationError
     for a wrong `since`, and StoreError if the journal cannot be read.

@@ -51,7 +51,7 @@ def remember(metadata: Mapping[str, Any] | None) -> None:
 
 @contextmanager
 def only(metadata: Iterable[Mapping[str, Any] | None]) -> Iterator[None]:
-    """Mask only the secrets in the metadata of these turns in the block, for an export of their call."""
+    """While the block runs, mask the secrets in the metadata of these turns and no other secrets; for exports."""
     token = _scope.set(tuple(secret for one in metadata if one for secret in _named_secrets(one)))
     try:
         yield
@@ -70,8 +70,8 @@ def known() -> Iterable[str]:
 def _named_secrets(value: Any, *, name: str = "", named: bool = False) -> Iterator[str]:
     """Yield the secrets in a JSON value, whose field has this name.
 
-    `named` says that an outer field has a name that suggests a secret. Then not every text is one: a role is not, but
-    a text with a digit may be.
+    `named` tells whether the name of an outer field suggests a secret. In such a field, texts with a digit are secrets,
+    and others are not: of `{"token": {"value": "a1b2c3", "role": "admin"}}`, only the value.
     """
     if isinstance(value, Mapping):
         for key, item in value.items():

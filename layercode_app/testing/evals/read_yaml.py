@@ -1,4 +1,4 @@
-"""Read a YAML file. Everything that PyYAML would accept in silence or fail on without a place is a clear error."""
+"""Read a YAML file, with errors that name the line, also for mistakes that PyYAML accepts, such as duplicate keys."""
 
 from __future__ import annotations
 
