@@ -13,6 +13,7 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from ..jobs.queue import Jobs
+from ..journal import steady_clock
 from ..journal.forget import NOTES_OF_CALL
 from ..journal.record import Json, Kind, Status, TurnRecord
 from ..journal.stores.base import Job
@@ -29,6 +30,10 @@ from .prepare_and_save import Services, Work
 from .transcripts import LATEST_SECONDS, reconcile
 
 SESSION_END = "session_end"
+CORRECT = "layercode.correct"
+"""The name of jobs that correct turns which ran on after the end of their session."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+"""Seconds between the attempts of such a job. They grow with the time since the end of the session."""
 
 
 class SessionHandler:
@@ -41,13 +46,6 @@ class SessionHandler:
         self._running = running
         self._unknown: set[str] = set()
         self._noting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        self._waits: set[asyncio.Task[bool]] = set()
-        """The waits for turns that still run after the end of their session."""
-
-    def stop_waiting(self) -> None:
-        """Stop waiting for turns of ended sessions. The server is shutting down, and they may run on other workers."""
-        for wait in self._waits:
-            wait.cancel()
 
     async def handle(self, agent: EventAgentProtocol, event: Event, *, received: float) -> Json:
         """Handle an event and return the JSON that acknowledges or answers it.
@@ -109,33 +107,32 @@ class SessionHandler:
         if isinstance(event, SessionStart | Welcome) and (event.metadata or event.custom_metadata):
             await self._store.establish(event.conversation_id, (event.metadata or {}) | (event.custom_metadata or {}))
         if isinstance(event, SessionEnd):
-            await self._reconcile(event)
             payload = event.model_dump(mode="json", exclude_none=True)
+            await self._reconcile(agent, event, payload)
             job_id = f"{SESSION_END}-{agent.name}-{event.conversation_id}-{event.session_id}"
             await self._jobs.enqueue(Job(job_id, SESSION_END, agent.name, payload, event.conversation_id))
             await self._note_caller(agent, event)
         await self._notify(agent, event)
 
-    async def _reconcile(self, event: SessionEnd) -> None:
-        """Correct the session's turns from its transcript. For turns that run on for long, this happens later."""
-        store, late = self._store, self._services.late
-        if not await reconcile(store, late, event, seconds=delivery.DISPLACE_SECONDS):
-            self._jobs.background(self._reconcile_later(event))
+    async def _reconcile(self, agent: EventAgentProtocol, event: SessionEnd, payload: Json) -> None:
+        """Correct the session's turns from its transcript. A job does this for turns that run on for long."""
+        if await reconcile(self._store, self._services.late, event, seconds=delivery.DISPLACE_SECONDS):
+            return
+        job_id = f"{CORRECT}-{event.conversation_id}-{event.session_id}"
+        later = {"event": payload, "ended_at": time.time()}
+        await self._jobs.enqueue(Job(job_id, CORRECT, agent.name, later, event.conversation_id))
 
-    async def _reconcile_later(self, event: SessionEnd) -> None:
-        """Correct the session's turns when they have ended, or at shutdown those that have ended by then."""
-        store, late = self._store, self._services.late
-        wait = asyncio.ensure_future(reconcile(store, late, event, seconds=LATEST_SECONDS))
-        self._waits.add(wait)
-        try:
-            await asyncio.wait({wait})
-        finally:
-            self._waits.discard(wait)
-            cut = wait.cancelled() or wait.cancel()
-        if cut:
-            await reconcile(store, late, event, seconds=0)
-        else:
-            wait.result()
+    async def correct(self, job: Job) -> float | None:
+        """Correct the turns that have ended since. Return when to try again (epoch seconds), or None if all are done.
+
+        It is a job, because the turns may end when this worker has stopped, or run on another worker.
+        """
+        event = SessionEnd.model_validate(job.payload["event"])
+        done = await reconcile(self._store, self._services.late, event, seconds=0)
+        waited = time.time() - float(job.payload["ended_at"])
+        if done or waited > LATEST_SECONDS:
+            return None
+        return steady_clock.now() + min(max(waited, SHORTEST_PAUSE), LONGEST_PAUSE)
 
     async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
         """Enqueue a job that writes the notes on the caller, if an agent recognised the caller in this session.

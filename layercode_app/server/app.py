@@ -93,7 +93,9 @@ class LayerCode:
         self.store = store or create_store(self.settings.store, keep_seconds=self.settings.retention_days * DAY)
         self.model = model
         self._offline_without_key = offline_without_key
-        dispatch = JobDispatch(lambda: self.watch, lambda: self.settings, lambda: self.runners, self.store)
+        dispatch = JobDispatch(
+            lambda: self.watch, lambda: self.settings, lambda: self.runners, lambda: self.sessions.correct, self.store
+        )
         self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF), elsewhere=dispatch.retry_elsewhere)
         self.watch = Watch(self.settings, self.store, self.jobs.enqueue)
         self.turns = TurnHandler(
@@ -299,7 +301,6 @@ class LayerCode:
             return
         self.health.draining = True
         await self.turns.drain(goodbye=self.settings.goodbye)
-        self.sessions.stop_waiting()
         await self.jobs.drain(DRAIN_SECONDS)
         await self.watch.stop()
         await self.authorize.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..agent.take_notes import take_notes
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.caller_notes import write_notes_of_job
 from ..conversation.flow import RESERVED
-from ..conversation.session_events import SESSION_END
+from ..conversation.session_events import CORRECT, SESSION_END
 from ..conversation.turn import HANDOFF
 from ..exceptions import DeveloperError
 from ..jobs.put_back import PutBack
@@ -31,18 +31,20 @@ from .handoff import notify
 class JobDispatch:
     """Runs jobs. Each job uses the watch, settings and agents that the server has when the job runs.
 
-    So `watch`, `settings` and `runners` are functions. `runners` returns the agents' runners by name.
+    So `watch`, `settings` and `runners` are functions. `runners` returns the agents' runners by name. `correct` returns
+    the function that corrects turns which ran on after the end of their session.
     """
 
     watch: Callable[[], Watch]
     settings: Callable[[], Settings]
     runners: Callable[[], Mapping[str, AgentRunner]]
+    correct: Callable[[], Callable[[Job], Awaitable[float | None]]]
     store: Store
     put_back: PutBack = field(default_factory=PutBack, init=False)
 
     def retry_elsewhere(self, job: Job) -> float | None:
         """Return the time at which other workers can take the job, if this worker lacks its agent or task; else None."""
-        if self.watch().does(job) or job.name == HANDOFF:
+        if self.watch().does(job) or job.name in (HANDOFF, CORRECT):
             return None
         runner = self.runners().get(job.agent)
         if runner is None:
@@ -59,9 +61,16 @@ class JobDispatch:
         if job.name == HANDOFF:
             await notify(job, self.settings())
             return None
+        if job.name == CORRECT:
+            return await self.correct()(job)
         runner = self.runners().get(job.agent)
         if runner is None:
             raise DeveloperError(f"Job {job.id} needs the agent {job.agent!r}, which is not loaded.")
+        await self._run_for(runner, job)
+        return None
+
+    async def _run_for(self, runner: AgentRunner, job: Job) -> None:
+        """Run a job of an agent."""
         if job.name == SESSION_END:
             end = SessionEnd.model_validate(job.payload)
             await enqueue_judging(runner.voice, self.store, end)
@@ -76,7 +85,6 @@ class JobDispatch:
             await write_notes_of_job(self.store, job, **job.payload["arguments"])
         elif job.name == TASK:
             await _run_task(runner.voice, job)
-        return None
 
 
 async def _run_task(voice: VoiceAgent[Any, Any], job: Job) -> None:

@@ -13,11 +13,11 @@ from layercode_app import LayerCode, SessionEnd, Turn, VoiceAgent
 from layercode_app.conversation import delivery
 from layercode_app.conversation.transcripts import shortened
 from layercode_app.jobs import late_saves
-from layercode_app.journal.record import Kind, Speech, TurnRecord
+from layercode_app.journal.record import Kind, Speech, Status, TurnRecord
 from layercode_app.journal.stores.sqlite import SQLiteStore
 from layercode_app.server import app as app_module
 
-from ..calling import calling, settings
+from ..calling import Caller, calling, settings
 from .outage import Outage
 from .shop import ended, until
 
@@ -133,7 +133,7 @@ async def test_a_turn_that_ends_long_after_its_session_is_still_corrected(
 
 
 @pytest.mark.anyio
-async def test_a_turn_of_another_worker_does_not_delay_the_stop(
+async def test_a_turn_of_another_worker_does_not_delay_the_stop_and_is_corrected_later(
     teller: Teller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 0.05)
@@ -146,26 +146,36 @@ async def test_a_turn_of_another_worker_does_not_delay_the_stop(
         await caller.send(end("It is a"))
         async with asyncio.timeout(20):
             await teller.app.stop()
+        running.speech, running.status = [Speech("say", 0, "It is a long story.")], Status.COMPLETE
+        await other.save(running)
     await other.close()
+    assert await _corrected(tmp_path, caller) == "It is a"
 
 
 @pytest.mark.anyio
-async def test_a_turn_that_ends_at_shutdown_is_corrected(
+async def test_a_turn_that_ends_at_shutdown_is_corrected_after_a_restart(
     teller: Teller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 0.05)
-    other = SQLiteStore(tmp_path / "journal.sqlite3")
     async with calling(teller.app) as caller:
-        await other.open()
         telling = asyncio.create_task(caller.say("tell me", turn_id="t"))
         await teller.told.wait()
         await caller.send(end("It is"))
         await teller.app.stop()
         await telling
-        record = await other.get(caller.conversation_id, "t")
-    await other.close()
-    assert record is not None
-    assert record.heard == "It is"
+    assert await _corrected(tmp_path, caller) == "It is"
+
+
+async def _corrected(tmp_path: Path, caller: Caller) -> str:
+    """Start a new worker, wait until it has corrected turn `t`, and return what was heard of the turn."""
+    app = Teller(tmp_path).app
+    async with calling(app):
+
+        async def heard() -> str | None:
+            record = await app.store.get(caller.conversation_id, "t")
+            return record.heard_text if record else None
+
+        return str(await until(heard))
 
 
 @pytest.mark.anyio
