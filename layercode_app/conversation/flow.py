@@ -167,10 +167,10 @@ class Flow:
         """Return whether the journal still has the value that this turn read or saved last."""
         return stored.get(key) == self._saved.get(key)
 
-    def mark_saved(self) -> None:
-        """Mark all current values as saved in the journal."""
+    def mark_saved(self, changes: Mapping[str, Json]) -> None:
+        """Mark these changes as saved in the journal. Tools may have made others while these were being written."""
         if self._values is not None:
-            self._saved.update(self._values)
+            self._saved.update({key: str(value) for key, value in changes.items()})
 
     # --- tools and data events; see `undo.py`
 

@@ -64,7 +64,7 @@ class LiveStates:
             changes = state.changes(fields) if state else {}
             moved = await self._moves_still_due(record, flow) if flow else {}
             if (changes or moved) and await self._late.save_state(record.key, changes | moved):
-                _mark_saved(state, changes, flow)
+                _mark_saved(state, changes, flow, moved)
         finally:
             self.let_go(record.conversation_id, state)
 
@@ -98,7 +98,7 @@ class LiveStates:
         if state is not None:
             record.state = fields
         await self._store.save(record, state=changes | moved if moved else changes)
-        _mark_saved(state, changes, flow)
+        _mark_saved(state, changes, flow, moved)
 
 
 def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> dict[str, Json]:
@@ -115,8 +115,10 @@ def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> dict[s
     return fields
 
 
-def _mark_saved(state: LiveState[Any] | None, changes: dict[str, Json], flow: Flow | None) -> None:
+def _mark_saved(
+    state: LiveState[Any] | None, changes: dict[str, Json], flow: Flow | None, moved: dict[str, Json]
+) -> None:
     if state is not None:
         state.mark_saved(changes)
     if flow is not None:
-        flow.mark_saved()
+        flow.mark_saved(moved)
