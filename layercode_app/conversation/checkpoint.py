@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..jobs.until_saved import until_saved
 from ..journal.forget import NOTES
 from ..journal.record import ToolCall, TurnRecord
 from ..journal.stores.base import Job
@@ -39,14 +40,22 @@ class Checkpoint:
     async def finish_late(self, call: ToolCall) -> None:
         """Save the effects of a tool that ended after its turn: its result, outcomes, state changes, notes and tasks.
 
-        If the call was forgotten while the tool ran, nothing is saved.
+        If the call was forgotten while the tool ran, nothing is saved. If the journal is unavailable, try again until it
+        is back; raise StoreError if it stays away or the server stops.
         """
         try:
-            if await self.services.late.update(self.record.key, partial(_note_late, call, self.record)) is not None:
-                await self._enqueue_notes()
-                await enqueue_tasks(self.record, self.services.enqueue)
+            await until_saved(partial(self._save_late, call), f"The effects of the tool {call.name}")
         finally:
-            await self.services.states.release(self.record, self.state, self.flow)
+            self.services.states.let_go(self.record.conversation_id, self.state)
+
+    async def _save_late(self, call: ToolCall) -> None:
+        """Save the effects of a late tool. A repetition does not save them twice."""
+        if await self.services.late.update(self.record.key, partial(_note_late, call, self.record)) is not None:
+            note_jobs(self.record, self.noted, self.jobs)
+            for job in self.jobs:  # All of them: an earlier attempt may have failed in between.
+                await self.services.enqueue(job)
+            await enqueue_tasks(self.record, self.services.enqueue)
+        await self.services.states.save_late(self.record, self.state, self.flow)
 
     async def _enqueue_notes(self) -> None:
         for job in note_jobs(self.record, self.noted, self.jobs):

@@ -35,7 +35,7 @@ class LiveStates:
         """Return the shared state of a conversation; None for an agent without state.
 
         `stored` is the stored state, which was read after the time `received`. `scope` is the prefix of the agent's
-        keys in it. Each `enter` needs one `leave`, `release` or `let_go`. Raises StateError if the stored fields do not
+        keys in it. Each `enter` needs one `leave` or `let_go`. Raises StateError if the stored fields do not
         fit `kind`.
         """
         if kind is None:
@@ -54,19 +54,13 @@ class LiveStates:
         finally:
             self.let_go(record.conversation_id, state)
 
-    async def release(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
-        """Save the changes that a tool made to the state after its turn ended, and release the state.
-
-        Nothing is saved if the turn has been deleted.
-        """
-        try:
-            fields = _reset_unsavable(record, state)
-            changes = state.changes(fields) if state else {}
-            moved = await self._moves_still_due(record, flow) if flow else {}
-            if (changes or moved) and await self._late.save_state(record.key, changes | moved):
-                _mark_saved(state, changes, flow, moved)
-        finally:
-            self.let_go(record.conversation_id, state)
+    async def save_late(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
+        """Save the changes that a tool made to the state after its turn ended, unless the turn has been deleted."""
+        fields = _reset_unsavable(record, state)
+        changes = state.changes(fields) if state else {}
+        moved = await self._moves_still_due(record, flow) if flow else {}
+        if (changes or moved) and await self._late.save_state(record.key, changes | moved):
+            _mark_saved(state, changes, flow, moved)
 
     async def _moves_still_due(self, record: TurnRecord, flow: Flow) -> dict[str, Json]:
         """Return the moves that a tool made after its turn ended, without those that newer turns have overtaken."""

@@ -12,12 +12,12 @@ from layercode_app.conversation.states import LiveStates
 
 @pytest.fixture
 def released(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when a tool that outlived its turn has released the state."""
-    released, release = asyncio.Event(), LiveStates.release
+    """Set when the changes of a tool that outlived its turn are saved."""
+    released, save_late = asyncio.Event(), LiveStates.save_late
 
-    async def release_and_tell(states: LiveStates, *args: Any) -> None:
-        await release(states, *args)
+    async def save_and_tell(states: LiveStates, *args: Any) -> None:
+        await save_late(states, *args)
         released.set()
 
-    monkeypatch.setattr(LiveStates, "release", release_and_tell)
+    monkeypatch.setattr(LiveStates, "save_late", save_and_tell)
     return released

@@ -11,8 +11,10 @@ from pydantic_ai.messages import ToolReturnPart
 
 from layercode_app import LayerCode
 from layercode_app.conversation.states import LiveStates
-from layercode_app.jobs import late_saves
+from layercode_app.exceptions import StoreError
+from layercode_app.jobs import late_saves, until_saved
 from layercode_app.journal.forget import forget
+from layercode_app.server import app as app_module
 
 from ..calling import calling, settings
 from .outage import Outage
@@ -65,19 +67,19 @@ async def test_a_tool_that_outlives_a_forgotten_call_leaves_nothing(
 ) -> None:
     shop, released = Shop(tools={"order": "finish"}), asyncio.Event()
     app = LayerCode(shop.voice, settings=settings(tmp_path))
-    release, save = LiveStates.release, app.store.save_state
+    save_late, save = LiveStates.save_late, app.store.save_state
 
-    async def release_and_tell(states: LiveStates, *args: Any) -> None:
+    async def save_and_tell(states: LiveStates, *args: Any) -> None:
         if when == "while its changes are saved":
             monkeypatch.setattr(app.store, "save_state", forget_first)
-        await release(states, *args)
+        await save_late(states, *args)
         released.set()
 
     async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
         await forget(app.store, conversation_id)
         return await save(conversation_id, state, turn_id=turn_id)
 
-    monkeypatch.setattr(LiveStates, "release", release_and_tell)
+    monkeypatch.setattr(LiveStates, "save_late", save_and_tell)
     async with calling(app) as caller:
         await interrupt_in_the_tool(caller, shop)
         await ended(app, caller, "ordering")
@@ -136,4 +138,46 @@ async def test_a_tool_that_outlives_a_turn_whose_save_is_pending_keeps_its_effec
     assert kept.state == {"placed": 1, "tried": 1, "last": "placed"}
     assert [(call.status, call.result) for call in record.tools] == [("done", "order 7 placed")]
     assert "order 7 placed" in shop.told()
+    assert "finished after the interruption" in shop.told()
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_a_tool_that_ends_while_the_journal_is_away_keeps_its_effects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    """The journal is back either after a while, or only when the server stops."""
+    shop = Shop(tools={"order": "finish_and_tell"})
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    refused = asyncio.Event()
+
+    async def away(*given: Any, **named: Any) -> Any:
+        refused.set()
+        raise StoreError("away")
+
+    async with calling(app) as caller:
+        await interrupt_in_the_tool(caller, shop)
+        await ended(app, caller, "ordering")
+        with monkeypatch.context() as outage:
+            for name in ("update", "save_state", "enqueue"):
+                outage.setattr(app.store, name, away)
+            shop.proceed.set()
+            await refused.wait()
+        if stops:
+            monkeypatch.setattr(until_saved, "PAUSE", 60.0)
+            monkeypatch.setattr(app_module, "DRAIN_SECONDS", 0.1)
+            await app.stop()
+            app = LayerCode(shop.voice, settings=settings(tmp_path))
+    async with calling(app) as again:
+        again.conversation_id = caller.conversation_id
+
+        async def receipt() -> bool:
+            return bool(shop.receipts)
+
+        await until(receipt)
+        await again.say("hello")
+        kept = await app.store.conversation(caller.conversation_id)
+        record = await ended(app, again, "ordering")
+    assert kept.state == {"placed": 1, "tried": 1, "last": "placed"}
+    assert [(call.status, call.result) for call in record.tools] == [("done", "order 7 placed")]
+    assert shop.receipts == ["ada"]
     assert "finished after the interruption" in shop.told()
