@@ -75,7 +75,7 @@ def keep_hangup(turn: Turn[Any, Any]) -> None:
     """End the call after this turn, which continues the interrupted reply, if it was to end after that reply."""
     last = turn.last
     if last is not None and last.session_id == turn.session_id:
-        turn.live.hangup = turn.live.hangup or last.hangup
+        turn.live.hang_up.asked = turn.live.hang_up.asked or last.hangup
 
 
 async def resume(turn: Turn[Any, Any]) -> bool:

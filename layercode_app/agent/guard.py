@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 from ..conversation.flow import take_back
+from ..conversation.lasting import lasting
 from ..conversation.turn import Turn
 
 Guard: TypeAlias = Callable[[Turn[Any, Any]], Awaitable[str | None]]
@@ -61,7 +62,7 @@ async def _ask(guards: Sequence[Guard], turn: Turn[Any, Any]) -> str | None:
 
 async def _ask_one(name: str, guard: Guard, turn: Turn[Any, Any]) -> str | None:
     with turn.span(name):
-        return await guard(turn)
+        return await lasting(turn.live, guard(turn))
 
 
 def _name(guard: Guard) -> str:

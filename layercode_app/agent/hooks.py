@@ -5,9 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import AsyncGeneratorType
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
+from ..conversation.lasting import lasting, lasting_step
 from ..exceptions import HookError
+
+if TYPE_CHECKING:
+    from ..conversation.turn import Turn
 
 HookName: TypeAlias = Literal[
     "message", "thinking", "session_start", "data", "session_update", "session_end", "event", "authorize"
@@ -78,17 +82,24 @@ def _wrong_parameters(name: str, function: object, signature: inspect.Signature,
 
 
 async def speak_answer(
-    answer: Any, say: Callable[[str], Awaitable[None]], hook: str, *, say_last: Callable[[str], None] | None = None
+    turn: Turn[Any, Any],
+    hook: Callable[[Turn[Any, Any]], Any],
+    name: str,
+    say: Callable[[str], Awaitable[None]],
+    *,
+    say_last: Callable[[str], None] | None = None,
 ) -> None:
-    """Speak the answer of a hook or a greeting: a text, a stream of pieces, or None for nothing.
+    """Call a hook or a greeting, and speak its answer: a text, a stream of pieces, or None for nothing.
 
     `say` speaks each piece of a stream at once, because the next piece may be slow. If the answer is one text,
     `say_last` speaks it (or `say`, if `say_last` is not given), because no other text follows in the turn.
 
-    Raises HookError for an answer of another type.
+    Raises HookError, with the `name` of the hook, for an answer of another type.
     """
+    with lasting_step(turn.live):
+        answer = hook(turn)
     if not isinstance(answer, AsyncGeneratorType) and inspect.isawaitable(answer):
-        answer = await answer
+        answer = await lasting(turn.live, answer)
     if answer is None:
         return
     if isinstance(answer, str):
@@ -96,14 +107,25 @@ async def speak_answer(
         return
     if not hasattr(answer, "__aiter__"):
         raise HookError(
-            f"{hook} returned a {type(answer).__name__}; expected a str, an async iterator of str, or None."
+            f"{name} returned a {type(answer).__name__}; expected a str, an async iterator of str, or None."
         )
     try:
-        async for piece in answer:
+        async for piece in _lasting_pieces(turn, answer):
             if not isinstance(piece, str):
-                raise HookError(f"{hook} yielded a {type(piece).__name__}; expected str.")
+                raise HookError(f"{name} yielded a {type(piece).__name__}; expected str.")
             await say(piece)
     finally:
         # Close the generator in this task: the garbage collector would exit the generator's contexts in another task.
         if isinstance(answer, AsyncGeneratorType):
             await answer.aclose()
+
+
+async def _lasting_pieces(turn: Turn[Any, Any], pieces: Any) -> AsyncIterator[Any]:
+    """Yield the pieces of a hook's stream, and keep what the hook changes between them."""
+    pieces = pieces.__aiter__()
+    while True:
+        try:
+            piece = await lasting(turn.live, pieces.__anext__())
+        except StopAsyncIteration:
+            return
+        yield piece

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from ..blank import is_blank
 from ..conversation.fillers import Filler
 from ..conversation.flow import GREETED
+from ..conversation.lasting import lasting
 from ..conversation.page_data import to_json
 from ..conversation.turn import Turn
 from ..exceptions import HookError
@@ -152,7 +153,7 @@ class AgentRunner:
         voice = self.voice
         if hooks := voice.hooks.get("message"):
             with spans.span("on_message"):
-                await _speak_hook(turn, hooks[0](turn), "say", "on_message")
+                await _speak_hook(turn, hooks[0], "say", "on_message")
         elif voice.agent is None:
             raise HookError(
                 f"VoiceAgent({voice.name!r}) has neither a PydanticAI agent nor an on_message hook. Add one."
@@ -168,7 +169,7 @@ class AgentRunner:
 
     async def _greet(self, turn: Turn[Any, Any]) -> None:
         for hook in self.voice.hooks.get("session_start", ()):
-            await hook(turn)
+            await lasting(turn.live, hook(turn))
         flow = turn.live.flow
         if flow is not None and flow.leaving:
             return  # A hook handed the call over, so this agent says nothing more.
@@ -193,7 +194,7 @@ class AgentRunner:
 
     async def _speak_greeting(self, turn: Turn[Any, Any]) -> None:
         greeting = self.voice.greeting
-        await _speak_hook(turn, greeting(turn) if callable(greeting) else greeting, "greeting", "greeting")
+        await _speak_hook(turn, greeting if callable(greeting) else lambda turn: greeting, "greeting", "greeting")
 
     async def _run_model(self, turn: Turn[Any, Any], given: RunInput) -> None:
         # These import PydanticAI, which an agent without a model does not need.
@@ -217,9 +218,9 @@ async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[T]) -> T:
             write_down_helpers(turn)
 
 
-async def _speak_hook(turn: Turn[Any, Any], answer: Any, source: Source, hook: str) -> None:
+async def _speak_hook(turn: Turn[Any, Any], hook: Callable[[Turn[Any, Any]], Any], source: Source, name: str) -> None:
     await speak_answer(
-        answer, lambda text: turn.speak(text, source), hook, say_last=lambda text: turn.speak_last(text, source)
+        turn, hook, name, lambda text: turn.speak(text, source), say_last=lambda text: turn.speak_last(text, source)
     )
     turn.live.run.answered = True
 

@@ -78,7 +78,7 @@ class Thinking:
 
     async def _run(self, hook: Any) -> None:
         try:
-            await speak_answer(hook(self._turn), self._speak, "while_thinking")
+            await speak_answer(self._turn, hook, "while_thinking", self._speak)
         except Exception as error:  # noqa: BLE001 - the answer itself is on its way
             # The message has only the error's type. The error's text may quote the caller, so each sink decides whether
             # to show it.

@@ -16,6 +16,7 @@ from loguru import logger
 from ..journal.record import DATA, TTS, Json
 from ..journal.record_json import sorted_json
 from ..journal.stores.base import Store
+from .lasting import lasting_step
 from .live import LiveTurn
 
 Carried: TypeAlias = dict[str, Any]
@@ -31,8 +32,8 @@ def said_by(live: LiveTurn) -> Carried:
     """Return what a hook said, the data it sent, and whether it asked to hang up; empty if it did none of these."""
     text = "".join([frame.content for frame in live.frames if frame.type == TTS])
     contents = [frame.content for frame in live.frames if frame.type == DATA]
-    session = live.record.session_id if live.hangup else ""
-    said: Carried = {"say": text, "data": contents, "hangup": live.hangup, "session": session}
+    session = live.record.session_id if live.hang_up.asked else ""
+    said: Carried = {"say": text, "data": contents, "hangup": live.hang_up.asked, "session": session}
     return {name: value for name, value in said.items() if value}
 
 
@@ -68,7 +69,8 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
         if text:
             live.spoken.begin_segment()
             live.speak(text, "say")
-        live.hangup = live.hangup or bool(said.get("hangup"))
+        with lasting_step(live):  # A tool of this turn may be cancelled, but the data event has ended.
+            live.hang_up.asked = live.hang_up.asked or bool(said.get("hangup"))
 
 
 def _ends_other_session(live: LiveTurn, said: Carried) -> bool:

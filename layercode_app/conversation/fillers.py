@@ -113,7 +113,7 @@ class Fillers:
         """Return whether fillers are no longer needed: the reply is complete, or the turn or the call is ending."""
         live = self._live
         ending = live.ending or live.stopping is not None or live.goodbye is not None
-        return ending or live.run.answered or live.hangup
+        return ending or live.run.answered or live.hang_up.asked
 
     def _speak(self, text: str) -> None:
         self._live.speak(text, "filler")

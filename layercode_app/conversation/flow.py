@@ -90,6 +90,8 @@ class Flow:
     """The agent that answers the rest of this turn after a hand-over with `now`; "" for none."""
     leaving = False
     """Whether the running agent has handed the call over and says nothing more."""
+    asked: Mapping[str, tuple[bool, bool]] = {}
+    """The newest `now` and `quiet` of the hand-overs of the running agent, by the agent that takes over."""
     taken_from = ""
     """The agent that handed this turn over to the running agent; "" for none."""
     handovers = 0
@@ -174,6 +176,19 @@ class Flow:
 
     # --- tools and data events; see `undo.py`
 
+    @property
+    def busy(self) -> bool:
+        """Whether a tool or a data event is running, whose changes may be undone."""
+        return self._values is not None and self._undo.busy
+
+    def compare(self) -> None:
+        """Count the newest changes as made by the running tools and data events."""
+        self._undo.compare(self._read())
+
+    def settle(self) -> None:
+        """Count the newest changes as made by something that is not undone."""
+        self._undo.settle(self._read())
+
     def begin(self, work: object) -> None:
         """Note that a tool or a data event begins, which may hand the call over or move to another stage."""
         values = self._read()
@@ -208,10 +223,19 @@ def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
         return False
     flow.hand_to(agent)
     flow.handovers += 1
-    record.handed_to = "" if agent == record.agent else agent
-    flow.due = record.handed_to if now and flow.serves(record.handed_to) else ""
-    flow.leaving = bool(record.handed_to) and (now or quiet)
+    flow.asked = {**flow.asked, agent: (now, quiet)}
+    _show_agent(live)
     return True
+
+
+def _show_agent(live: LiveTurn) -> None:
+    """Write the agent that takes over into the turn's record, and set whether it does so in this turn."""
+    flow, record = live.flow, live.record
+    assert flow is not None
+    record.handed_to = "" if flow.agent == record.agent else flow.agent
+    now, quiet = flow.asked.get(record.handed_to, (False, False))
+    flow.due = record.handed_to if now and flow.serves(record.handed_to) else ""
+    flow.leaving = now or quiet
 
 
 def take_back(live: LiveTurn) -> None:
@@ -229,10 +253,7 @@ def show_undone(live: LiveTurn) -> None:
     flow, record = live.flow, live.record
     if flow is None or live.ending:
         return
-    record.handed_to = "" if flow.agent == record.agent else flow.agent
-    if flow.due != record.handed_to:
-        flow.due = ""
-    flow.leaving = flow.leaving and bool(record.handed_to)
+    _show_agent(live)
     _show_stage(live, flow.stage(record.agent))
 
 
@@ -282,7 +303,7 @@ def begin_again(live: LiveTurn, agent: str) -> None:
     began = max((part.ended_ms or 0.0 for part in record.stages if part.name in earlier), default=0.0)
     record.stages.append(Stage(f"{AGENT_STAGE}{agent}", began, live.elapsed_ms(), "done"))
     record.handed_by.append(agent)
-    flow.due, flow.leaving, record.handed_to = "", False, ""
+    flow.due, flow.leaving, flow.asked, record.handed_to = "", False, {}, ""
     flow.taken_from, live.run.answered = agent, False
 
 

@@ -18,13 +18,13 @@ from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT
 from .caller_notes import CallerNotes
 from .flow import Flow, show_undone
+from .hang_up import HangUp
 from .lazy_event import LazyEvent
 from .listener import Listener
 from .run_progress import RunProgress
 from .sentences import to_sentence_end
 from .spoken_text import SpokenText
 from .state import LiveState
-from .undo import Undo
 
 Args = TypeVarTuple("Args")
 
@@ -40,8 +40,6 @@ class LiveTurn:
     """The status with which the turn is being stopped; None if it is not."""
     ending = False
     """Whether the turn has said everything and only has to be saved."""
-    hangup = False
-    """Whether the agent asked to end the call."""
     goodbye: str | None = None
     """At shutdown: the text to say at the end of the current sentence. Otherwise None."""
     followed = 0
@@ -60,8 +58,6 @@ class LiveTurn:
     """Save the effects of a tool that outlived the turn; set when the turn's work is prepared."""
     carried: Sequence[dict[str, Any]] = ()
     """The output of data events that arrived during this turn. The turn speaks it after its own words."""
-    _hangups: Undo | None = None
-    """Undoes the `hangup` of cancelled tools; None until a tool or a hook for data begins."""
     _waking: asyncio.Handle | None = None
     _flushing = False
     """Whether `speak_out` is adding text. Then `emit` schedules no flush, because `speak_out` sends the frames."""
@@ -75,6 +71,7 @@ class LiveTurn:
         self._listeners: list[Listener] = []
         self.spoken = SpokenText()
         self.run = RunProgress()
+        self.hang_up = HangUp()
         self._wakers: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -187,23 +184,26 @@ class LiveTurn:
 
         A timeout must be outside this context, so that it counts as a cancellation.
         """
-        work, shared = object(), [part for part in (self.state, self.flow) if part is not None]
-        hangups = self._hangups = self._hangups or Undo({"hangup": self.hangup})
-        hangups.begin(work, {"hangup": self.hangup})
-        for part in shared:
+        work, parts = object(), self._parts()
+        for part in parts:
             part.begin(work)
         try:
             yield
         except asyncio.CancelledError:
-            self.hangup = hangups.cancel(work, {"hangup": self.hangup}).get("hangup", self.hangup)
-            for part in shared:
+            for part in parts:
                 part.cancel(work)
             show_undone(self)
             raise
         finally:
-            hangups.end(work, {"hangup": self.hangup})
-            for part in shared:
+            for part in parts:
                 part.end(work)
+
+    def _parts(self) -> list[LiveState[Any] | Flow | HangUp]:
+        return [part for part in (self.state, self.flow, self.hang_up) if part is not None]
+
+    def busy_parts(self) -> Sequence[LiveState[Any] | Flow | HangUp]:
+        """Return what a running tool or data event may have changed: the state, the flow and the hang-up."""
+        return [part for part in self._parts() if part.busy]
 
     async def finish_late(self, call: ToolCall) -> None:
         """Save the effects of a tool that outlived its turn, such as its result and changes to the state."""

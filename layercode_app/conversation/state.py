@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 from loguru import logger
 from pydantic import BaseModel, ValidationError
 
-from ..exceptions import StateError
+from ..exceptions import DeveloperError, StateError
 from ..journal.record import Json
 from .flow import own_fields
+from .in_place import changed_in_place
 from .state_json import dump_model, load_model
 from .undo import MISSING, Undo
 
@@ -67,12 +68,25 @@ class LiveState(Generic[ModelT]):
 
     # --- tools and data events; see `undo.py`
 
+    @property
+    def busy(self) -> bool:
+        """Whether a tool or a data event is running, whose changes may be undone."""
+        return self._undo.busy
+
+    def compare(self) -> None:
+        """Count the newest changes as made by the running tools and data events."""
+        self._undo.compare(self.fields())
+
+    def settle(self) -> None:
+        """Count the newest changes as made by something that is not undone."""
+        self._undo.settle(self.fields())
+
     def begin(self, work: object) -> None:
         """Note that a tool or a data event begins, which may change the state."""
         self._undo.begin(work, self.fields())
 
     def end(self, work: object) -> None:
-        """Make the changes of a tool or a data event final."""
+        """Note that a tool or a data event has ended. Cancelling another one no longer undoes what this one changed."""
         self._undo.end(work, self.fields())
 
     def cancel(self, work: object) -> None:
@@ -92,9 +106,16 @@ class LiveState(Generic[ModelT]):
         for name in {names.get(key, key) for key in values}:
             # `setattr` would refuse a frozen model, and validate the model while only some fields are restored.
             if name in kind.model_fields:
-                vars(self.model)[name] = getattr(restored, name)
+                vars(self.model)[name] = changed_in_place(vars(self.model).get(name), getattr(restored, name))
             elif self.model.model_extra is not None:
                 _restore_extra(self.model.model_extra, restored.model_extra or {}, name)
+
+    def assign(self, model: Any) -> None:
+        """Give the model the values of another one. Raises DeveloperError unless it is of the same class."""
+        kind = type(self.model)
+        if type(model) is not kind:
+            raise DeveloperError(f"turn.state = {model!r}: expected a {kind.__name__}, such as {kind.__name__}().")
+        changed_in_place(self.model, model.model_copy(deep=True))
 
     def _with(self, values: dict[str, Json]) -> ModelT | None:
         """Return a copy of the model with these values; None if they do not fit the model, which is logged."""

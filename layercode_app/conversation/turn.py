@@ -21,6 +21,7 @@ from ..wellformed import Number
 from .caller_notes import CallerNotes
 from .flow import RESUMED, hand_over, move_on
 from .history import history_of
+from .lasting import lasting
 from .live import LiveTurn
 from .page_data import to_json
 from .playback import say_progress
@@ -67,7 +68,7 @@ class Turn(Generic[StateT, MetadataT]):
         background: Background | None = None,
     ) -> None:
         self.event = event
-        self.state = state
+        self._state = state
         self.metadata = metadata
         self._live = live
         self._past = past
@@ -120,6 +121,23 @@ class Turn(Generic[StateT, MetadataT]):
     def record(self) -> TurnRecord:
         """The record of this turn, as the journal stores it."""
         return self._live.record
+
+    @property
+    def state(self) -> StateT:
+        """The state of the conversation, which is saved with the turn. None for an agent without a state model.
+
+        Assigning a model gives its values to the state: `turn.state = Order()` empties the order. Raises DeveloperError
+        for a model of another class, or if the agent has no state model.
+        """
+        return self._state
+
+    @state.setter
+    def state(self, model: StateT) -> None:
+        if self._live.state is None:
+            raise DeveloperError(
+                f"Agent {self.agent!r} has no state. Write VoiceAgent({self.agent!r}, ..., state=Order)."
+            )
+        self._live.state.assign(model)
 
     @property
     def outbound(self) -> bool:
@@ -217,7 +235,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     def hangup(self) -> None:
         """End the call after everything said so far has been played."""
-        self._live.hangup = True
+        self._live.hang_up.asked = True
 
     def outcome(self, name: str, *, value: Number | None = None) -> None:
         """Record what the call achieved, such as `outcome("booked", value=42.0)`, for the command `report`.
@@ -286,7 +304,7 @@ class Turn(Generic[StateT, MetadataT]):
         if self._background is None:
             coroutine.close()
             raise RuntimeError("This turn has no server to run background work. Use LayerCode, or await the work.")
-        self._live.in_loop(self._background, coroutine)
+        self._live.in_loop(self._background, lasting(self._live, coroutine))
 
     @property
     def log(self) -> Logger:

@@ -164,8 +164,8 @@ class Run(Work):
         live.ending = True
         record.cut_off = live.stopping is not None and not live.run.answered
         record.status = live.stopping or (Status.FAILED if record.error else Status.COMPLETE)
-        record.hangup = live.hangup
-        if live.hangup:
+        record.hangup = live.hang_up.asked
+        if live.hang_up.asked:
             live.emit(HANGUP)
         end = Frame(END, None, live.elapsed_ms())
         if live.stopping is None:

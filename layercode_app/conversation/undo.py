@@ -24,7 +24,7 @@ class Undo:
     Nothing tells which tool has changed a value. So the values are compared whenever a tool or a data event begins or
     ends, and a change counts as made by all tools and data events that were running since the last comparison. A
     change that may be the work of a tool that still runs or has ended is kept: it is worse to lose an order that was
-    placed than to keep half of one that was not.
+    placed than to keep half of one that was not. The changes of hooks and guards are kept, too; see `lasting`.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -33,16 +33,21 @@ class Undo:
         self._cancelled: set[object] = set()
         self._changes: dict[str, list[_Change]] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether a tool or a data event is running, so that changes may be undone."""
+        return bool(self._running)
+
     def begin(self, work: object, values: Mapping[str, Any]) -> None:
         """Note that a tool or a data event begins. `values` are the current values, here and below."""
-        self._compare(values)
+        self.compare(values)
         self._running.add(work)
 
     def end(self, work: object, values: Mapping[str, Any]) -> None:
         """Note that this work has ended: its changes are no longer undone. Do nothing if it was cancelled."""
         if work not in self._running:
             return
-        self._compare(values)
+        self.compare(values)
         for changes in self._changes.values():
             last = max((number for number, change in enumerate(changes) if work in change.by), default=-1)
             del changes[: last + 1]
@@ -50,7 +55,7 @@ class Undo:
 
     def cancel(self, work: object, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values to restore, because this work was cancelled; `MISSING` for keys that it added."""
-        self._compare(values)
+        self.compare(values)
         self._cancelled.add(work)
         restored = {}
         for name, changes in self._changes.items():
@@ -65,8 +70,15 @@ class Undo:
         self._seen[key] = value
         self._changes.pop(key, None)
 
-    def _compare(self, values: Mapping[str, Any]) -> None:
-        by = frozenset(self._running)
+    def compare(self, values: Mapping[str, Any]) -> None:
+        """Count what changed since the last comparison as made by the tools and data events that are running."""
+        self._compare(values, frozenset(self._running))
+
+    def settle(self, values: Mapping[str, Any]) -> None:
+        """Count what changed since the last comparison as made by something that is not undone."""
+        self._compare(values, frozenset())
+
+    def _compare(self, values: Mapping[str, Any], by: frozenset[object]) -> None:
         for name, now in values.items():
             before = self._seen.get(name, MISSING)
             if before == now:

@@ -88,12 +88,19 @@ async def test_after_the_first_words_an_agent_without_a_model_speaks_none() -> N
 
 
 @pytest.mark.parametrize(
-    "change", [{"ending": True}, {"answered": True}, {"hangup": True}, {"goodbye": "Bye."}, {"stopping": Status.FAILED}]
+    ("part", "change"),
+    [
+        ("", {"ending": True}),
+        ("run", {"answered": True}),
+        ("hang_up", {"asked": True}),
+        ("", {"goodbye": "Bye."}),
+        ("", {"stopping": Status.FAILED}),
+    ],
 )
-async def test_a_turn_that_ends_is_not_filled(change: dict[str, Any]) -> None:
+async def test_a_turn_that_ends_is_not_filled(part: str, change: dict[str, Any]) -> None:
     live = a_turn()
     fillers = Fillers(live, Filler(("One moment.",)), ["One moment."])
-    vars(live.run if "answered" in change else live).update(change)
+    vars(getattr(live, part) if part else live).update(change)
     live.now = 5_000
     fillers._wake()
     assert [frame.type for frame in live.frames if frame.type != HANGUP] == []

@@ -1,0 +1,45 @@
+"""Whether the agent asked to end the call. A cancelled tool's request is undone."""
+
+from __future__ import annotations
+
+from .undo import Undo
+
+_NAME = "hangup"
+
+
+class HangUp:
+    """The request of a turn to end the call."""
+
+    asked = False
+    _undo: Undo | None = None
+    """None until a tool or a data event begins."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a tool or a data event is running, whose request may be undone."""
+        return self._undo is not None and self._undo.busy
+
+    def compare(self) -> None:
+        """Count a new request as made by the running tools and data events."""
+        self._changes().compare({_NAME: self.asked})
+
+    def settle(self) -> None:
+        """Count a new request as made by something that is not undone."""
+        self._changes().settle({_NAME: self.asked})
+
+    def begin(self, work: object) -> None:
+        """Note that a tool or a data event begins, which may end the call."""
+        self._changes().begin(work, {_NAME: self.asked})
+
+    def end(self, work: object) -> None:
+        """Note that a tool or a data event has ended. Cancelling another one no longer undoes what this one changed."""
+        self._changes().end(work, {_NAME: self.asked})
+
+    def cancel(self, work: object) -> None:
+        """Undo the request of a cancelled tool or data event."""
+        self.asked = self._changes().cancel(work, {_NAME: self.asked}).get(_NAME, self.asked)
+
+    def _changes(self) -> Undo:
+        if self._undo is None:
+            self._undo = Undo({_NAME: self.asked})
+        return self._undo
