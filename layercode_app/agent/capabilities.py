@@ -72,8 +72,8 @@ def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], offered: Pending | 
 def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
     """Return the settings of the instrumentation that PydanticAI adds to all agents.
 
-    Returns None if PydanticAI adds none, if the agent or its model has instrumentation of its own, or if a capability
-    of the agent may have to run between the spans and TurnTools.
+    Returns None if PydanticAI adds none, if the agent or its model has instrumentation of its own, or if a
+    capability of the agent wraps tool calls: it may have to run outside of TurnTools and within the instrumentation.
     """
     default = default_instrumentation()
     if not isinstance(default, InstrumentationSettings) or isinstance(model, InstrumentedModel):

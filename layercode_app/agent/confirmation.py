@@ -114,7 +114,7 @@ class Decision:
     def _unheard(self) -> str:
         """Return the part of the last reply that the caller did not hear: the question, and any details before it.
 
-        Return "" if the reply was cut off, or if this part does not end with the question.
+        Return "" if the reply was stopped before the agent had written it, or if this part does not end with the question.
         """
         last = self._turn.last
         rest = "" if last is None or was_cut_off(last) else rest_of(last)

@@ -47,7 +47,7 @@ def check_saved_fields(kind: Any) -> None:
 
 
 def _is_hidden(kind: Any, name: str, secret: SecretStr | SecretBytes) -> bool:
-    """Return whether each way to put the secret "probe" into this field is saved without its value."""
+    """Return whether the text "probe" is never saved, in whichever way the secret is put into this field."""
     saved = []
     for value in (secret, [secret], {"key": secret}):
         try:

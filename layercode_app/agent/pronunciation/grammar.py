@@ -23,7 +23,7 @@ class Form:
         return Form(self.full + other.full, f"(?:{self.prefix}|{_unnamed(self.full)}{other.prefix})")
 
     def __or__(self, other: Form) -> Form:
-        """Return a form that matches the texts of both forms."""
+        """Return a form that matches each text that one of the two forms matches."""
         return Form(f"(?:{self.full}|{other.full})", f"(?:{self.prefix}|{other.prefix})")
 
 
