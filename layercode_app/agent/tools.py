@@ -1,7 +1,7 @@
 """Run the tool calls of a turn: record them first, apply a timeout, and cancel or finish them on interruption.
 
-A call that repeats a running call with the same arguments waits for that call's result. `TurnTools` also cleans the
-model's responses: it removes blank text, and separates reasoning from the text.
+A call that repeats another call of the same response with the same arguments gets that call's result. `TurnTools` also
+cleans the model's responses: it removes blank text, and separates reasoning from the text.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class TurnTools(AbstractCapability[Any]):
     turn: Turn[Any, Any]
     offered: Pending | None = None
     """The calls that count as approved by the caller if the model repeats them."""
-    _running: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
-    """The running calls by tool and arguments."""
+    _results: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
+    """The results of the current response's calls, by tool and arguments."""
     _left: set[tuple[str, bytes]] | None = field(default=None, init=False)
     """The offered calls that the model has not repeated yet; None until its first call is checked."""
 
@@ -59,6 +59,7 @@ class TurnTools(AbstractCapability[Any]):
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Remove or replace the parts of the messages that a provider would refuse."""
         self.turn.live.run.stage = self.turn.stage
+        self._results.clear()
         request_context.messages = sendable(request_context.messages)
         note_changes(self.turn, request_context.model_request_parameters, remembers=self.voice.remembers)
         return request_context
@@ -130,29 +131,13 @@ class TurnTools(AbstractCapability[Any]):
             self._notice(entry)
 
     def _once(self, entry: ToolCall, handler: Any, args: Any) -> Awaitable[Any]:
-        """Return an awaitable that runs the tool, or that waits for an identical call that is already running."""
+        """Return an awaitable that runs the tool, or that waits for an identical call of the same response."""
         key = (entry.name, sorted_json(entry.args))
-        running = self._running.get(key)
-        if running is not None:
-            return _result_of(running)
-        self._running[key] = running = asyncio.get_running_loop().create_future()
-        return self._sharing(key, running, handler(args))
-
-    async def _sharing(self, key: tuple[str, bytes], shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
-        """Do the work, and pass its result or error to the identical calls that wait for it."""
-        try:
-            result = await work
-        except BaseException as error:
-            if isinstance(error, Exception):
-                shared.set_exception(error)
-                shared.exception()  # Retrieve the error: it is raised here, so asyncio must not log it again.
-            else:
-                shared.cancel()
-            raise
-        finally:
-            self._running.pop(key, None)
-        shared.set_result(result)
-        return result
+        shared = self._results.get(key)
+        if shared is not None:
+            return _result_of(shared)
+        self._results[key] = shared = asyncio.get_running_loop().create_future()
+        return _sharing(shared, handler(args))
 
     async def _undoable(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
         """Run the tool, then save its effects. If it is cancelled or times out, its changes are undone."""
@@ -219,12 +204,27 @@ class TurnTools(AbstractCapability[Any]):
             self.turn.data({"tool": {"name": entry.name, "status": entry.status}})
 
 
-async def _result_of(running: asyncio.Future[Any]) -> Any:
-    """Wait for the result of an identical tool call that is already running. Raises TimeoutError if it times out."""
+async def _sharing(shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
+    """Do the work, and pass its result or error to the identical calls of the same response."""
     try:
-        return await asyncio.shield(running)
+        result = await work
+    except BaseException as error:
+        if isinstance(error, Exception):
+            shared.set_exception(error)
+            shared.exception()  # Retrieve the error: it is raised here, so asyncio must not log it again.
+        else:
+            shared.cancel()
+        raise
+    shared.set_result(result)
+    return result
+
+
+async def _result_of(shared: asyncio.Future[Any]) -> Any:
+    """Wait for the result of an identical tool call. Raises TimeoutError if that call times out."""
+    try:
+        return await asyncio.shield(shared)
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if running.cancelled() and task is not None and not task.cancelling():
+        if shared.cancelled() and task is not None and not task.cancelling():
             raise TimeoutError from None
         raise

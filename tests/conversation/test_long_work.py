@@ -1,4 +1,4 @@
-"""Long work: fillers of a tool, progress, no long silence, and no second run of a call that is running."""
+"""Long work: fillers of a tool, progress, no long silence, and no second run of an identical call."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from layercode_app.conversation.fillers import Filler, Fillers
 from layercode_app.conversation.live import LiveTurn
 from layercode_app.conversation.playback import say_progress
 from layercode_app.journal.record import TTS, Kind, ToolCall, TurnRecord
+from layercode_app.testing import open_call, scripted
 
 from ..calling import calling, settings
 from ..priced import records
@@ -212,7 +213,7 @@ def caller_of_two(args: tuple[str, str], **options: Any) -> tuple[VoiceAgent[Any
 
 
 @pytest.mark.parametrize("policy", ["cancel", "finish"])
-async def test_the_same_call_is_not_started_twice_while_it_runs(policy: str, tmp_path: Path) -> None:
+async def test_the_same_call_of_one_response_runs_once(policy: str, tmp_path: Path) -> None:
     voice, seen, started = caller_of_two(("hall", "hall"), tools={"book": policy})
     app = LayerCode(voice, settings=settings(tmp_path))
     async with calling(app) as caller:
@@ -221,6 +222,20 @@ async def test_the_same_call_is_not_started_twice_while_it_runs(policy: str, tmp
     returned = [part.content for part in seen[-1][-1].parts if isinstance(part, ToolReturnPart)]
     assert (started, returned) == (["hall"], ["hall 1", "hall 1"])
     assert [(call.status, call.result) for call in record.tools] == [("done", "hall 1")] * 2
+
+
+async def test_a_fast_call_runs_once_in_a_response_and_again_in_a_later_one() -> None:
+    voice, started = VoiceAgent("booker", agent := Agent()), list[str]()
+
+    @agent.tool_plain
+    async def book(place: str) -> str:
+        started.append(place)
+        return "booked"
+
+    again = Call("book", {"place": "hall"})
+    async with open_call(voice, model=scripted([again, again], again, "Done.")) as call:
+        await call.say("hello")
+    assert started == ["hall", "hall"]
 
 
 async def test_calls_with_other_arguments_run_beside_each_other(tmp_path: Path) -> None:
