@@ -44,11 +44,15 @@ class AgentNotFoundError(DeveloperError):
 
 
 class AgentImportError(DeveloperError):
-    """An agent file failed to import. `traceback` is the file's traceback, or the message if there is no traceback."""
+    """An agent file failed to import. `traceback` is the file's traceback, or the message if there is no traceback.
 
-    def __init__(self, message: str, *, traceback: str = "") -> None:
-        super().__init__(message)
-        self.traceback = traceback or message
+    `advice` says what to write instead of outdated code; "" if none is known. The message ends with it.
+    """
+
+    def __init__(self, message: str, *, traceback: str = "", advice: str = "") -> None:
+        super().__init__(f"{message}. {advice}" if advice else message)
+        self.traceback = traceback or str(self)
+        self.advice = advice
 
 
 class MissingExtraError(DeveloperError):

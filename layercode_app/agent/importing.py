@@ -60,9 +60,8 @@ def import_error(what: str, error: BaseException, *, traceback: str) -> AgentImp
     """
     if isinstance(error, MissingExtraError):
         return AgentImportError(f"{what} failed to import: {error}")
-    advice = instead_of([error])
     message = f"{what} failed to import: {type(error).__name__}: {error}"
-    return AgentImportError(f"{message}. {advice}" if advice else message, traceback=traceback)
+    return AgentImportError(message, traceback=traceback, advice=instead_of([error]))
 
 
 def traceback_of_module(error: BaseException) -> str:

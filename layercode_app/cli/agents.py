@@ -23,4 +23,4 @@ def agents(agents_dir: AgentsDir = None, as_json: AsJson = False) -> None:
         print_line((warning, "yellow"), err=True)
     for path, error in found.failed.items():
         print_line((f"{path} failed:", "red"), err=True)
-        print_block("  ", error.traceback, style="red", err=True)
+        print_block("  ", f"{error.traceback.rstrip()}\n{error.advice}".rstrip(), style="red", err=True)

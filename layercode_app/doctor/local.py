@@ -67,7 +67,7 @@ def check_agents(settings: Settings) -> tuple[Found, list[Finding]]:
         return Found(), [failed("agent files", str(error), "Create the folder, or set LAYERCODE_AGENTS_DIR.")]
     findings = [
         failed(f"agent file {path.name}", error.traceback.strip().splitlines()[-1] if error.traceback else str(error),
-               f"Fix {path}; `agents` shows its traceback.")
+               error.advice or f"Fix {path}; `agents` shows its traceback.")
         for path, error in found.failed.items()
     ]  # fmt: skip
     if found.agents:

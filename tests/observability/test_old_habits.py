@@ -11,11 +11,15 @@ import pytest
 import sentry_sdk
 from pydantic_ai import Agent
 from pydantic_ai.run import AgentRunResult
+from typer.testing import CliRunner
 
 from layercode_app.agent.discovery import load_file
+from layercode_app.cli.main import app
+from layercode_app.doctor.local import check_agents
 from layercode_app.exceptions import AgentImportError
 from layercode_app.observability.fixes import fix_of
 from layercode_app.observability.old_habits import HABITS, PAGE, instead_of
+from layercode_app.settings import Settings
 
 from ..markdown import ROOT
 
@@ -53,6 +57,17 @@ def test_an_agent_file_with_an_old_call_says_what_to_write(tmp_path: Path) -> No
         AgentImportError, match=r"no attribute \'metric\'\. Logfire has no metric\(\)\. Count with turn\.count"
     ):
         load_file(path)
+
+
+def test_agents_and_doctor_say_what_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (path := tmp_path / "agents" / "shop.py").parent.mkdir()
+    path.write_text("import logfire\nlogfire.metric('orders')\n", encoding="utf-8")
+    listed = CliRunner().invoke(app, ["agents"])
+    _, (finding, *_) = check_agents(Settings())
+    assert "line 2" in listed.output
+    assert "Count with turn.count" in listed.output
+    assert "Count with turn.count" in finding.fix
 
 
 @pytest.mark.parametrize(
