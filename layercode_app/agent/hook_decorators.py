@@ -92,7 +92,7 @@ class Hooks:
 
     @_decorator
     def on_event(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` for every event, even of an unknown type, in addition to that event's own hook."""
+        """Call `await hook(event)` for every event that is not answered with speech, even of an unknown type."""
         return self._add("event", hook)
 
     @_decorator
