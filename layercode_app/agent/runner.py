@@ -125,7 +125,7 @@ class AgentRunner:
             with spans.span("greeting"):
                 await self._greet(turn)
             return
-        if self.voice.voicemail is not None and await leave_message(self.voice, turn):
+        if self.voice.voicemail is not None and self._calls_out(turn) and await leave_message(self.voice, turn):
             return
         if self._greets_now(turn):
             await self._speak_greeting(turn)
@@ -179,6 +179,10 @@ class AgentRunner:
     def _waits(self, turn: Turn[Any, Any]) -> bool:
         waits = self.voice.greeting_waits
         return waits(turn) if callable(waits) else waits
+
+    def _calls_out(self, turn: Turn[Any, Any]) -> bool:
+        """Return whether an answering machine may be on the line. If `greeting_waits` is a function, it decides."""
+        return not callable(self.voice.greeting_waits) or self._waits(turn)
 
     def _greets_now(self, turn: Turn[Any, Any]) -> bool:
         """Return whether this turn speaks a greeting that waited for the first words of the person called.

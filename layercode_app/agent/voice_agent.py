@@ -72,7 +72,8 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         greeting_waits: Whether the greeting waits until the other side has spoken, as in a call that the agent makes. A
             function of the turn decides for each call: `lambda turn: turn.outbound`.
         voicemail: The message to leave on an answering machine before the call is ended: a text, a function of the
-            turn, or a `Voicemail`.
+            turn, or a `Voicemail`. If `greeting_waits` is a function, machines are recognised only in calls for which
+            it returns True.
         speak: A function that turns the agent's output into the text to speak, for output that is not text.
         apology: The words for a turn that fails; by default the setting LAYERCODE_APOLOGY.
         filler: What to say during a silence: one text or several, each spoken at most once a turn. False disables

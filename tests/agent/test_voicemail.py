@@ -86,6 +86,16 @@ async def test_a_function_decides_which_greeting_waits() -> None:
         assert (await call.say("Hello")).spoken == "Hello, this is the bakery."
 
 
+async def test_a_caller_who_wants_to_leave_a_message_is_no_machine() -> None:
+    voice, words = calling(greeting_waits=lambda turn: turn.outbound), "I would like to leave a message."
+    async with open_call(voice) as call:
+        await call.greet()
+        assert (await call.say(words)).spoken == "Fine."
+    async with open_call(voice, metadata={"direction": "outbound"}) as call:
+        await call.greet()
+        assert (await call.say(words)).spoken == MESSAGE
+
+
 async def test_a_message_is_left_the_call_ended_and_the_outcome_recorded() -> None:
     async with open_call(calling(greeting_waits=True)) as call:
         await call.greet()
