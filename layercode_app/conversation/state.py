@@ -66,6 +66,26 @@ class LiveState(Generic[ModelT]):
         """
         return bool(self.saved) and self.saved_at < received and not own_fields(stored, self.scope)
 
+    def take_over(self, stored: dict[str, Json], received: float) -> None:
+        """Take over the fields that other workers have saved since, unless they were changed here, too.
+
+        `stored` was read from the journal after the time `received`. If this worker has saved changes since then,
+        `stored` may be older than the state, and nothing is taken over.
+        """
+        if self.saved_at >= received:
+            return
+        current = self.fields()
+        newer = {
+            name: value
+            for name, value in own_fields(stored, self.scope).items()
+            if self.saved.get(name, MISSING) != value and current.get(name) == self.saved.get(name)
+        }
+        if newer:
+            self._undo.compare(current)
+            self._restore(newer)
+            self.settle()
+            self.saved |= newer
+
     # --- tools and data events; see `undo.py`
 
     @property

@@ -32,7 +32,7 @@ class LiveStates:
         *,
         received: float,
     ) -> LiveState[Any] | None:
-        """Return the shared state of a conversation; None for an agent without state.
+        """Return the shared state of a conversation, with what other workers saved; None for an agent without state.
 
         `stored` is the stored state, which was read after the time `received`. `scope` is the prefix of the agent's
         keys in it. Each `enter` needs one `leave` or `let_go`. Raises StateError if the stored fields do not
@@ -44,6 +44,8 @@ class LiveStates:
         if state is None or state.forgotten(stored, received):
             state = LiveState.load(kind, stored, conversation_id, scope)
             self._states[conversation_id, scope] = state
+        else:
+            state.take_over(stored, received)
         state.users += 1
         return state
 
