@@ -121,6 +121,23 @@ async def test_sentences_to_try_and_turns_to_keep(tmp_path: Path, browser: Brows
         assert dev.errors == []
 
 
+async def test_a_reply_of_which_nothing_was_heard_cannot_be_listened_to(tmp_path: Path, browser: Browser) -> None:
+    voice = Silence(pace=100)
+    async with dev_page(tmp_path, browser, voice=voice) as dev:
+        await dev.call("shop")
+        await expect(dev.page.locator(".turn-head .listen")).to_have_text("Listen")
+        voice.pace = 0.05  # The first word alone takes seconds.
+        await dev.say("tell me a story")
+        await state(dev, "speaking")
+        await dev.page.keyboard.press("Escape")
+        await expect(dev.turn(1).locator(".badge")).to_have_text("interrupted")
+        await expect(dev.turn(1).locator(".heard")).to_be_empty()
+        await expect(dev.page.locator("#save-test")).to_be_visible()
+        await expect(dev.page.locator(".turn-head h2")).to_have_text("Turn 2")
+        await expect(dev.page.locator(".turn-head .listen")).to_have_count(0)
+    assert dev.errors == []
+
+
 @pytest.mark.slow
 async def test_nothing_is_hidden_on_the_narrowest_phone(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:

@@ -29,7 +29,7 @@ const scroller = byId("transcript-scroll");
 const follower = new Follower(scroller, () => draw());
 const inspector = new Inspector(byId("turn"), {
   loadLogs: (turn) => api.logs(turn.conversation_id, turn.turn_id),
-  headTools: (turn) => (["running", "unfinished"].includes(turn.status) ? null : [listenButton(turn.heard || turn.spoken_text), saveButtons(turn, toast)]),
+  headTools: (turn) => (["running", "unfinished"].includes(turn.status) ? null : [listenButton(turn.heard ?? turn.spoken_text), saveButtons(turn, toast)]),
   forkPanel: (turn) => forkPanel(turn, state.agents.find((agent) => agent.name === turn.agent)),
 });
 const status = new Status(byId("status"), byId("problems"));
