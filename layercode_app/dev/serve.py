@@ -7,6 +7,7 @@ import logging
 import socket
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from ..emulator.transcription import transcriber_of
 from ..emulator.websocket import PING_SECONDS
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
+from ..output.terminal import print_line
 from ..server.announce import announce, announce_address, tell_of_settings
 from ..server.app import LayerCode
 from ..server.collector import spare_the_collector
@@ -129,7 +131,7 @@ def make_dev_app(options: DevOptions, url: str) -> DevApp:
     """Return the app to serve at `url`."""
     settings = options.settings(url)
     files = AgentFiles(options.agent, options.agents_dir or settings.agents_dir)
-    return DevApp(
+    app = DevApp(
         files,
         settings,
         url=url,
@@ -139,6 +141,8 @@ def make_dev_app(options: DevOptions, url: str) -> DevApp:
         session_timeout=options.session_timeout,
         transcriber=transcriber_of(settings),
     )
+    app.emulator.feed.tell_notices(partial(print_line, err=True))
+    return app
 
 
 def reload(app: DevApp, options: DevOptions) -> None:

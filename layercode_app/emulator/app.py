@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -13,7 +12,6 @@ from starlette.middleware import Middleware
 from .agents import AgentSpec
 from .emulator import Emulator
 from .faults import Faults
-from .feed import Item
 from .guard import Guard
 from .protocol import Style, Trigger
 from .rest import rest_routes
@@ -73,7 +71,7 @@ def create_emulator(
         transcriber=transcriber,
     )
     if notices is not None:
-        emulator.feed.listeners.append(partial(_tell, notices))
+        emulator.feed.tell_notices(notices)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -86,8 +84,3 @@ def create_emulator(
     app = Starlette(routes=routes, middleware=[Middleware(Guard, page=False)], lifespan=lifespan)
     app.state.emulator = emulator
     return app
-
-
-def _tell(notices: Callable[[str], object], item: Item) -> None:
-    if item["kind"] == "notice":
-        notices(item["text"])

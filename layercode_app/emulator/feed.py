@@ -26,6 +26,15 @@ class Feed:
         self.listeners: list[Callable[[Item], None]] = []
         """Functions that are called with every item. They must not block or raise."""
 
+    def tell_notices(self, tell: Callable[[str], object]) -> None:
+        """Call `tell` with the line of each notice from now on."""
+
+        def listen(item: Item) -> None:
+            if item["kind"] == "notice":
+                tell(item["text"])
+
+        self.listeners.append(listen)
+
     def publish(self, item: Item) -> None:
         """Pass an item to every function in `listeners` and to every subscription."""
         for listener in self.listeners:

@@ -203,6 +203,17 @@ def test_faults_silence_and_voice_are_chosen_at_the_start(tmp_path: Path, monkey
     assert (code, "There is no fault 'explode'" in output) == (2, True), output
 
 
+def test_the_console_shows_the_notices_of_the_emulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAYERCODE_WEBHOOK_SECRET", "test-secret")
+    emulator = make_dev_app(DevOptions("echo"), "http://127.0.0.1:8000").emulator
+    emulator.feed.publish({"kind": "notice", "text": "Speech recognition failed: whisper took longer than 30 s."})
+    emulator.feed.publish({"kind": "turn", "text": "not for the console"})
+    assert capsys.readouterr().err == "Speech recognition failed: whisper took longer than 30 s.\n"
+
+
 HOOKED = """
 from pathlib import Path
 from layercode_app import SessionEnd, VoiceAgent
