@@ -114,7 +114,8 @@ def _agents(config: pytest.Config) -> Found:
 
 def _only_agent(config: pytest.Config) -> str:
     found = _agents(config)
-    own = [name for name, path in found.files.items() if path.parent == config.rootpath / "agents"]
+    folder = (config.rootpath / (config.getini("layercode_agents") or "agents")).resolve()
+    own = [name for name, path in found.files.items() if path.parent == folder]
     if len(own) == 1:
         return own[0]
     known = ", ".join(sorted(own or found.agents))

@@ -193,6 +193,19 @@ def test_of_several_agents_one_must_be_named(project: pytest.Pytester) -> None:
     run_pytest(project, *PLUGIN).assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
+def test_the_only_agent_of_the_folder_in_the_settings_needs_no_name(project: pytest.Pytester) -> None:
+    (project.path / "agents").rename(project.path / "voices")
+    project.makeini("[pytest]\nlayercode_agents = voices")
+    project.makepyfile(
+        """
+        async def test_it(call):
+            assert (await call.greet()).spoken == "Hello!"
+        """
+    )
+    run_pytest(project, *PLUGIN).assert_outcomes(passed=1)
+
+
 def test_loading_the_plugin_imports_nothing_heavy() -> None:
     code = "import sys, layercode_app.testing.plugin; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
