@@ -11,7 +11,7 @@ from ..exceptions import ConfigurationError
 from ..reports.report import seconds_of
 from ..settings import Settings
 from .channels import Channels
-from .metrics import METRICS, SYSTEM, Metric
+from .metrics import METRICS, REFUSALS, SYSTEM, Metric
 
 SETTING = "LAYERCODE_ALERTS"
 SHARES = [name for name in SYSTEM if name != "network"]
@@ -75,6 +75,9 @@ def _rule(given: Mapping[str, Any], number: int, channels: Channels) -> Rule:
         if not given.get(needed):
             raise _wrong(name, f"{needed} is missing")
     metric, of, sign, text = _condition(name, str(given["when"]))
+    for field in ("agent", "at_least"):
+        if metric in {*SYSTEM, *REFUSALS} and given.get(field):
+            raise _wrong(name, f"{field} is set, but {metric} is not a metric of turns. Remove {field}")
     window = seconds_of(str(given["window"]), f"The setting {SETTING}, rule {name!r}, window")
     if not window:
         raise _wrong(name, f"the window {given['window']!r} is empty; expected a duration such as 5m")
@@ -105,7 +108,7 @@ def _severity(name: str, value: Any) -> str:
 
 
 def _count(name: str, value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _wrong(name, f"at_least is {value!r}; expected a number of turns")
     return value
 
