@@ -62,6 +62,8 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
     `step` is called twice for each turn: after it was copied, and after it was compared.
     """
     copied = Copied()
+    # The totals come first: a copy that was interrupted later is recognized by its turns, and adds no total again.
+    await _copy_totals(source, target, copied)
     async for batch in _batches(source):
         done = await asyncio.gather(*[_write(target, record) for record in batch])
         copied.turns += len(batch)
@@ -71,7 +73,6 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
             step()
     await _copy_fields(source, target, copied)
     await _copy_jobs(source, target, copied)
-    await _copy_totals(source, target, copied)
     await _compare(source, target, copied, step)
     return copied
 
@@ -135,12 +136,28 @@ async def _copy_jobs(source: Store, target: Store, copied: Copied) -> None:
 
 
 async def _copy_totals(source: Store, target: Store, copied: Copied) -> None:
-    there = await target.totals("")
+    """Add the totals of a new source to those of the target. After an earlier copy, add only what is missing.
+
+    Totals of the target are never lowered: since an earlier copy, servers may have counted calls there.
+    """
+    there = {} if await _is_new(source, target) else await target.totals("")
     for key, amounts in (await source.totals("")).items():
         missing = {name: amount - there.get(key, {}).get(name, 0.0) for name, amount in amounts.items()}
-        if missing := {name: amount for name, amount in missing.items() if amount}:
+        if missing := {name: amount for name, amount in missing.items() if amount > 0}:
             await target.add_totals(key, missing)
         copied.totals += 1
+
+
+async def _is_new(source: Store, target: Store) -> bool:
+    """Return whether the target has turns, but none of the source's, so that its totals are of other calls."""
+    if not (await target.size()).turns:
+        return False
+    compared = False
+    async for batch in _batches(source):
+        if any(await asyncio.gather(*[target.get(*record.key) for record in batch])):
+            return False
+        compared = True
+    return compared
 
 
 async def _compare(source: Store, target: Store, copied: Copied, step: Callable[[], None]) -> None:

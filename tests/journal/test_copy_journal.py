@@ -161,6 +161,49 @@ async def test_a_conversation_that_went_on_in_the_target_keeps_its_state(source:
     await target.close()
 
 
+async def test_a_repeated_copy_lowers_no_total_and_counts_nothing_twice(source: Store, tmp_path: Path) -> None:
+    target = await opened(f"sqlite:///{tmp_path}/target.sqlite3")
+    await copy_journal(source, target)
+    await add(target, turn("new", "call"))
+    await target.add_totals("day 1", {"cost": 7.0, "turns": 1})
+    await source.add_totals("day 2", {"turns": 1})
+    for _ in range(2):
+        await copy_journal(source, target)
+        assert await target.totals("") == {"day 1": {"cost": 7.25, "turns": 4}, "day 2": {"turns": 1}}
+    await copy_journal(target, source)
+    assert await source.totals("") == await target.totals("")
+    await target.close()
+
+
+async def test_the_totals_of_a_second_source_are_added_once(source: Store, tmp_path: Path) -> None:
+    target = await opened(f"sqlite:///{tmp_path}/target.sqlite3")
+    await add(target, turn("other", "call"))
+    await target.add_totals("day 1", {"cost": 8.0, "turns": 1})
+
+    def stop() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await copy_journal(source, target, step=stop)
+    for _ in range(2):
+        await copy_journal(source, target)
+        assert await target.totals("") == {"day 1": {"cost": 8.25, "turns": 4}}
+    await target.close()
+
+
+async def test_totals_of_a_source_without_turns_are_not_counted_twice(tmp_path: Path) -> None:
+    """All turns of the source were deleted, so an earlier copy of it cannot be recognized."""
+    source = await opened(f"sqlite:///{tmp_path}/without_turns.sqlite3")
+    await source.add_totals("day 1", {"turns": 3})
+    target = await opened(f"sqlite:///{tmp_path}/target.sqlite3")
+    await add(target, turn("other", "call"))
+    for _ in range(2):
+        await copy_journal(source, target)
+        assert await target.totals("") == {"day 1": {"turns": 3}}
+    await source.close()
+    await target.close()
+
+
 @pytest.mark.parametrize("kind", SHARED)
 async def test_a_check_finds_the_turns_of_dead_workers_and_overdue_jobs(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
