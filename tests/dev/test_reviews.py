@@ -19,6 +19,7 @@ from layercode_app.dev.app import DevApp
 from layercode_app.emulator.speech import Silence
 from layercode_app.journal.record import Kind, Speech, Status, TurnRecord
 from layercode_app.journal.stores.base import Store
+from layercode_app.testing.evals.scenario import load
 
 from ..model_server import ModelServer
 from ..serving import serve
@@ -113,6 +114,22 @@ async def test_a_call_becomes_the_same_scenario_as_in_the_terminal(
     # Nothing is overwritten.
     again = await http.post("/dev/api/reviews/scenario", json=asked)
     assert again.json()["path"] == PATH.replace(".yaml", "_2.yaml")
+
+
+@pytest.mark.parametrize("taken_over", [{"handed_to": "billing"}, {"agent": "billing", "handed_by": ["shop"]}])
+async def test_the_scenario_of_a_call_that_was_handed_over_is_for_its_first_agent(
+    served: tuple[DevApp, httpx.AsyncClient, str], tmp_path: Path, taken_over: dict[str, Any]
+) -> None:
+    app, http, _ = served
+    await record(app.layercode.store, "handed", "I want to pay", **taken_over)
+    await record(app.layercode.store, "handed", "five euros", agent="billing")
+    answer = await http.post("/dev/api/reviews/scenario", json={"conversation_id": "handed", "goal": "pay the bill"})
+    assert (answer.status_code, answer.json()["path"]) == (201, "evals/shop_pay_the_bill.yaml")
+    written = load(tmp_path / answer.json()["path"])
+    caller = written.scenarios[0].caller
+    assert caller is not None
+    assert isinstance(caller.script, list)
+    assert (written.agent, [rule.say for rule in caller.script]) == ("shop", ["I want to pay", "five euros"])
 
 
 async def test_a_model_guesses_the_goal(
