@@ -55,7 +55,10 @@ class _Spending:
     input: int = 0
     cached: int = 0
     largest: int = 0
+    answered: int = 0
+    """The number of turns that the model answered. In the other turns, only helpers such as guards used it."""
     cost: Cost = field(default_factory=Cost)
+    """The cost of the turns that the model answered."""
 
 
 @dataclass
@@ -99,8 +102,10 @@ class Sightings:
         spent.requests += requests
         spent.input += share.usage.get("input_tokens", 0)
         spent.cached += share.usage.get("cache_read_tokens", 0)
-        spent.largest = max(spent.largest, share.usage.get("input_tokens", 0) // requests)
-        spent.cost += cost_of(share)
+        spent.largest = max(spent.largest, _longest_prompt(record, share))
+        if share.model == record.model:
+            spent.answered += 1
+            spent.cost += cost_of(share)
 
     def opportunities(self, tools: Mapping[str, PartTally]) -> list[Opportunity]:
         """Return the opportunities, grouped by kind and not ordered by value. `tools` are the tallies of all tools."""
@@ -148,18 +153,29 @@ class Sightings:
                 )
 
     def _expensive_models(self) -> Iterator[Opportunity]:
-        priced = [(spent.cost.amount / spent.turns, agent, model, spent) for agent, model, spent in self._often()]
+        answering = [entry for entry in self._often() if entry[2].answered >= LEAST_TURNS]
+        priced = [(spent.cost.amount / spent.answered, agent, model, spent) for agent, model, spent in answering]
         known = [entry for entry in priced if not entry[3].cost.unknown and entry[0]]
         for each, agent, model, spent in known:
-            cheapest = min(known, key=lambda entry: entry[0])
-            if each > EXPENSIVE_RATIO * cheapest[0]:
+            others = [entry for entry in known if entry[2] != model]
+            cheapest = min(others, key=lambda entry: entry[0], default=None)
+            if cheapest is not None and each > EXPENSIVE_RATIO * cheapest[0]:
                 yield Opportunity(
                     "expensive models",
                     f"{agent} on {model}",
-                    f"{dollars(each)} a turn over {spent.turns} turns; {cheapest[2]} costs {dollars(cheapest[0])} "
+                    f"{dollars(each)} a turn over {spent.answered} turns; {cheapest[2]} costs {dollars(cheapest[0])} "
                     f"a turn with the agent {cheapest[1]}",
                     f"Try {cheapest[2]} on the same calls: `fork` a conversation with it, or run your evals.",
                 )
+
+
+def _longest_prompt(record: TurnRecord, share: Share) -> int:
+    """Return the tokens of the longest prompt that a model got in a turn.
+
+    Return the mean if the single requests are not known, as in a record of an older version.
+    """
+    prompts = [call.usage.get("input_tokens", 0) for call in record.requests if call.model == share.model]
+    return max(prompts, default=share.usage.get("input_tokens", 0) // share.usage["requests"])
 
 
 def _slow_tools(tools: Mapping[str, PartTally]) -> Iterator[Opportunity]:
