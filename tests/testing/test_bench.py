@@ -44,6 +44,18 @@ from ..processes import ROOT, clean_environment
 from ..serving import serve
 
 pytestmark = pytest.mark.anyio
+SOMETIMES_FAILS = """
+from layercode_app import VoiceAgent
+
+agent = VoiceAgent("sometimes")
+
+
+@agent.on_message
+async def answer(turn):
+    if turn.text == "fail":
+        raise RuntimeError("boom")
+    return "Hi"
+"""
 
 
 class Timed(Server):
@@ -305,6 +317,24 @@ def test_an_unknown_agent_and_a_missing_secret(tmp_path: Path) -> None:
     assert (code, "LAYERCODE_WEBHOOK_SECRET" in said) == (2, True)
     code, said = run(f"http://127.0.0.1:{free_port()}/api/agent", "--secret", "test", "--json")
     assert (code, "Check that the server runs" in said) == (1, True)
+
+
+def test_a_turn_that_ends_with_an_apology_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sometimes.py").write_text(SOMETIMES_FAILS)
+    for name, value in clean_environment().items():
+        monkeypatch.setenv(name, value)
+    words = ["bench", "sometimes", "--agents", str(tmp_path), "-c", "2", "-t", "2", "--say", "fine", "--say", "fail"]
+    result = CliRunner().invoke(command, [*words, "--json"])
+    assert result.exit_code == 1
+    [found] = json.loads(result.stdout)["targets"]
+    assert (found["turns"], found["errors"]) == (2, {"failed with RuntimeError": 2})
+
+
+async def test_a_turn_that_the_journal_does_not_have_is_an_error(tmp_path: Path) -> None:
+    """The server of this test writes no journal, as one that is too busy."""
+    async with serve(Server()) as url:
+        unrecorded = Target("there", url, SECRET, journal=f"sqlite:///{tmp_path}/journal.sqlite3")
+        assert (await bench(unrecorded, Load(callers=1, turns=2))).errors == {"not recorded": 2}
 
 
 @pytest.mark.slow

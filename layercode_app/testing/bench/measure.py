@@ -16,6 +16,7 @@ from ...exceptions import DeliveryError
 from ..check.probe import Talk
 from . import hedges
 from .connection import Address, Line
+from .failures import count_failures
 from .load import Arrivals, Load
 from .measured import Measured, Series
 from .usage import Server
@@ -38,12 +39,16 @@ FIXES = {
 
 @dataclass(frozen=True)
 class Target:
-    """A webhook to measure, its label, and its server processes if they can be inspected."""
+    """A webhook to measure, its label, and its server processes if they can be inspected.
+
+    `journal` is the URL of the server's store, if `bench` started the server.
+    """
 
     name: str
     url: str
     secret: str
     server: Server | None = None
+    journal: str = ""
 
     @cached_property
     def address(self) -> Address:
@@ -88,7 +93,7 @@ async def measure(
 
 async def bench(target: Target, load: Load, *, seed: int = 0, done: Done = lambda: None) -> Measured:
     """Run one round on one webhook. `seed` decides which turns are interrupted and how long the pauses are."""
-    measured = Measured(target.url)
+    measured, since = Measured(target.url), time.time()
     async with AsyncExitStack() as stack:
         if target.server is not None:
             # Only for a server on this machine. Entered first, to read the metrics outside of the measured time.
@@ -101,6 +106,8 @@ async def bench(target: Target, load: Load, *, seed: int = 0, done: Done = lambd
         await asyncio.gather(*(caller.call(begun, done) for caller in callers))
         measured.seconds = time.perf_counter() - begun
         measured.caller_cpu = time.process_time() - cpu
+    if target.journal:
+        await count_failures(measured, target.journal, since=since)
     return measured
 
 
@@ -139,7 +146,8 @@ class _Caller:
                 if self._load.arrivals == "together":
                     await self._together.wait()
                 at = time.perf_counter() - begun
-                self._measured.add(await self._line.turn(request, cut=cut), turn=turn, at=at)
+                heard = await self._line.turn(request, cut=cut)
+                self._measured.add(heard, turn=turn, at=at, turn_id=talk.turn_id)
                 done()
         finally:
             self._line.close()

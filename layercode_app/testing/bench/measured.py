@@ -36,6 +36,7 @@ class Sample:
     at: float
     ttfs: float | None
     total: float
+    turn_id: str = ""
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Measured:
     server: Used | None = None
     hedged: Hedged = field(default_factory=Hedged)
 
-    def add(self, heard: Heard, *, turn: int, at: float) -> None:
+    def add(self, heard: Heard, *, turn: int, at: float, turn_id: str) -> None:
         """Record a turn as a sample, an interruption or an error."""
         self.frames += heard.frames
         if heard.error:
@@ -63,7 +64,13 @@ class Measured:
         elif heard.ttfs is None:
             self.errors[SILENT] += 1
         else:
-            self.samples.append(Sample(turn, at, heard.ttfs, heard.total))
+            self.samples.append(Sample(turn, at, heard.ttfs, heard.total, turn_id))
+
+    def discard(self, error_of: Callable[[Sample], str]) -> None:
+        """Count the samples for which `error_of` returns an error as errors, and discard them."""
+        found = [(sample, error_of(sample)) for sample in self.samples]
+        self.errors.update(error for _, error in found if error)
+        self.samples = [sample for sample, error in found if not error]
 
     @property
     def ttfs(self) -> list[float]:

@@ -95,8 +95,9 @@ def _served(agent: str, label: str, serving: Serving) -> Iterator[Target]:
     """
     with TemporaryDirectory(prefix="layercode-bench-", ignore_cleanup_errors=True) as folder:
         port, secret, output = free_port(), f"bench-{secrets.token_hex(16)}", Path(folder, "output.txt")
+        journal = f"sqlite:///{folder}/journal.sqlite3"
         command = [sys.executable, "-m", "layercode_app", "run", "--agent", agent, "--host", "127.0.0.1"]
-        command += ["--port", str(port), "--store", f"sqlite:///{folder}/journal.sqlite3"]
+        command += ["--port", str(port), "--store", journal]
         command += ["--agents", str(serving.agents_dir)] if serving.agents_dir else []
         command += ["--model", serving.model] if serving.model else []
         own = {
@@ -109,7 +110,7 @@ def _served(agent: str, label: str, serving: Serving) -> Iterator[Target]:
             )
         try:
             _wait_for(agent, port, process, output)
-            yield Target(label, f"http://127.0.0.1:{port}/api/agent", secret, Server([process.pid]))
+            yield Target(label, f"http://127.0.0.1:{port}/api/agent", secret, Server([process.pid]), journal)
         finally:
             _stop(process)
 
