@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ...settings import make_folder
+from .sqlite_schema import has_journal
 
 SWITCH_SECONDS = 5.0
 """Maximum time for which a new worker waits for others that create the journal at the same time."""
@@ -19,7 +20,10 @@ CHECK_SECONDS = 3.0
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the journal, readable by its owner only. The Checkpointer replaces SQLite's automatic checkpoints."""
+    """Open the journal, readable by its owner only. The Checkpointer replaces SQLite's automatic checkpoints.
+
+    Raises sqlite3.DatabaseError, and leaves the file as it is, if it is not a journal of this version and not empty.
+    """
     make_folder(path.parent, mode=0o700)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -37,13 +41,15 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _switch_to_wal(db: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log, and retry while another worker holds the lock.
+    """Switch a journal or an empty file to the write-ahead log, and retry while another worker holds the lock.
 
     SQLite does not wait for the lock in this statement, whatever the busy timeout.
     """
     deadline = time.monotonic() + SWITCH_SECONDS
     while True:
         try:
+            # Checked first, because the switch would change the database of another program.
+            has_journal(db)
             db.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:

@@ -9,6 +9,7 @@ from . import sqlite_totals as totals
 VERSION = 1
 """Schema version, stored as `user_version`. A journal of another version is refused rather than misread."""
 
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS turns (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -31,23 +32,31 @@ CREATE INDEX IF NOT EXISTS due_jobs ON jobs (due_at) WHERE done_at IS NULL;
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Create missing tables. Raises sqlite3.DatabaseError for a journal of another version."""
-    if _is_ready(db):
+    """Create the tables of a new journal."""
+    if has_journal(db):
         return
     # Use one transaction, so that a worker that starts at the same time sees all tables or none.
     db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {totals.SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
-def _is_ready(db: sqlite3.Connection) -> bool:
+def has_journal(db: sqlite3.Connection) -> bool:
+    """Return whether the tables exist; false for an empty file.
+
+    Raises sqlite3.DatabaseError for the database of another program, and for a journal of another version.
+    """
     # Use one transaction, because another worker may create the tables between the two statements.
     db.execute("BEGIN")
     try:
         found = db.execute("PRAGMA user_version").fetchone()[0]
-        made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'turns'").fetchone()
+        tables = [name for (name,) in db.execute(_TABLES)]
     finally:
         db.execute("ROLLBACK")
-    if found != VERSION and (found or made):
+    if tables and "turns" not in tables:
+        raise sqlite3.DatabaseError(
+            f"it is the database of another program, with the table {tables[0]!r} but no journal; choose another file"
+        )
+    if found != VERSION and (found or tables):
         raise sqlite3.DatabaseError(
             f"it has schema version {found}, but this release reads version {VERSION}; move the file away"
         )
-    return bool(found == VERSION)
+    return bool(tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import sqlite3
 import stat
@@ -112,6 +113,39 @@ async def test_a_file_of_another_kind_or_version_is_refused(tmp_path: Path) -> N
     newer.close()
     with pytest.raises(StoreError, match="version 99"):
         await SQLiteStore(tmp_path / "newer").open()
+
+
+@pytest.mark.parametrize("version", [0, 1, 7])
+@pytest.mark.parametrize("table", ["orders", "conversations"])
+async def test_the_database_of_another_program_is_refused_and_left_as_it_is(
+    tmp_path: Path, version: int, table: str
+) -> None:
+    shop = tmp_path / "shop.db"
+    with contextlib.closing(sqlite3.connect(shop)) as db:
+        db.executescript(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY); PRAGMA user_version = {version};")
+    before = shop.read_bytes()
+    with pytest.raises(StoreError, match=f"another program, with the table '{table}'.*LAYERCODE_STORE"):
+        await SQLiteStore(shop).open()
+    assert shop.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [shop]
+
+
+async def test_a_journal_of_another_version_is_left_as_it_is(tmp_path: Path) -> None:
+    other = tmp_path / "journal.db"
+    with contextlib.closing(sqlite3.connect(other)) as db:
+        db.executescript("CREATE TABLE turns (id INTEGER PRIMARY KEY); PRAGMA user_version = 7;")
+    before = other.read_bytes()
+    with pytest.raises(StoreError, match="version 7"):
+        await SQLiteStore(other).open()
+    assert other.read_bytes() == before
+
+
+async def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    store = SQLiteStore(tmp_path / "empty")
+    await store.open()
+    await add(store, turn("c", "t"))
+    await store.close()
 
 
 async def test_closing_writes_what_waits(path: Path) -> None:
