@@ -63,12 +63,20 @@ def _failed(record: TurnRecord) -> str | None:
         return None
     got = _GOT.get(record.impact) or ("nothing more was said" if record.spoken_text else "the caller heard nothing")
     tried = f" after {record.retries} {'retry' if record.retries == 1 else 'retries'}" if record.retries else ""
-    where = next((f" in the tool {call.name}" for call in record.tools if call.status == "failed"), "")
+    where = f" in the tool {tool}" if (tool := _failed_tool(record)) else ""
     total = _after(record)
     what = _article(record.error_category or "internal")
     detail = f" ({record.error_detail})" if record.error_detail else ""
     hint = f" {advice}" if (advice := _ADVICE.get(record.error_category or "")) else ""
     return f"It failed{where} with {what} error{detail}{tried}, after {total}; {got}.{hint or _WHERE}"
+
+
+def _failed_tool(record: TurnRecord) -> str:
+    """Return the tool whose error ended the turn, or "". The model may have handled the errors of other calls."""
+    failed = [call for call in reversed(record.tools) if call.status == "failed"]
+    if record.error_category != "tool" or not failed:
+        return ""
+    return next((call.name for call in failed if call.result == record.error), failed[0].name)
 
 
 def _article(category: str) -> str:

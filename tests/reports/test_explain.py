@@ -52,6 +52,18 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
             "It failed in the tool pay with a tool error, after 900 ms; the caller heard nothing." + LOGS,
         ),
         (
+            turn("", status=Status.FAILED, error="TimeoutError", error_category="timeout",
+                 tools=[ToolCall("1", "pay", {}, 1.0, 2.0, "failed", "ModelRetry"), ToolCall("2", "pay", {}, 3.0, 4.0, "done")]),
+            "It failed with a timeout error, after 900 ms; the caller heard nothing." + LOGS,
+        ),
+        (
+            turn("", status=Status.FAILED, error="ValueError", error_category="tool",
+                 tools=[ToolCall("1", "find", {}, 1.0, 2.0, "failed", "ModelRetry"),
+                        ToolCall("2", "pay", {}, 3.0, 4.0, "failed", "ValueError"),
+                        ToolCall("3", "note", {}, 3.0, 5.0, "failed", "ModelRetry")]),
+            "It failed in the tool pay with a tool error, after 900 ms; the caller heard nothing." + LOGS,
+        ),
+        (
             turn(error_category="budget", impact="refusal"),
             "It was refused because a budget is used up; the caller heard the refusal.",
         ),
