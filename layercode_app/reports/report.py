@@ -14,8 +14,8 @@ from ..journal.model_usage import Share
 from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.base import Store
 from .agreement import Agreement
-from .figures import day_of, interrupted, is_counted
-from .many import Distinct
+from .figures import day_of, is_counted
+from .first_answers import FirstAnswers
 from .opportunities import Opportunity, Sightings
 from .stage_tally import Stages, StageTally
 from .tally import Tally
@@ -104,7 +104,8 @@ async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> 
     scores = await _scores_of_calls(store, since) if by == "score" else {}
     held: dict[str, dict[str, float]] = {}
     # Only the tools' costs need the messages, which are most of the journal's bytes.
-    await _count(report, _adding(held, store.turns(since=since, bodies=by == "tool")), scores)
+    records = _adding(held, store.turns(since=since, bodies=by == "tool"))
+    await _count(report, records, scores, FirstAnswers(store, since))
     report.forgotten = await _forgotten(store, report, held)
     return report
 
@@ -136,16 +137,15 @@ def _shown(score: Json) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-async def _count(report: Report, records: AsyncIterable[TurnRecord], scores: Mapping[str, Iterable[str]]) -> None:
+async def _count(
+    report: Report, records: AsyncIterable[TurnRecord], scores: Mapping[str, Iterable[str]], answers: FirstAnswers
+) -> None:
     tools, stages, sightings = Tools(), Stages(), Sightings()
-    answered = Distinct()
     async for record in records:
         # A clock that was wrong for a while may have dated a turn in the future.
         if not is_counted(record) or record.started_at > report.until:
             continue
-        first = record.kind is Kind.MESSAGE and not interrupted(record) and record.conversation_id not in answered
-        if record.kind is Kind.MESSAGE:
-            answered.add(record.conversation_id)
+        first = await answers.is_first(record)
         for tally in _tallies(report, record, scores):
             tally.add(record, first=first)
         for groups in _by_model(report):

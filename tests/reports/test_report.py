@@ -213,6 +213,27 @@ async def test_turns_that_a_wrong_clock_dated_do_not_inflate_the_report(tmp_path
     assert report.forgotten == {}
 
 
+async def test_a_later_answer_is_not_the_first_of_a_conversation_that_began_before_the_period(tmp_path: Path) -> None:
+    app = LayerCode(priced_agent(), settings=settings(tmp_path))
+    await app.store.open()
+    now, positions = time.time(), dict[str, int]()
+    # Whether the turn knows its history, as turns of a server do, but not those of a copied journal.
+    for call, ago, known in (
+        ("known", 7200, True), ("unknown", 7200, False), ("known", 50, True), ("unknown", 50, False), ("known", 40, True),
+        ("greeted", 30, True), ("greeted", 20, True), ("new", 10, False), ("new", 5, False),
+    ):  # fmt: skip
+        kind = Kind.GREETING if (call, ago) == ("greeted", 30) else Kind.MESSAGE
+        record = TurnRecord(call, f"{call}-{ago}", kind, "priced", started_at=now - ago)
+        record.history_start = positions.get(call, 0) if known else 0
+        record = (await app.store.begin(record, history_tokens=0)).record
+        positions.setdefault(call, record.position)
+        record.status, record.timings = Status.COMPLETE, {"ttfs": float(ago)}
+        await app.store.save(record)
+    await app.store.close()
+    assert sorted((await report_of(app, since=now - 3600)).total.latencies["ttfs", "first"]) == [10.0, 20.0]
+    assert sorted((await report_of(app)).total.latencies["ttfs", "first"]) == [10.0, 20.0, 7200.0, 7200.0]
+
+
 async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
     app = LayerCode(priced_agent(), settings=settings(tmp_path))
     await app.store.open()

@@ -1,0 +1,36 @@
+"""Find the first answer of each conversation, also if a report begins within the conversation."""
+
+from __future__ import annotations
+
+from ..journal.record import Kind, TurnRecord
+from ..journal.stores.base import Store
+from .figures import interrupted
+from .many import Distinct
+
+
+class FirstAnswers:
+    """Finds the first answers among the turns since `since` (epoch seconds; 0 for the whole journal)."""
+
+    def __init__(self, store: Store, since: float) -> None:
+        self._store, self._since = store, since
+        self._answered = Distinct()
+        self._opening = 0
+        """The position of the first turn that was given."""
+
+    async def is_first(self, record: TurnRecord) -> bool:
+        """Return whether a turn is the first answer in its conversation. Takes all turns, in journal order.
+
+        An interrupted turn never is, and neither is the next answer.
+        """
+        self._opening = self._opening or record.position
+        if record.kind is not Kind.MESSAGE or record.conversation_id in self._answered:
+            return False
+        self._answered.add(record.conversation_id)
+        return not interrupted(record) and not (self._since and await self._began_before(record))
+
+    async def _began_before(self, record: TurnRecord) -> bool:
+        """Return whether the conversation has turns before the period."""
+        if record.history_start:
+            # Known without a query, which would be slow for each of many conversations.
+            return record.history_start < self._opening
+        return bool(await self._store.history(record.conversation_id, tokens=0, before=record.position))
