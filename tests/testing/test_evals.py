@@ -255,7 +255,10 @@ async def test_a_model_is_asked_as_judge() -> None:
     [
         ("agent: [", "is not YAML"),
         ("agent: x\nscenarios: []", "scenarios"),
-        ("agent: x\nscenarios: [{name: a, turns: [{says: b}]}]", "scenarios.0.turns.0.says: Extra inputs"),
+        (
+            "agent: x\nscenarios: [{name: a, turns: [{says: b}]}]",
+            "turns.0: Value error, unknown field 'says'. Did you mean 'say'?",
+        ),
         (
             "agent: x\nscenarios: [{name: a, turns: [{say: b}]}, {name: a, turns: [{say: c}]}]",
             "two scenarios are named 'a'",

@@ -102,3 +102,33 @@ def test_an_interruption_of_the_playback_needs_its_point(tmp_path: Path) -> None
     assert "`playing` with `interrupt: 0.5`; expected a number of words or a text" in refused(timed)
     for point in ("0", "2", "hi", "null, in_tool: true"):
         load(written(tmp_path, text.replace("playing", f"interrupt: {point}, playing")))
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "name", "meant"),
+    [
+        ("agnet: echo", "the file", "agnet", "agent"),
+        ("turn: [{say: hi}]", "scenarios.0", "turn", "turns"),
+        ("turns: [{sai: hi}]", "scenarios.0.turns.0", "sai", "say"),
+        ("turns: [{say: hi, expect: {contain: [hi]}}]", "scenarios.0.turns.0.expect", "contain", "contains"),
+        ("turns: [{say: hi, expect: {tools: [{nmae: a}]}}]", "expect.tools.0.ExpectedCall", "nmae", "name"),
+        ("caller: {gaol: order}", "scenarios.0.caller", "gaol", "goal"),
+        ("caller: {goal: order, max_turn: 3}", "scenarios.0.caller", "max_turn", "max_turns"),
+        ("caller: {goal: order, script: [{says: hi}]}", "scenarios.0.caller.script", "says", "say"),
+        ("caller: {goal: order, behaviour: {behavior: 1, split: 1}}", "caller.behaviour", "split", "splits"),
+        ("turns: [{say: hi}], end: {outcome: [booked]}", "scenarios.0.end", "outcome", "outcomes"),
+        ("turns: [{say: hi}], end: {tools: [{name: a, tims: 2}]}", "end.tools.0.EndCall", "tims", "times"),
+    ],
+)
+def test_a_misspelt_key_is_refused_with_the_key_that_was_meant(
+    tmp_path: Path, text: str, place: str, name: str, meant: str
+) -> None:
+    file = f"agent: echo\nscenarios: [{{name: a, {text}}}]\n" if place != "the file" else f"{text}\nscenarios: []\n"
+    message = refused(written(tmp_path, file))
+    assert place in message
+    assert f"unknown field {name!r}. Did you mean {meant!r}? `eval --schema` prints the allowed fields." in message
+
+
+def test_an_unknown_key_that_is_no_misspelling_is_refused_without_a_suggestion(tmp_path: Path) -> None:
+    message = refused(written(tmp_path, "agent: echo\nscenarios: [{name: a, turns: [{say: hi}], colour: red}]\n"))
+    assert "scenarios.0.colour: Extra inputs are not permitted. `eval --schema`" in message

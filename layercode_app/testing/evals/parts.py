@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from ...nearest import nearest
 
 
 class Part(BaseModel):
     """A part of a scenario file. An unknown field is an error, because a misspelt field would check nothing."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_misspelt_field(cls, given: Any) -> Any:
+        # Before the fields are read: a misspelt field may also be missed under its right name.
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in cls.model_fields and (meant := nearest(str(name), cls.model_fields)):
+                raise ValueError(f"unknown field {name!r}. Did you mean {meant!r}?")
+        return given
 
 
 class ExpectedCall(Part):

@@ -138,9 +138,8 @@ def load(path: Path) -> ScenarioFile:
         # A value that allows several types has an error for each; the deepest error is about the intended type.
         first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigurationError(
-            f"{path}: {place}: {first['msg']}. `eval --schema` prints the allowed fields."
-        ) from error
+        message = first["msg"] if first["msg"].endswith("?") else f"{first['msg']}."
+        raise ConfigurationError(f"{path}: {place}: {message} `eval --schema` prints the allowed fields.") from error
 
 
 def dump(file: ScenarioFile) -> str:

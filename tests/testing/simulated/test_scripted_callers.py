@@ -265,10 +265,16 @@ async def test_a_model_that_raises_is_an_error_of_its_run() -> None:
         ("caller: {persona: p}", "needs a `goal`"),
         ("caller: {script: []}", "expected at least one"),
         ("caller: {script: callers}", "expected `module:function`"),
-        ("caller: {script: [{when: x, says: x}]}", "script.list[Rule].0.say: Field required"),
+        (
+            "caller: {script: [{when: x, says: x}]}",
+            "script.list[Rule].0: Value error, unknown field 'says'. Did you mean 'say'?",
+        ),
         ("caller: {goal: g, behaviour: {interrupts: 2}}", "less than or equal to 1"),
         ("caller: {goal: g, max_turns: 0}", "greater than or equal to 1"),
-        ("caller: {goal: g}, end: {outcome: [x]}", "end.outcome: Extra inputs"),
+        (
+            "caller: {goal: g}, end: {outcome: [x]}",
+            "end: Value error, unknown field 'outcome'. Did you mean 'outcomes'?",
+        ),
         ("caller: {goal: g}, end: {unsaid: ['(sorry|apolog']}", "to find it as plain text, write \\(sorry\\|apolog"),
         ("caller: {goal: g}, end: {said: ['$5 (about']}", "'$5 (about' is not a regular expression"),
         ("caller: {script: [{when: '*', say: x}]}", "'*' is not a regular expression"),
