@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from layercode_app import Call, DeveloperError, Stage, Turn, VoiceAgent
 from layercode_app.agent.faults import fault_of_agent
 from layercode_app.cli.sessions.view import print_conversation
 from layercode_app.conversation.flow import MOST_MOVES
+from layercode_app.journal.record import Kind, TurnRecord
+from layercode_app.journal.record import Stage as RecordedStage
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.reports.waterfall import waterfall_of
 from layercode_app.testing import open_call, scripted
@@ -198,8 +201,19 @@ async def test_stages_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
         await call.say("next_stage")
         (record,) = await call.records()
         print_conversation([record], as_json=False)
-    assert "stage payment done" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.search(r"^  Stage:  order done, [\d,]+ ms\n  Stage:  payment done, [\d,]+ ms$", out, re.MULTILINE)
     assert "stage order" in [step.name for step in waterfall_of(record).steps]
+
+
+def test_an_agent_that_handed_the_call_over_is_shown_as_such_and_a_span_as_a_stage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = TurnRecord("c", "t", Kind.MESSAGE, "billing", handed_by=["front"])
+    record.stages = [RecordedStage("agent front", 100.0, 400.0, "done"), RecordedStage("agent run", 1.0, 2.0, "failed")]
+    print_conversation([record], as_json=False)
+    out = capsys.readouterr().out
+    assert "  Handed: front handed the call over after 300 ms\n  Stage:  agent run failed, 1 ms\n" in out
 
 
 ONE: Any = Stage("a")

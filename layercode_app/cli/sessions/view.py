@@ -110,7 +110,7 @@ def _print_turn(turn: TurnRecord, first: str) -> None:
     if turn.handed_to:
         print_block("  Handed: ", f"the call was handed to {turn.handed_to}", style="dim", one_line=True)
     for stage in turn.stages:
-        print_block("  Stage:  ", _stage(stage), style="dim", one_line=True)
+        _print_stage(stage, turn.handed_by)
     if len(shares := turn.shares) > 1:
         for share in shares:
             usage = " · ".join([share.model or "(no model)", *_used(share)])
@@ -139,9 +139,15 @@ def figures(turn: TurnRecord) -> str:
     return " · ".join(parts)
 
 
-def _stage(stage: Stage) -> str:
+def _print_stage(stage: Stage, handed_by: Sequence[str]) -> None:
+    """Print a stage. The stages and agents of a call are recorded as "stage order" and "agent billing"."""
     took = milliseconds(None if stage.ended_ms is None else stage.ended_ms - stage.started_ms)
-    return " · ".join([f"{stage.name} {stage.status}, {took}", *_used(stage), *([stage.model] if stage.model else [])])
+    if (agent := stage.name.removeprefix("agent ")) != stage.name and agent in handed_by:
+        print_block("  Handed: ", f"{agent} handed the call over after {took}", style="dim", one_line=True)
+        return
+    ended = f"{stage.name.removeprefix('stage ')} {stage.status}, {took}"
+    shown = " · ".join([ended, *_used(stage), *([stage.model] if stage.model else [])])
+    print_block("  Stage:  ", shown, style="dim", one_line=True)
 
 
 def _used(part: TurnRecord | Stage | Share) -> list[str]:
