@@ -13,3 +13,10 @@ def span_processors() -> Sequence[object] | None:
         getattr(logfire.DEFAULT_LOGFIRE_INSTANCE, "config", None), "additional_span_processors", None
     )
     return found
+
+
+def configured() -> bool:
+    """Return whether some code has configured Logfire, or False if this release does not say so."""
+    import logfire
+
+    return bool(getattr(getattr(logfire.DEFAULT_LOGFIRE_INSTANCE, "config", None), "_initialized", False))

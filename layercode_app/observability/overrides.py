@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
+from opentelemetry.sdk.trace import SpanProcessor
 
+from .._compat.logfire import configured, span_processors
 from . import logs
 from .attempts import attempt
 
@@ -35,17 +37,36 @@ PYDANTIC_AI = (
     "it was undone. Models and tools have spans without it; LAYERCODE_CAPTURE_CONTENT=true adds the transcripts."
 )
 
+_OFF = SpanProcessor()
+"""The only span processor of an SDK that is turned off. It does nothing."""
+
 
 def undo(settings: Settings, tracing: Tracing | None, agents: Iterable[Any]) -> None:
     """Undo an agent file's setup of logs, spans or Sentry. Log a warning that says what the file should do instead."""
     if logs.restore():
         logger.warning("{}", LOGURU)
-    if tracing is not None and tracing.restore():
+    if _undo_logfire() if tracing is None else tracing.restore():
         logger.warning("{}", LOGFIRE)
     if "pydantic_ai" in sys.modules:
         attempt("PydanticAI's spans", lambda: _undo_instrumentation(agents))
     if "sentry_sdk" in sys.modules:
         attempt("Sentry", lambda: _undo_sentry(settings))
+
+
+def _undo_logfire() -> bool:
+    """Turn off all outputs of Logfire's SDK if an agent file configured it. Return whether it did."""
+    if "logfire" not in sys.modules or not configured() or _OFF in (span_processors() or ()):
+        return False
+    attempt("Logfire's SDK", _turn_logfire_off)
+    return True
+
+
+def _turn_logfire_off() -> None:
+    import logfire
+
+    logfire.configure(
+        send_to_logfire=False, console=False, metrics=False, inspect_arguments=False, additional_span_processors=[_OFF]
+    )
 
 
 def _undo_instrumentation(agents: Iterable[Any]) -> None:

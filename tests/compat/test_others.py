@@ -169,6 +169,17 @@ def test_processors_are_those_that_logfire_was_given(monkeypatch: pytest.MonkeyP
     assert tracing._logfire_sends_to(ours)
 
 
+def test_logfire_says_whether_it_was_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (
+        "import logfire; from layercode_app._compat.logfire import configured; print(configured());"
+        "logfire.configure(send_to_logfire=False, console=False); print(configured())"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["False", "True"]
+    monkeypatch.delattr(logfire.DEFAULT_LOGFIRE_INSTANCE.config, "_initialized")
+    assert not private_logfire.configured()
+
+
 # --- openai
 
 

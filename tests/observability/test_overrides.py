@@ -84,7 +84,7 @@ class Seen:
 
 async def play(folder: Path, head: str, **env: str) -> Seen:
     with collecting() as ours, collecting() as theirs:
-        agent = head.format(dsn=theirs.dsn) + BODY
+        agent = head.format(dsn=theirs.dsn, url=theirs.url) + BODY
         given = {name: value.format(url=ours.url, dsn=ours.dsn) for name, value in env.items()}
         async with observed(folder, agent=agent, name="pasted", **given) as server:
             await server.say("secretly fail", turn="t1")
@@ -127,6 +127,14 @@ async def test_telemetry_that_is_off_stays_off(tmp_path: Path) -> None:
     seen = await play(tmp_path, HEAD, TELEMETRY_ENABLED="false")
     assert seen.theirs.bodies == []
     assert any("it was undone. Set SENTRY_DSN" in line["message"] for line in seen.lines)
+
+
+async def test_logfire_without_a_token_in_the_settings_sends_nothing(tmp_path: Path) -> None:
+    options = 'token="pylf_v1_us_a1b2c3", console=False, advanced=logfire.AdvancedOptions(base_url="{url}")'
+    seen = await play(tmp_path, f"{HEAD}\nlogfire.configure({options})\n")
+    assert seen.theirs.spans() == []
+    assert len([line for line in seen.lines if "Set LOGFIRE_TOKEN" in line["message"]]) == 1
+    assert [line["status"] for line in seen.lines if line.get("event") == "turn"] == ["complete"]
 
 
 # --- without a server
