@@ -26,11 +26,13 @@ LONGEST_ID = 24
 """Maximum characters of a turn's id that are shown. The command `logs` shows whole ids."""
 
 
-def add(*, level: str, brief: bool, **options: Any) -> int:
+def add(*, level: str, brief: bool, full: bool = False, **options: Any) -> int:
     """Add a handler for lines of at least `level`, and return its Loguru id.
 
-    With `brief`, errors are shown with their messages, and tracebacks show only the frames in the agent's files.
+    With `brief`, errors are shown with their messages, and tracebacks show only the frames in the agent's files. With
+    `full`, tracebacks also show the other frames.
     """
+    describe = masking.brief if brief else masking.full if full else masking.describe
 
     def format_line(record: Record) -> str:
         extra, exception = record["extra"], record["exception"]
@@ -38,17 +40,11 @@ def add(*, level: str, brief: bool, **options: Any) -> int:
         extra["_who"] = f"[{visible(extra.get('agent', ''))} {shortened(turn, LONGEST_ID)}] " if turn else ""
         # Indent further lines, so that text quoted from a caller cannot be mistaken for another log line.
         extra["_told"] = visible_lines(record["message"], indent=INDENT)
-        described = _describe(exception, brief) if exception is not None else ""
+        described = describe(exception.value, exception.traceback) if exception and exception.value else ""
         extra["_error"] = f"\n{INDENT}" + visible_lines(described, indent=INDENT) if described else ""
         return HIGHLIGHTED if extra.get(HIGHLIGHT) else FORMAT
 
     return logger.add(_write, level=level, format=format_line, colorize=sys.stderr.isatty(), **options)
-
-
-def _describe(exception: Any, brief: bool) -> str:
-    if exception.value is None:
-        return ""
-    return (masking.brief if brief else masking.describe)(exception.value, exception.traceback)
 
 
 def _write(message: Message) -> None:

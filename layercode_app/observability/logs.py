@@ -66,14 +66,16 @@ def configure(
     retention: str = "10 days",
     per_agent: bool = False,
     brief: bool = False,
+    full: bool = False,
     quiet: bool = False,
     common: dict[str, str] | None = None,
 ) -> None:
     """Send all log lines of the process to the sinks, including lines of the standard library and uvicorn.
 
     `common` is added to every JSON line: service, version, environment. `brief` is for a developer's terminal: it shows
-    an agent's error with its text and the frames of the agent's files, while the log files hide the text. `quiet` is
-    for a terminal with a conversation: it shows only warnings and errors. Raises ConfigurationError.
+    an agent's error with its text and the frames of the agent's files, while the log files hide the text. `full` also
+    shows the other frames. `quiet` is for a terminal with a conversation: it shows only warnings and errors. Raises
+    ConfigurationError.
     """
     shown = max(level, "WARNING", key=lambda name: logger.level(name).no) if quiet else level
     check(rotation=rotation, retention=retention)
@@ -88,7 +90,7 @@ def configure(
         outputs.append(Stdout())
         level = shown
     else:
-        keep(partial(console.add, level=shown, brief=brief, **OPTIONS))
+        keep(partial(console.add, level=shown, brief=brief, full=full, **OPTIONS))
     if log_dir:
         outputs.append(Files(Path(log_dir), rotation=rotation, retention=retention, per_agent=per_agent))
     if outputs:

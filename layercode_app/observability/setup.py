@@ -64,6 +64,7 @@ def configure(
         retention=settings.log_retention,
         per_agent=settings.log_per_agent,
         brief=developing and not verbose,
+        full=developing and verbose,
         quiet=quiet and not verbose,
         common=_common(settings),
     )

@@ -211,6 +211,16 @@ def test_chat_shows_a_failure_of_the_agent_and_ends_with_1(agents: Path, tmp_pat
     assert not lines, "every line has the style of the console"
 
 
+def test_a_debug_run_shows_the_message_of_an_error_too(agents: Path, tmp_path: Path) -> None:
+    code, printed = run("chat", "--agent", "parrot", "--say", "price of tea", "--verbose", cwd=tmp_path, LOG_DIR="logs")
+    assert code == 1, printed
+    assert "nothing known of price of tea" in printed
+    assert "turn_lifecycle.py" in printed, "all frames"
+    assert "nothing known of price of tea" not in "".join(
+        path.read_text() for path in (tmp_path / "logs").glob("*.log")
+    )
+
+
 async def test_chat_with_a_server_elsewhere_ends_with_1_after_an_apology(agents: Path, tmp_path: Path) -> None:
     async with serve(LayerCode(find_agent("parrot"), settings=settings(tmp_path))) as url:
         chat = ChatOptions(f"{url}/api/agent", "parrot", say=["hello"], secret=SECRET, as_json=True)

@@ -150,6 +150,11 @@ def describe(error: BaseException, trace: TracebackType | None = None) -> str:
     """Format an error with its traceback and causes. Messages that may quote the caller are hidden."""
     if hides():
         return clean("\n".join(_frames(error, trace or error.__traceback__, set())))
+    return full(error, trace)
+
+
+def full(error: BaseException, trace: TracebackType | None = None) -> str:
+    """Format an error for the developer's terminal: the message, and all stack frames."""
     return clean("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)))
 
 
