@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 REDIS = ("redis://", "rediss://", "redis+unix://", "unix://")
 RETRY_SECONDS = 30.0
 """Seconds that a process counts alone after Redis failed, before it tries Redis again."""
+PREFIX = "layercode:limits"
+"""Prefix of the keys in Redis. All keys of this package begin with `layercode:`, as a rule of an ACL may demand."""
 REDIS_TIMEOUT = 2.0
 """Socket timeout of Redis, in seconds."""
 
@@ -106,7 +108,7 @@ class _Shared:
             store.replace("redis+unix", "unix"), socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
         )
         options: Any = {"connection_pool": self.pool}
-        storage = RedisStorage(f"async+{store}", implementation="redispy", **options)
+        storage = RedisStorage(f"async+{store}", implementation="redispy", key_prefix=PREFIX, **options)
         self.limiter = SlidingWindowCounterRateLimiter(storage)
 
 

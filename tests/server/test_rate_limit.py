@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 from layercode_app.server.rate_limit import RETRY_SECONDS, RateLimit, network_of
 
@@ -33,6 +34,10 @@ async def test_hosts_count_together_in_redis(redis_server: RedisServer) -> None:
     passed = [await limit.wait_for("203.0.113.9") == 0 for limit in (one, two, one, two, one)]
     assert passed == [True, True, True, False, False]
     assert await two.wait_for("203.0.113.10") == 0
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        keys = await client.keys()
+    assert keys
+    assert [key for key in keys if not key.startswith(b"layercode:")] == []
     await one.close()
     await two.close()
 
