@@ -7,7 +7,7 @@ server caches the plans of the statements in the function.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -291,7 +291,9 @@ async def prepare(connection: psycopg.AsyncConnection[Any]) -> None:
         return
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        await connection.execute("CREATE SCHEMA IF NOT EXISTS layercode")
+        if await _is_missing(connection, "to_regnamespace('layercode')"):
+            # IF NOT EXISTS would need the privilege CREATE on the database even if the schema exists.
+            await connection.execute("CREATE SCHEMA layercode")
         await connection.execute("CREATE TABLE IF NOT EXISTS layercode.schema_version (version integer NOT NULL)")
         found = await _version(connection)
         for migration in MIGRATIONS[found:]:
@@ -301,9 +303,13 @@ async def prepare(connection: psycopg.AsyncConnection[Any]) -> None:
             await connection.execute("INSERT INTO layercode.schema_version VALUES (%s)", (VERSION,))
 
 
+async def _is_missing(connection: psycopg.AsyncConnection[Any], name: LiteralString) -> bool:
+    row = await (await connection.execute(f"SELECT {name} IS NULL")).fetchone()
+    return row is None or bool(row[0])
+
+
 async def _version(connection: psycopg.AsyncConnection[Any]) -> int:
-    made = await connection.execute("SELECT to_regclass('layercode.schema_version') IS NOT NULL")
-    if not (await made.fetchone() or (False,))[0]:
+    if await _is_missing(connection, "to_regclass('layercode.schema_version')"):
         return 0
     row = await (await connection.execute("SELECT max(version) FROM layercode.schema_version")).fetchone()
     found = int((row and row[0]) or 0)

@@ -363,6 +363,31 @@ async def test_every_earlier_schema_is_migrated(
     await store.close()
 
 
+async def test_a_migration_needs_no_right_to_create_schemas(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.clear()
+    await query(server, "CREATE ROLE voice LOGIN")
+    name = str((await query(server, "SELECT current_database()"))[0][0])
+    await query(server, f'GRANT CREATE ON DATABASE "{name}" TO voice')
+    try:
+        with monkeypatch.context() as earlier:
+            earlier.setattr(postgres_schema, "VERSION", 1)
+            earlier.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:1])
+            await _prepare_as(server, "voice")
+        await query(server, f'REVOKE CREATE ON DATABASE "{name}" FROM voice')
+        await _prepare_as(server, "voice")
+        assert await query(server, "SELECT version FROM layercode.schema_version") == [(postgres_schema.VERSION,)]
+    finally:
+        await query(server, "DROP OWNED BY voice CASCADE")
+        await query(server, "DROP ROLE voice")
+
+
+async def _prepare_as(server: PostgresServer, user: str) -> None:
+    async with await psycopg.AsyncConnection.connect(server.url, user=user, autocommit=True) as connection:
+        await postgres_schema.prepare(connection)
+
+
 async def test_a_newer_schema_is_refused(server: PostgresServer, store: PostgresStore) -> None:
     await query(server, "UPDATE layercode.schema_version SET version = version + 1")
     with pytest.raises(StoreError, match="install the newer release"):
