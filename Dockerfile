@@ -20,7 +20,8 @@ RUN groupadd --system --gid 10001 agent \
 COPY --from=build /app /app
 COPY agents /project/agents
 WORKDIR /project
-# Logs go to stdout. Only /data is written: it holds the journal, unless the journal is in Redis.
+# Logs go to stdout. Only /data and /tmp are written. /data holds the journal, unless the journal is in Redis. /tmp
+# holds the metrics, which the workers share.
 ENV PATH=/app/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -29,6 +30,7 @@ ENV PATH=/app/bin:$PATH \
     PORT=8000 \
     LOG_FORMAT=json \
     LOG_DIR="" \
+    METRICS_DIR=/tmp/metrics \
     LAYERCODE_STORE=sqlite:////data/journal.sqlite3
 USER 10001:10001
 VOLUME /data

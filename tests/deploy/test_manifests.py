@@ -102,10 +102,20 @@ def test_nothing_runs_as_root_or_writes_its_file_system() -> None:
     assert len(re.findall(r"^FROM ", DOCKERFILE, re.MULTILINE)) == 2
 
 
+def test_all_that_the_image_writes_is_below_a_folder_that_can_be_written() -> None:
+    _, app = _app()
+    mounted = {mount["mountPath"] for mount in app["volumeMounts"]}
+    metrics = re.findall(r"METRICS_DIR=(\S+)", DOCKERFILE)
+    assert [Path(folder).parent for folder in metrics] == [Path("/tmp")]
+    assert "/tmp" in mounted
+    assert COMPOSE["services"]["app"]["tmpfs"] == ["/tmp"]
+    assert "--tmpfs /tmp" in DOCKERFILE
+
+
 def test_every_variable_is_a_setting() -> None:
     _, app = _app()
     used = {variable["name"] for variable in app["env"]} | COMPOSE["services"]["app"]["environment"].keys()
-    used |= set(re.findall(r"(?:LAYERCODE|LOG|APP)_[A-Z_]+(?==)", DOCKERFILE)) | {"HOST", "PORT"}
+    used |= set(re.findall(r"(?:LAYERCODE|LOG|APP|METRICS)_[A-Z_]+(?==)", DOCKERFILE)) | {"HOST", "PORT"}
     assert used <= SETTINGS
 
 
