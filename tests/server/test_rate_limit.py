@@ -34,10 +34,10 @@ async def test_hosts_count_together_in_redis(redis_server: RedisServer) -> None:
     passed = [await limit.wait_for("203.0.113.9") == 0 for limit in (one, two, one, two, one)]
     assert passed == [True, True, True, False, False]
     assert await two.wait_for("203.0.113.10") == 0
-    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+    async with redis.asyncio.Redis.from_url(redis_server.url, decode_responses=True) as client:
         keys = await client.keys()
     assert keys
-    assert [key for key in keys if not key.startswith(b"layercode:")] == []
+    assert [key for key in keys if not str(key).startswith("layercode:")] == []
     await one.close()
     await two.close()
 
