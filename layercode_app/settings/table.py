@@ -171,7 +171,8 @@ class Settings(BaseSettings):
         None,
         "DEFAULT_MODEL",
         "Agents",
-        "Model for agents that set no model, such as openai:gpt-5-mini; if empty, these agents answer offline.",
+        "Model for agents that set no model, such as openai:gpt-5-mini. If empty, these agents answer offline, "
+        "but `run` with APP_ENV=production does not start.",
     )
     fallback_models: CommaSeparated = _setting(
         (),
@@ -196,7 +197,8 @@ class Settings(BaseSettings):
         None,
         "LAYERCODE_SUMMARY_MODEL",
         "Agents",
-        "Model that sums up the older turns of agents with summary=True; default the agent's own.",
+        "Model that sums up the older turns of agents with summary=True, and takes the notes of agents with remember=; "
+        "default the agent's own.",
     )
     judge_model: str | None = _setting(
         None,
@@ -275,7 +277,8 @@ class Settings(BaseSettings):
         30.0,
         "LAYERCODE_HOOK_TIMEOUT",
         "Conversation",
-        "Timeout in seconds of the hook `on_authorize`, and of hooks for data and other events without speech.",
+        "Timeout in seconds of the hook `on_authorize`, and of hooks for data and other events without speech, but not of "
+        "`on_session_end`.",
     )
     timeout_apology: str = _setting(
         "Sorry, that is taking too long. Could you ask me again?",
@@ -371,25 +374,39 @@ class Settings(BaseSettings):
         "Log format: console for people, on stderr; json for JSON lines, on stdout.",
     )
     log_rotation: str = _setting(
-        "500 MB", "LOG_ROTATION", "Observability", "Size or time at which a log file is rotated."
+        "500 MB",
+        "LOG_ROTATION",
+        "Observability",
+        "Size, age or time of day at which a log file is rotated: 500 MB, 1 day or 00:00.",
     )
     log_retention: str = _setting("10 days", "LOG_RETENTION", "Observability", "How long rotated files are kept.")
     log_per_agent: bool = _setting(False, "LOG_PER_AGENT", "Observability", "true also writes one log file per agent.")
     log_headers: CommaSeparated = _setting(
         ("user-agent",), "LOG_HEADERS", "Observability", "Request headers that may be logged, comma-separated."
     )
-    app_env: str = _setting("development", "APP_ENV", "Observability", "Environment name in logs, spans and errors.")
+    app_env: str = _setting(
+        "development",
+        "APP_ENV",
+        "Observability",
+        "Environment name in logs, spans and errors. With `production`, an agent that needs a model must have one.",
+    )
     service_name: str = _setting(
         "layercode-app", "SERVICE_NAME", "Observability", "Service name in logs, spans and errors."
     )
     service_version: str | None = _setting(
-        None, "SERVICE_VERSION", "Observability", "Version of your service; default the version in ./pyproject.toml."
+        None,
+        "SERVICE_VERSION",
+        "Observability",
+        "Version of your service; default the version in ./pyproject.toml, else that of the installed distribution.",
     )
     telemetry_enabled: bool = _setting(
         True, "TELEMETRY_ENABLED", "Observability", "false turns off spans, error reports and metrics."
     )
     capture_content: bool = _setting(
-        False, "LAYERCODE_CAPTURE_CONTENT", "Observability", "true includes transcripts in logs and spans."
+        False,
+        "LAYERCODE_CAPTURE_CONTENT",
+        "Observability",
+        "true includes transcripts in logs and spans, and the messages of errors in all sinks.",
     )
     trace_rate: float = _setting(
         1.0,
