@@ -39,7 +39,7 @@ Agent = Annotated[
     typer.Option(
         "--agent",
         "-a",
-        help="Agent name, or package.module:attribute. Default: the only agent in ./agents, else starter.",
+        help="Agent name, or package.module:attribute. Default: the only agent in ./agents; starter if there is none.",
         show_default=False,
     ),
 ]
@@ -68,7 +68,12 @@ DevPort = Annotated[
 ]
 Secret = Annotated[str | None, typer.Option("--secret", help="Webhook secret. Default LAYERCODE_WEBHOOK_SECRET.")]
 StoreUrl = Annotated[str | None, typer.Option("--store", help="URL of the journal. Default LAYERCODE_STORE.")]
-Tunnel = Annotated[bool, typer.Option("--tunnel", help="Open a tunnel with cloudflared and print the webhook URL.")]
+Tunnel = Annotated[
+    bool,
+    typer.Option(
+        "--tunnel", help="Open a tunnel (LAYERCODE_TUNNEL_COMMAND, by default cloudflared) and print the webhook URL."
+    ),
+]
 UpdateWebhook = Annotated[
     bool,
     typer.Option(
