@@ -94,13 +94,14 @@ class MetricFiles:
 
 
 class _FolderOutage(Outage):
-    """The state of the metrics folder. While it cannot be written, each process shows only its own figures."""
+    """The state of the metrics folder. While it cannot be written, the figures of other processes get old."""
 
     def failed(self, reason: str) -> None:
         """Log the failure once per outage."""
         if self._change(down=True):
             logger.warning(
-                "METRICS_DIR {} cannot be written: {}. Until this is fixed, /metrics shows only the figures of this process.",
+                "METRICS_DIR {} cannot be written: {}. Until this is fixed, the figures of other processes in /metrics are old or "
+                "missing.",
                 self._sink,
                 reason,
             )
