@@ -23,6 +23,7 @@ async def apologise(
     logger.error("The journal is not available, so the turn was not answered: {}", error)
     live.record.error_category, live.record.error = "store", type(error).__name__
     live.record.impact = "apology"
+    services.failed(live.record, error)
     await _speak(services, live, listener, apology(agent, services.limits))
 
 

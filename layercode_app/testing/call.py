@@ -81,6 +81,8 @@ class AgentCall:
         # Copy the agent, because a call sets its model.
         self.agent = copy.copy(_voice(agent, agents))
         self.app = _app([self.agent, *map(copy.copy, others)], settings, store, model, self._runner)
+        # Not in the runner: a turn may also fail outside of `answer`, for example because it times out.
+        self.app.turns.services.failed = self._seen.failed
         self._http = httpx.AsyncClient(transport=InProcess(self.app))
         self._client = WebhookClient(f"http://agent.test/api/agents/{self.agent.name}", SECRET, http=self._http)
 

@@ -12,7 +12,7 @@ from ..agent.runner import AgentRunner
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
-from ..journal.record import Json, ToolCall
+from ..journal.record import Json, ToolCall, TurnRecord
 from ..nearest import nearest
 from ..webhook import SessionEnd
 
@@ -91,22 +91,22 @@ class Seen:
     tool_started: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a tool starts."""
 
+    def failed(self, record: TurnRecord, error: BaseException) -> None:
+        """Record the exception that ended a turn."""
+        self.errors[record.turn_id] = error
+
 
 class RecordingRunner(AgentRunner):
-    """An agent runner that answers mocked tool calls and records the agent's errors."""
+    """An agent runner that answers mocked tool calls, and records started tools and ended sessions."""
 
     def __init__(self, voice: VoiceAgent[Any, Any], mocks: Mocks, seen: Seen) -> None:
         super().__init__(voice)
         self._mocks, self._seen = mocks, seen
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
-        """Let the agent answer a turn with the mocked tools, and record the exception if it fails."""
+        """Let the agent answer a turn with the mocked tools."""
         turn.live.run.stand_in = self._stand_in
-        try:
-            await super().answer(turn)
-        except Exception as error:
-            self._seen.errors[turn.turn_id] = error
-            raise
+        await super().answer(turn)
 
     def _stand_in(self, call: ToolCall) -> Awaitable[Json] | None:
         self._seen.tool_started.set()

@@ -76,7 +76,7 @@ class HeardTurn:
     record: TurnRecord | None = None
     """The turn's record in the journal."""
     error: BaseException | None = None
-    """The exception that the agent raised; the caller heard an apology instead."""
+    """The exception that ended the turn, such as an error of the agent or a timeout. The caller heard an apology."""
 
     @property
     def spoken(self) -> str:
@@ -155,6 +155,11 @@ def shown_call(name: str, args: Any) -> str:
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in args.items())})"
 
 
+def shown_error(error: BaseException) -> str:
+    """Return an exception's type and its message, if it has one."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
 def transcript(turns: Iterable[HeardTurn]) -> str:
     """Return the conversation as readable text, to show why a test failed."""
     lines: list[str] = []
@@ -171,7 +176,7 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
         if turn.status not in (0, 200):  # 0: the caller interrupted before the answer began
             lines.append(f"  (answered with status {turn.status})")
         if turn.error is not None:
-            lines.append(visible(f"  (failed: {type(turn.error).__name__}: {turn.error})"))
+            lines.append(visible(f"  (failed: {shown_error(turn.error)})"))
     return "\n".join(lines)
 
 

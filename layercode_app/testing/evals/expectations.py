@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..turn import Called, HeardTurn, is_part
+from ...journal.record import Status
+from ..turn import Called, HeardTurn, is_part, shown_error
 from .scenario import Expectation
 
 
 def failures(turn: HeardTurn, expected: Expectation) -> list[str]:
     """Return the failed expectations, each with the expected and the actual value."""
-    return [*_words(turn, expected), *_deeds(turn, expected)]
+    return [*_words(turn, expected), *failed(turn), *_deeds(turn, expected)]
+
+
+def failed(turn: HeardTurn) -> Iterator[str]:
+    """Yield why the turn failed, if it did. The exception itself is known only if the agent ran in this process."""
+    if turn.error is not None:
+        yield f"the turn failed: {shown_error(turn.error)}"
+    elif turn.record is not None and turn.record.status is Status.FAILED:
+        yield f"the turn failed: {turn.record.error}"
 
 
 def _words(turn: HeardTurn, expected: Expectation) -> Iterator[str]:
@@ -28,8 +37,6 @@ def _words(turn: HeardTurn, expected: Expectation) -> Iterator[str]:
 
 
 def _deeds(turn: HeardTurn, expected: Expectation) -> Iterator[str]:
-    if turn.error is not None:
-        yield f"the turn failed: {type(turn.error).__name__}: {turn.error}"
     if expected.tools is not None:
         wanted = [Called(call) if isinstance(call, str) else Called(call.name, **call.args) for call in expected.tools]
         if not wanted and turn.tools:

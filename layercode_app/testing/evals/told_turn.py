@@ -8,7 +8,7 @@ from ...journal.record import Kind, TurnRecord
 from ...output.visible import shortened
 from ...reports.waterfall import waterfall_of
 from ...reports.waterfall_rows import Row, marks_of, rows_of
-from ..turn import HeardTurn, shown_call
+from ..turn import HeardTurn, shown_call, shown_error
 
 LONGEST = 400
 """Maximum characters of a tool's result and of one message of data."""
@@ -45,7 +45,7 @@ def _short(value: Any) -> str:
 def _trouble(turn: HeardTurn) -> str:
     """Return what went wrong on the server; empty if nothing did."""
     if turn.error is not None:
-        return f"{type(turn.error).__name__}: {turn.error}"
+        return shown_error(turn.error)
     # 0: the caller interrupted before the answer began.
     return "" if turn.status in (0, 200) else f"answered with status {turn.status}"
 

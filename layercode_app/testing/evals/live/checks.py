@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..expectations import failed
 from ..simulated.end_spec import End
-from ..simulated.grade import Call, grade
+from ..simulated.grade import Call, grade, place
 from ..simulated.simulated_caller import Account
 
 JUDGES = "judge"
@@ -26,10 +27,12 @@ class Check:
 def checks_of(end: End | None, call: Call, account: Account) -> list[Check]:
     """Return the checks that need no model, graded as in `eval`.
 
-    A call that was stopped by `max_turns` always fails. Without an `end`, a call also fails if the caller did not get what
-    they wanted.
+    A call with a failed turn, or one that was stopped by `max_turns`, always fails. Without an `end`, a call also fails
+    if the caller did not get what they wanted.
     """
     found = list(_of_keys(end, call)) if end else []
+    if failures := tuple(f"{place(*each)}: {reason}" for each in call.numbered for reason in failed(each[1])):
+        found.append(Check("no turn fails", "", failures))
     if end is None or account.hung_up == "max_turns":
         reasons = (account.unfinished,) if account.unfinished else ()
         found.append(Check("comes to its end", "", reasons))
