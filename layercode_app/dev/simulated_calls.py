@@ -98,7 +98,8 @@ class SimulatedCalls:
         if sum(one.call.ending is None for one in self._held.values()) >= MOST_RUNNING:
             raise ConfigurationError(f"{MOST_RUNNING} simulated calls are running. Stop one of them first.")
         caller = await self._caller(asked)
-        watch = watch_for(self._app.agents[asked.agent], caller.scenario.mock)
+        agents = self._app.agents
+        watch = watch_for(agents[asked.agent], caller.scenario.mock, agents.values())
         held = self._open(asked, caller, watch)
         self._emulator.spawn(self._hold(held))
         return held.to_json()

@@ -169,10 +169,10 @@ class AgentCall:
     ) -> None:
         """Mock a tool: `mock("weather", returns="sunny")`, `mock("weather", raises=error)`, `mock("weather", fake)`.
 
-        `fake` is a function that takes the tool's arguments. Raises DeveloperError if the agent has no such tool,
-        because a mock with a misspelt name would let the real tool run.
+        `fake` is a function that takes the tool's arguments. The tool may also be one of the agents in `others`. Raises
+        DeveloperError if no agent has such a tool, because a mock with a misspelt name would let the real tool run.
         """
-        check_tool(self.agent, tool)
+        check_tool(self.agent, tool, self.app.agents.values())
         self._mocks.set(tool, function, **answer)
 
     def use_model(self, model: Any) -> None:

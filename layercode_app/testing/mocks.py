@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic_ai.toolsets import AbstractToolset, CombinedToolset
 
 from ..agent.runner import AgentRunner
 from ..agent.voice_agent import VoiceAgent
@@ -48,22 +50,33 @@ class Mocks:
         return None if function is None else _answer(function, call)
 
 
-def check_tool(voice: VoiceAgent[Any, Any], name: str) -> None:
-    """Raise DeveloperError if the agent has no such tool.
+def check_tool(voice: VoiceAgent[Any, Any], name: str, others: Iterable[VoiceAgent[Any, Any]]) -> None:
+    """Raise DeveloperError if neither the agent nor one of the others, to which it may hand the call, has such a tool.
 
-    Nothing is checked if a toolset lists its tools only at run time.
+    Nothing is checked if the agent has no toolsets, or if a toolset lists its tools only at run time.
     """
-    toolsets = voice.toolsets
-    if not toolsets or not all(hasattr(toolset, "tools") for toolset in toolsets):
+    also = [other for other in others if other is not voice]
+    toolsets = [leaf for one in (voice, *also) for toolset in one.toolsets for leaf in _leaves(toolset)]
+    if not voice.toolsets or not all(hasattr(toolset, "tools") for toolset in toolsets):
         return
-    known = sorted(tool for toolset in toolsets for tool in getattr(toolset, "tools", ()))
+    known = sorted({tool for toolset in toolsets for tool in getattr(toolset, "tools", ())})
     if name in known:
         return
     meant = nearest(name, known)
+    neither = ", and neither has any other agent here" if also else ""
     raise DeveloperError(
-        f"mock({name!r}): agent {voice.name!r} has no tool of that name; expected one of {', '.join(known) or 'none'}."
-        + (f" Did you mean {meant!r}?" if meant else "")
+        f"mock({name!r}): agent {voice.name!r} has no tool of that name{neither}; expected one of "
+        f"{', '.join(known) or 'none'}." + (f" Did you mean {meant!r}?" if meant else "")
     )
+
+
+def _leaves(toolset: AbstractToolset[Any]) -> Iterator[AbstractToolset[Any]]:
+    """Yield the toolsets that a combined toolset consists of, or the toolset itself if it is not combined."""
+    if not isinstance(toolset, CombinedToolset):
+        yield toolset
+        return
+    for part in toolset.toolsets:
+        yield from _leaves(part)
 
 
 def _constant(value: Any, error: BaseException | None) -> Callable[..., Any]:

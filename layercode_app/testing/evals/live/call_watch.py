@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from ....agent.runner import AgentRunner
@@ -35,10 +35,16 @@ class CallWatch:
         return self._mocks.stand_in(call)
 
 
-def watch_for(voice: VoiceAgent[Any, Any], answers: Mapping[str, Any]) -> CallWatch:
-    """Return a `CallWatch` for a new call. Raises DeveloperError if the agent lacks a tool that `answers` names."""
+def watch_for(
+    voice: VoiceAgent[Any, Any], answers: Mapping[str, Any], others: Iterable[VoiceAgent[Any, Any]]
+) -> CallWatch:
+    """Return a `CallWatch` for a new call.
+
+    Raises DeveloperError if `answers` names a tool that neither the agent has, nor one of the others, to which the agent
+    may hand the call.
+    """
     for tool in answers:
-        check_tool(voice, tool)
+        check_tool(voice, tool, others)
     return CallWatch(answers)
 
 
