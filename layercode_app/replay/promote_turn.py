@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from ..exceptions import ConfigurationError
 from ..journal.record import TurnRecord
-from ..testing.evals.scenario import Expectation, ScenarioFile, dump
+from ..testing.evals.scenario import Expectation, ScenarioFile, Step, dump
 from .promote import HEADER, promote
 from .promoted_test import as_test
 from .recording import Recording
@@ -35,12 +35,14 @@ def scenario_of(turns: Sequence[TurnRecord], turn_id: str) -> ScenarioFile:
         raise ConfigurationError(f"Turn {turn_id!r} cannot be saved: {why}.")
     file = promote(recording, StandIns(recording.turns), name="turn")
     *before, last = file.scenarios[0].turns
-    file.scenarios[0].turns = [
-        *(step.model_copy(update={"expect": Expectation(), "judge": None}) for step in before),
-        last,
-    ]
+    file.scenarios[0].turns = [*map(_unchecked, before), last]
     file.scenarios[0].name = slug(last.say or "greeting")
     return file
+
+
+def _unchecked(step: Step) -> Step:
+    """Return the step without its checks, except that of a hang-up: without it, the caller could not say any more."""
+    return step.model_copy(update={"expect": Expectation(hangup=step.expect.hangup), "judge": None})
 
 
 def save_turn(turns: Sequence[TurnRecord], turn_id: str, *, form: Form, project: Path) -> Path:

@@ -12,8 +12,9 @@ import yaml
 
 from layercode_app import find_agent
 from layercode_app.exceptions import ConfigurationError
-from layercode_app.journal.record import Frame, Kind, Speech, Status, ToolCall, TurnRecord
+from layercode_app.journal.record import HANGUP, Frame, Kind, Speech, Status, ToolCall, TurnRecord
 from layercode_app.replay.promote import promote
+from layercode_app.replay.promote_turn import scenario_of
 from layercode_app.replay.recording import Recording
 from layercode_app.replay.replacements import StandIns
 from layercode_app.testing import open_call
@@ -143,6 +144,14 @@ def test_the_words_of_a_real_model_are_a_judges_to_compare_and_metadata_goes_wit
     assert (scenario.metadata, first.metadata, second.metadata) == ({"plan": "gold"}, {"page": 1}, {"page": 2})
     assert second.judge is None
     assert second.expect.model_dump(exclude_defaults=True) == {}
+
+
+def test_a_turn_after_a_hang_up_is_saved_with_the_hang_up() -> None:
+    before = turn("Bye", "Goodbye.", frames=[Frame(HANGUP, None, 2.0)])
+    chosen = turn("It's me again", "Hello.")
+    chosen.turn_id = "u"
+    [scenario] = scenario_of([before, chosen], "u").scenarios
+    assert scenario.turns[0].expect.model_dump(exclude_defaults=True) == {"hangup": True}
 
 
 async def test_the_list_of_what_was_replaced_is_there_for_programs(tmp_path: Path) -> None:

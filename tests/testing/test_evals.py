@@ -145,6 +145,33 @@ async def test_an_agent_may_hand_a_call_to_another_agent_of_its_folder(tmp_path:
     assert played.reasons == []
 
 
+@pytest.mark.parametrize(
+    ("turns", "reasons"),
+    [
+        (
+            [Step(), Step(say="Bye"), Step(say="Hello?")],
+            ["the agent hung up in turn 2, before the caller said 'Hello?'"],
+        ),
+        ([Step(), Step(say="Bye")], []),
+        ([Step(), Step(say="Bye"), Step(), Step(say="It's me again")], []),
+        ([Step(say="Bye", expect=Expectation(hangup=True)), Step(say="Hello?")], []),
+    ],
+)
+async def test_a_caller_who_speaks_after_the_agent_hung_up_fails(turns: list[Step], reasons: list[str]) -> None:
+    agent: VoiceAgent[Any, Any] = VoiceAgent("curt", greeting="Hello.")
+
+    @agent.on_message
+    async def answer(turn: Turn) -> str:
+        if turn.text == "Bye":
+            turn.hangup()
+        return "Goodbye."
+
+    [played] = await evaluate(ScenarioFile(agent="curt", scenarios=[Scenario(name="s", turns=turns)]), agent=agent)
+    assert played.reasons == reasons
+    if reasons:
+        assert "Hello?" not in played.transcript
+
+
 class Insists:
     """A caller that repeats its question a number of times, and then hangs up."""
 

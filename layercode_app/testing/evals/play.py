@@ -90,12 +90,18 @@ def _others(name: str, found: Found | None) -> Sequence[VoiceAgent[Any, Any]]:
 async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
     """Run the conversation until the caller hangs up. After MOST_TURNS turns, record a failure and stop.
 
-    For a simulated caller the limit is `max_turns`, which the caller enforces.
+    For a simulated caller the limit is `max_turns`, which the caller enforces. Stop with a failure too if the caller
+    says more after the agent hung up.
     """
+    before = Step()
     while (step := await caller.next(tuple(call.turns))) is not None:
         if len(call.turns) == MOST_TURNS and not isinstance(caller, SimulatedCaller):
             played.failures.append(f"the caller did not hang up within {MOST_TURNS} turns")
             return
+        if _is_unheard(step, before, call.turns):
+            played.failures.append(f"the agent hung up in turn {len(call.turns)}, before the caller said {step.say!r}")
+            return
+        before = step
         if step.in_tool or step.interrupt is not None:
             cut = {"in_tool": step.in_tool, "playing": step.playing, "required": step.must_interrupt}
             call.interrupt(after=step.interrupt, **cut)
@@ -104,6 +110,14 @@ async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played:
         if step.judge and judge is not None:
             verdict = await judge(step.judge, call.transcript)
             played.verdicts.append({"question": step.judge, "turn": len(call.turns), **verdict.model_dump()})
+
+
+def _is_unheard(step: Step, before: Step, turns: Sequence[HeardTurn]) -> bool:
+    """Return whether the agent hung up before this step. A step without words calls again.
+
+    If the step before expects the agent to hang up, the scenario continues on purpose.
+    """
+    return bool(turns) and turns[-1].hangup and step.say is not None and not before.expect.hangup
 
 
 async def _take_turn(call: AgentCall, step: Step, scenario: Scenario) -> HeardTurn:
