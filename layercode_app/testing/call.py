@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ class AgentCall:
     ) -> None:
         """Interrupt the next reply after some words (int), after some seconds (float), or after a text was heard (str).
 
-        With `in_tool`, the caller disconnects as soon as a tool starts. Without `after` and `in_tool`, the caller
+        The seconds count from the request, so they may pass before the agent says anything. With `in_tool`, the caller disconnects as soon as a tool starts. Without `after` and `in_tool`, the caller
         disconnects before the first word. With `playing`, the agent completes its reply and the caller interrupts the
         playback: the agent learns this only from the next message. If the reply ends before the interruption, `say` or
         `greet` raises CallError; with `required=False`, it returns the complete turn instead.
@@ -214,7 +214,10 @@ class AgentCall:
             if cut is not None and cut.point is Point.AT_ONCE:
                 await self._leave_at_once(event)
             elif cut is not None and cut.point is Point.TOOL:
-                await self._leave_in_tool(event, turn, cut)
+                self._seen.tool_started.clear()
+                await self._leave_after(self._seen.tool_started.wait(), event, turn, cut)
+            elif cut is not None and cut.seconds is not None:
+                await self._leave_after(self._seconds_of_turn(cut.seconds), event, turn, cut)
             else:
                 async with self._client.deliver(event) as answer:
                     await self._listen(answer, turn, cut)
@@ -239,11 +242,15 @@ class AgentCall:
                 await asyncio.sleep(0)
             delivering.cancel()
 
-    async def _leave_in_tool(self, event: dict[str, Json], turn: HeardTurn, cut: Cut) -> None:
-        """Close the connection as soon as a tool has started. A very fast tool may have finished by then."""
-        self._seen.tool_started.clear()
+    async def _leave_after(
+        self, cue: Coroutine[Any, Any, Any], event: dict[str, Json], turn: HeardTurn, cut: Cut
+    ) -> None:
+        """Close the connection as soon as `cue` returns: when a tool has started, or when the seconds are over.
+
+        A very fast tool may have finished by then.
+        """
         listening = asyncio.create_task(self._hear_all(event, turn))
-        waiting = asyncio.create_task(self._seen.tool_started.wait())
+        waiting = asyncio.create_task(cue)
         try:
             await asyncio.wait((listening, waiting), return_when=asyncio.FIRST_COMPLETED)
             cut.in_time = not listening.done()
@@ -253,6 +260,12 @@ class AgentCall:
             _, heard = await asyncio.gather(waiting, listening, return_exceptions=True)
         if isinstance(heard, Exception):
             raise heard
+
+    async def _seconds_of_turn(self, seconds: float) -> None:
+        """Wait some seconds, and longer if the turn has not begun by then: the journal must know what was interrupted."""
+        await asyncio.sleep(seconds)
+        while self.app.turns.running.get(self.conversation_id) is None:
+            await asyncio.sleep(0.001)
 
     async def _hear_all(self, event: dict[str, Json], turn: HeardTurn) -> None:
         async with self._client.deliver(event) as answer:
@@ -268,15 +281,10 @@ class AgentCall:
         if not answer.is_stream:
             body = (await answer.body())[:500].decode(errors="replace")
             raise self._error(f"expected a stream from the agent's server, got status {answer.status}: {body}")
-        try:
-            async with asyncio.timeout(cut.seconds if cut else None):
-                async for frame in answer.frames():
-                    turn.frames.append(frame)
-                    if cut is not None and cut.reached(turn.spoken):
-                        return
-        except TimeoutError:
-            if cut is not None:
-                cut.in_time = True
+        async for frame in answer.frames():
+            turn.frames.append(frame)
+            if cut is not None and cut.reached(turn.spoken):
+                return
 
     async def _acknowledged(self, event: dict[str, Json]) -> Json:
         event = self._with_ids(event)

@@ -44,7 +44,7 @@ class Cut:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds after which the connection is closed; None unless the interruption is timed."""
+        """Seconds from the request until the connection is closed; None unless the interruption is timed."""
         return float(self._after) if self.point is Point.SECONDS and self._after is not None else None
 
     def reached(self, spoken: str) -> bool:

@@ -191,6 +191,25 @@ async def test_seconds_cut_a_reply_too(start_call: Any) -> None:
     assert cut.record.status is Status.INTERRUPTED
 
 
+async def test_seconds_count_from_the_request_even_while_the_agent_is_silent(start_call: Any) -> None:
+    silent: VoiceAgent[Any, Any] = VoiceAgent("silent")
+
+    @silent.on_message
+    async def answer(turn: Turn) -> str:
+        if turn.text == "Go on":
+            return "Here I am."
+        await asyncio.sleep(60)
+        return "Too late."
+
+    call = start_call(silent)
+    for after in (0.05, 0.000_001):
+        call.interrupt(after=after)
+        cut = await call.say("Hello")
+        assert (cut.spoken, cut.heard, cut.interrupted) == ("", "", True)
+        assert cut.record.status is Status.INTERRUPTED
+    assert (await call.say("Go on")).spoken == "Here I am."
+
+
 async def test_a_turn_that_is_delivered_again_runs_once(start_call: Any) -> None:
     call = start_call(shop(), model=scripted(Call("add", {"item": "bun"}), "Done."))
     first = await call.say("A bun")

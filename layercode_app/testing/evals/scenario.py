@@ -40,7 +40,9 @@ class Step(Part):
 
     say: str | None = None
     interrupt: int | float | str | None = Field(
-        default=None, description="Interrupt the reply after a number of words (2) or seconds (0.5), or after a text."
+        default=None,
+        description="Interrupt the reply after a number of words (2), after seconds from the request (0.5), or after a "
+        "text.",
     )
     in_tool: bool = Field(default=False, description="Interrupt the reply as soon as one of its tools starts.")
     playing: bool = Field(
