@@ -115,12 +115,25 @@ async def judge_call(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, day
 
 
 async def _case(store: Store, turns: Sequence[TurnRecord]) -> str:
-    opened = await store.get(turns[0].conversation_id, next(turn for turn in turns if turn.user_text).turn_id)
+    instructions = instructions_of([await _messages(store, turn) for turn in _first_of_each_stage(turns)])
     outcomes = [outcome["name"] for turn in turns for outcome in turn.outcomes]
     state = (await store.conversation(turns[0].conversation_id)).state
     own = {name: value for name, value in state.items() if not name.startswith(RESERVED)}
-    instructions = "" if opened is None else instructions_of(opened.messages)
     return written_case(instructions, transcript_of(turns)[-LONGEST_CALL:], outcomes, own)
+
+
+def _first_of_each_stage(turns: Sequence[TurnRecord]) -> list[TurnRecord]:
+    """Return the first turn that ended in each stage of each agent. Only a message has a turn with instructions."""
+    first: dict[tuple[str, str], TurnRecord] = {}
+    for turn in turns:
+        if turn.user_text:
+            first.setdefault((turn.agent, turn.at_stage), turn)
+    return list(first.values())
+
+
+async def _messages(store: Store, turn: TurnRecord) -> bytes:
+    whole = await store.get(*turn.key)
+    return b"" if whole is None else whole.messages
 
 
 async def _answer(store: Store, judge: Judge, question: str, case: str) -> tuple[Verdict, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import orjson
 
@@ -21,9 +21,18 @@ def written_case(instructions: str, transcript: str, outcomes: Sequence[str], st
     return "\n\n".join(part for part in parts if part)
 
 
-def instructions_of(messages: bytes | None) -> str:
-    """Return the instructions of the first model request in a turn's messages; empty if there are none."""
+def instructions_of(turns: Iterable[bytes]) -> str:
+    """Return the instructions in the messages of some turns; empty if there are none.
+
+    They change during a call if the agent has stages or hands the call over. Each paragraph is returned only once.
+    """
+    texts = (text for messages in turns for text in prompts_in(messages))
+    return "\n\n".join(dict.fromkeys(paragraph for text in texts for paragraph in text.split("\n\n")))
+
+
+def prompts_in(messages: bytes) -> Iterator[str]:
+    """Yield the instructions and system prompts of each model request in a turn's messages."""
     for message in orjson.loads(messages) if messages else []:
+        yield from (str(part["content"]) for part in message["parts"] if part["part_kind"] == "system-prompt")
         if message.get("instructions"):
-            return str(message["instructions"])
-    return ""
+            yield str(message["instructions"])

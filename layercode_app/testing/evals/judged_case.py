@@ -11,5 +11,5 @@ def case_of(scenario: Scenario, call: Call, transcript: str) -> str:
     """Return the text that a judge reads about a call."""
     goal = scenario.caller.goal if scenario.caller else ""
     outcomes = [outcome["name"] for record in call.records for outcome in record.outcomes]
-    instructions = next(filter(None, (instructions_of(record.messages) for record in call.records)), "")
+    instructions = instructions_of(record.messages for record in call.records)
     return written_case(instructions, transcript, outcomes, dict(call.state), goal=goal)

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
-
 from ....agent.sentence import DIGITS, number
 from ....journal.record import TurnRecord
+from ....judging.case import prompts_in
 from ...turn import HeardTurn
 
 _AMOUNT = re.compile(r"(\d[\d,]*)(?:\.(\d+)| (?:euros?|dollars?|pounds?)(?: and)? (\d\d?)\b)?", re.IGNORECASE)
@@ -35,12 +34,8 @@ def ungrounded(turns: Sequence[HeardTurn], records: Sequence[TurnRecord]) -> Ite
 
 
 def _prompted(records: Sequence[TurnRecord]) -> set[float]:
-    """Return the numbers in the instructions that were sent to the model in the first three turns."""
-    known: set[float] = set()
-    for record in records[:3]:
-        for message in orjson.loads(record.messages) if record.messages else []:
-            known |= _in_value(message.get("instructions"))
-    return known
+    """Return the numbers in the instructions and system prompts that were sent to the model during the call."""
+    return _in_value(list({text for record in records for text in prompts_in(record.messages)}))
 
 
 def _in_value(value: Any) -> set[float]:
