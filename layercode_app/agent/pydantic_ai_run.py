@@ -26,6 +26,7 @@ from .pause_timeout import Pauses
 from .retry import Retries
 from .speech_writer import SpeechWriter
 from .stage_run import stage_options
+from .system_prompts import instructions_for
 from .usage import requesting, write_down
 from .voice_agent import VoiceAgent
 
@@ -51,15 +52,16 @@ async def _run_once(
     assert voice.agent is not None
     deps, live = voice.deps(turn) if voice.deps else turn, turn.live
     settings, seconds = _model_settings(voice, turn)
+    history = _history(voice, turn, given)
     async with voice.agent.iter(
         given.prompt,
         deps=deps,
-        message_history=_history(voice, turn, given),
+        message_history=history,
         model=bounded(voice.agent, _hedged(voice, turn), retries, seconds),
         model_settings=settings,
         conversation_id=turn.conversation_id,
         capabilities=[watch(voice, turn, given.offered)],
-        **_options(voice, turn, given),
+        **_options(voice, turn, given, history),
     ) as running:
         try:
             async for node in running:
@@ -83,15 +85,21 @@ async def _run_once(
     turn.live.run.answered = True
 
 
-def _options(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput) -> dict[str, Any]:
-    """Return the arguments of the PydanticAI run that are needed only for approvals, stages or confirmed tools."""
+def _options(
+    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput, history: list[Any] | None
+) -> dict[str, Any]:
+    """Return the arguments of the run that are needed only for approvals, stages, confirmed tools or system prompts."""
     assert voice.agent is not None
     options: dict[str, Any] = {}
     if given.approvals:
         options["deferred_tool_results"] = DeferredToolResults(approvals=dict(given.approvals))
         turn.live.run.response = max(turn.live.run.response, 1)  # The first response is the one with the decided calls.
+    instructions = instructions_for(voice.agent, history)
     if voice.stages:
         options |= stage_options(voice, turn)
+        instructions.append(options["instructions"])
+    if instructions:
+        options["instructions"] = instructions
     if voice.asks_first:
         options["output_type"] = with_deferred(voice.agent)
     return options
