@@ -340,6 +340,16 @@ def test_a_judge_that_did_not_answer_is_an_error_and_no_failure() -> None:
     assert [run.passed for run in runs] == [False, False, True]
 
 
+def test_test_cases_of_several_agents_have_different_names() -> None:
+    def cases(runs: Sequence[Played]) -> list[tuple[str | None, str | None]]:
+        suite = ElementTree.fromstring(eval_report.junit(runs))
+        return [(case.get("classname"), case.get("name")) for case in suite]
+
+    runs = [Played("s", model, 1, agent=agent) for agent in ("bakery", "echo") for model in ("", "gpt")]
+    assert cases(runs) == [("bakery", "s 1"), ("bakery gpt", "s 1"), ("echo", "s 1"), ("echo gpt", "s 1")]
+    assert cases(runs[:2]) == [("eval", "s 1"), ("gpt", "s 1")]
+
+
 def scenario(agent: str, **more: Any) -> str:
     return yaml.safe_dump({"agent": agent, "scenarios": [{"name": "s", "turns": [{"say": "Two croissants"}], **more}]})
 

@@ -94,7 +94,11 @@ def _cell(row: dict[str, Any]) -> Cell:
 
 
 def junit(played: Sequence[Played]) -> str:
-    """Return the runs as JUnit XML, with one test case per run of a scenario."""
+    """Return the runs as JUnit XML, with one test case per run of a scenario.
+
+    If several agents play the same scenarios, the class name of a test case begins with the agent.
+    """
+    several = len({(one.scenario, one.model, one.number) for one in played}) < len(played)
     broken = sum(bool(one.errors) for one in played)
     suite = Element(
         "testsuite",
@@ -106,7 +110,8 @@ def junit(played: Sequence[Played]) -> str:
     )
     for one in played:
         name, took = visible(f"{one.scenario} {one.number}"), f"{one.seconds:.3f}"
-        case = SubElement(suite, "testcase", classname=visible(one.model or "eval"), name=name, time=took)
+        group = f"{one.agent} {one.model}".strip() if several else one.model or "eval"
+        case = SubElement(suite, "testcase", classname=visible(group), name=name, time=took)
         if not one.passed:
             kind = "error" if one.errors else "failure"
             failure = SubElement(case, kind, message=visible_lines("; ".join(one.reasons)))
