@@ -15,6 +15,7 @@ from layercode_app.exceptions import ConfigurationError
 from layercode_app.journal.record import HANGUP, Frame, Kind, Speech, Status, ToolCall, TurnRecord
 from layercode_app.replay.promote import promote
 from layercode_app.replay.promote_turn import scenario_of
+from layercode_app.replay.promoted_test import as_test
 from layercode_app.replay.recording import Recording
 from layercode_app.replay.replacements import StandIns
 from layercode_app.testing import open_call
@@ -152,6 +153,25 @@ def test_a_turn_after_a_hang_up_is_saved_with_the_hang_up() -> None:
     chosen.turn_id = "u"
     [scenario] = scenario_of([before, chosen], "u").scenarios
     assert scenario.turns[0].expect.model_dump(exclude_defaults=True) == {"hangup": True}
+
+
+@pytest.mark.parametrize(
+    ("more", "check"),
+    [
+        ({}, 'turn.tools == [Called("mail", to="me")]'),
+        ({"heard_text": "I write"}, 'turn.tools == [Called("mail", to="me")]'),
+        (
+            {"heard_text": "I write", "status": Status.INTERRUPTED, "cut_off": True},
+            'turn.tools.include(Called("mail", to="me"))',
+        ),
+    ],
+)
+def test_a_test_of_an_interrupted_turn_allows_calls_that_had_not_ended(more: Any, check: str) -> None:
+    call = ToolCall("1", "mail", {"to": "me"}, 0.0, 1.0, "done", "sent")
+    one = turn(
+        "Send it", "I write to you.", tools=[call], frames=[Frame("response.tts", "I write to you.", 2.0)], **more
+    )
+    assert f"assert {check}" in as_test(scenario_of([one], "t"))
 
 
 async def test_the_list_of_what_was_replaced_is_there_for_programs(tmp_path: Path) -> None:

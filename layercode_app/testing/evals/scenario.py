@@ -26,7 +26,8 @@ class Expectation(Part):
     matches: list[Pattern] = Field(default=[], description="Regular expressions that must match the spoken text.")
     tools: list[ExpectedCall | str] | None = Field(
         default=None,
-        description="The expected tool calls, in any order, by name or with some arguments; [] expects no calls.",
+        description="Tool calls that the turn must make, in any order, by name or with some arguments. Other calls are "
+        "allowed too, but [] expects no calls.",
     )
     data: list[Any] = Field(
         default=[], description="Data that the browser must receive; fields that you leave out are not compared."
