@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loguru import logger
 
-from ..conversation.flow import RESERVED
+from ..conversation.flow import handed_fields, own_fields
 from ..exceptions import ConfigurationError, DeveloperError
 from ..journal.record import Json, TurnRecord
 from ..journal.stores.base import Job, Store
@@ -118,7 +118,7 @@ async def _case(store: Store, turns: Sequence[TurnRecord]) -> str:
     instructions = instructions_of([await _messages(store, turn) for turn in _first_of_each_stage(turns)])
     outcomes = [outcome["name"] for turn in turns for outcome in turn.outcomes]
     state = (await store.conversation(turns[0].conversation_id)).state
-    own = {name: value for name, value in state.items() if not name.startswith(RESERVED)}
+    own = own_fields(state) | handed_fields(state, {turn.agent for turn in turns})
     return written_case(instructions, transcript_of(turns)[-LONGEST_CALL:], outcomes, own)
 
 

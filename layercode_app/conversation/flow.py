@@ -62,6 +62,12 @@ def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
     return {key: value for key, value in stored.items() if not key.startswith(RESERVED)}
 
 
+def handed_fields(stored: Mapping[str, Json], agents: Iterable[str]) -> dict[str, Json]:
+    """Return the fields of each of these agents that took the call over and has a state, by the agent's name."""
+    found = {name: own_fields(stored, scope_of(name, "")) for name in agents}
+    return {name: fields for name, fields in found.items() if fields}
+
+
 def caller_in(stored: Mapping[str, Json], session_id: str) -> tuple[str, str]:
     """Return the agent that recognised the caller of a session, and the caller's id; two empty texts if none did."""
     agent, _, key = str(stored.get(CALLER + session_id, "")).partition(" ")

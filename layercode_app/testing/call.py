@@ -14,7 +14,7 @@ import httpx
 
 from ..agent.discovery import Found, discover, find_by_import
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.flow import own_fields
+from ..conversation.flow import own_fields, scope_of
 from ..emulator.webhooks import Answer, WebhookClient
 from ..exceptions import DeliveryError
 from ..journal.record import Json, TurnRecord
@@ -179,9 +179,14 @@ class AgentCall:
         """From the next turn on, use this model, such as `scripted(...)`."""
         self.agent.use_model(model)
 
-    async def state(self) -> dict[str, Json]:
-        """Return the conversation's state from the journal."""
-        return own_fields((await self.app.store.conversation(self.conversation_id)).state)
+    async def state(self, agent: str | None = None) -> dict[str, Json]:
+        """Return the conversation's state from the journal.
+
+        Each agent has its own state. `agent` names an agent that took the call over; by default, the state is that of
+        the agent that was called.
+        """
+        scope = scope_of(agent or self.agent.name, self.agent.name)
+        return own_fields((await self.app.store.conversation(self.conversation_id)).state, scope)
 
     async def records(self) -> list[TurnRecord]:
         """Return the conversation's records from the journal, oldest first."""

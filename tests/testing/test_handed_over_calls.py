@@ -1,4 +1,4 @@
-"""A call that the agent hands over: the other agent's tools can be mocked."""
+"""A call that the agent hands over: the other agent's tools can be mocked, and each agent's state can be checked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
 
 from layercode_app import Call, Scene, Turn, VoiceAgent
 from layercode_app.exceptions import DeveloperError
 from layercode_app.testing import Called
+from layercode_app.testing.evals.judged_case import case_of
 from layercode_app.testing.evals.live.call_watch import watch_for
 from layercode_app.testing.evals.run_scenarios import evaluate
 from layercode_app.testing.evals.scenario import Expectation, Scenario, ScenarioFile, Step
+from layercode_app.testing.evals.simulated.end_spec import End
+from layercode_app.testing.evals.simulated.grade import call_of, grade
 
 pytestmark = pytest.mark.anyio
 
@@ -85,3 +89,71 @@ def test_a_call_on_the_dev_page_mocks_it_too() -> None:
     watch_for(first, {"charge": "approved"}, [first, other])
     with pytest.raises(DeveloperError, match=r"expected one of transfer\."):
         watch_for(first, {"charge": "approved"}, [first])
+
+
+class Desk(BaseModel):
+    calls: int = 0
+
+
+class Bill(BaseModel):
+    paid: int = 0
+
+
+def with_states() -> tuple[VoiceAgent[Any, Any], VoiceAgent[Any, Any]]:
+    """Two agents with a state each. The first hands over every call but that of a caller who waits."""
+    front, back = VoiceAgent("front", state=Desk), VoiceAgent("back", state=Bill)
+
+    @front.on_message
+    async def transfer(turn: Turn[Desk]) -> str | None:
+        turn.state.calls += 1
+        if turn.text == "I can wait":
+            return "Please wait."
+        turn.hand_to("back", now=True)
+        return None
+
+    @back.on_message
+    async def pay(turn: Turn[Bill]) -> str:
+        turn.state.paid += 5
+        return "Paid."
+
+    return front, back
+
+
+async def test_each_agent_has_its_own_state_at_the_end(start_call: Any) -> None:
+    front, back = with_states()
+    call = start_call(front, others=[back])
+    for text in ("I can wait", "I want to pay", "And again"):
+        assert (await call.say(text)).error is None
+    assert await call.state() == {"calls": 2}
+    assert await call.state("back") == {"paid": 10}
+
+    stored = (await call.app.store.conversation(call.conversation_id)).state
+    told = call_of(call.turns, await call.records(), stored, ())
+
+    def failures(**end: Any) -> list[str]:
+        return grade(End.model_validate(end), told)
+
+    assert failures(state={"calls": 2}, states={"back": {"paid": 10}}) == []
+    assert failures(state={"calls": 3}) == [
+        "the state ends with calls = 2, expected 3; last changed in turn 1 ('I can wait')"
+    ]
+    [elsewhere] = failures(state={"paid": 10})
+    assert elsewhere.startswith("the state ends with paid = None, expected 10; it was never set")
+    assert elsewhere.endswith("(it is in the state of 'back': expect it under `states`)")
+    assert failures(states={"back": {"paid": 5}}) == [
+        "the state of 'back' ends with paid = 10, expected 5; last changed in turn 3 ('And again')"
+    ]
+    assert failures(states={"nobody": {"paid": 5}})[0].startswith("the state of 'nobody' ends with paid = None")
+    scenario = Scenario(name="s", turns=[Step()])
+    assert "state {'calls': 2, 'back': {'paid': 10}}" in case_of(scenario, told, "")
+
+
+async def test_a_state_that_was_set_just_before_a_hand_over_is_told_so(start_call: Any) -> None:
+    front, back = with_states()
+    call = start_call(front, others=[back])
+    await call.say("I want to pay")
+    stored = (await call.app.store.conversation(call.conversation_id)).state
+    told = call_of(call.turns, await call.records(), stored, ())
+    assert grade(End(state={"calls": 2}), told) == [
+        "the state ends with calls = 1, expected 2; it was set in a turn that was handed over"
+    ]

@@ -12,4 +12,4 @@ def case_of(scenario: Scenario, call: Call, transcript: str) -> str:
     goal = scenario.caller.goal if scenario.caller else ""
     outcomes = [outcome["name"] for record in call.records for outcome in record.outcomes]
     instructions = instructions_of(record.messages for record in call.records)
-    return written_case(instructions, transcript, outcomes, dict(call.state), goal=goal)
+    return written_case(instructions, transcript, outcomes, {**call.state, **call.handed}, goal=goal)

@@ -21,7 +21,7 @@ from .expectations import failures
 from .judged_case import case_of
 from .played import Play, Played
 from .scenario import Scenario, Step
-from .simulated.grade import Call, grade
+from .simulated.grade import Call, call_of, grade
 from .simulated.simulated_caller import Account, SimulatedCaller
 from .told_turn import told_turn
 
@@ -140,7 +140,8 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
     """
     if isinstance(caller, SimulatedCaller):
         await call.end()
-    told = Call(call.turns, await call.records(), await call.state(), _asides(caller))
+    stored = (await call.app.store.conversation(call.conversation_id)).state
+    told = call_of(call.turns, await call.records(), stored, _asides(caller))
     if run.scenario.end is not None:
         played.failures += grade(run.scenario.end, told)
     account = caller.account if isinstance(caller, SimulatedCaller) else Account()

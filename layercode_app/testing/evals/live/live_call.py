@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ....conversation.flow import own_fields
 from ....emulator.webhooks import Received
 from ....exceptions import CallerError, LayerCodeError
 from ....journal.record import TurnRecord
@@ -16,7 +15,7 @@ from ....journal.stores.base import Store
 from ...turn import HeardTurn
 from ..scenario import Scenario, Step
 from ..simulated.caller_spec import CallerSpec
-from ..simulated.grade import Call
+from ..simulated.grade import call_of
 from ..simulated.mind import Mind
 from ..simulated.simulated_caller import SimulatedCaller
 from .call_watch import CallWatch
@@ -131,8 +130,8 @@ class LiveCall:
             pass  # The hooks are still running: grade what the journal has.
         records = await self._records(conversation_id)
         turns = [_recorded(turn, records) for turn in self.turns]
-        state = own_fields((await self._store.conversation(conversation_id)).state)
-        told = Call(turns, records, state, self.account.asides)
+        stored = (await self._store.conversation(conversation_id)).state
+        told = call_of(turns, records, stored, self.account.asides)
         return checks_of(self.caller.scenario.end, told, self.account)
 
     async def _records(self, conversation_id: str) -> list[TurnRecord]:

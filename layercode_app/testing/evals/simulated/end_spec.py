@@ -21,7 +21,12 @@ class EndCall(ExpectedCall):
 class End(Part):
     """The expectations of a whole conversation. A failed expectation overrides every judge."""
 
-    state: dict[str, Any] = Field(default={}, description="Fields that the conversation's state must have at the end.")
+    state: dict[str, Any] = Field(
+        default={}, description="Fields that the state must have at the end: that of the agent that was called."
+    )
+    states: dict[str, dict[str, Any]] = Field(
+        default={}, description="Fields of the states of agents that took the call over, by the agent's name."
+    )
     outcomes: list[str] = Field(
         default=[], description="Outcomes that must happen, each exactly as often as it is listed here."
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ....conversation.flow import handed_fields, own_fields
 from ....journal.cost import Cost, cost_of, dollars
 from ....journal.record import ToolCall, TurnRecord
 from ...turn import Called, HeardTurn, is_part, shown_call
@@ -16,13 +17,17 @@ from .patterns import heard_in
 
 @dataclass(frozen=True)
 class Call:
-    """A finished call: its turns as the caller heard them, its records in the journal, and its state at the end."""
+    """A finished call: its turns as the caller heard them, its records in the journal, and its state at the end.
+
+    `state` is that of the agent that was called; `handed` has the state of each agent that took the call over.
+    """
 
     turns: Sequence[HeardTurn]
     records: Sequence[TurnRecord] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
     asides: Sequence[int] = ()
     """Numbers of the turns that are not messages: listening sounds, silence, and the first half of a split sentence."""
+    handed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def messages(self) -> int:
@@ -46,6 +51,14 @@ class Call:
         return sum(map(cost_of, self.records), Cost())
 
 
+def call_of(
+    turns: Sequence[HeardTurn], records: Sequence[TurnRecord], stored: Mapping[str, Any], asides: Sequence[int]
+) -> Call:
+    """Return a finished call. `stored` is the conversation's state as the journal keeps it, with that of every agent."""
+    handed = handed_fields(stored, {record.agent for record in records})
+    return Call(turns, records, own_fields(stored), asides, handed)
+
+
 def grade(end: End, call: Call) -> list[str]:
     """Return the failed expectations. If a failure happened in a certain turn, its text names that turn."""
     checks = (_state(end, call), _outcomes(end, call), _tools(end, call), _absent(end, call))
@@ -59,7 +72,12 @@ def place(number: int, turn: HeardTurn) -> str:
 
 def _state(end: End, call: Call) -> Iterator[str]:
     for path, wanted, found in _differences(end.state, call.state, ""):
-        yield f"the state ends with {path} = {found!r}, expected {wanted!r}; {_last_change(call, path)}"
+        told = f"the state ends with {path} = {found!r}, expected {wanted!r}"
+        yield f"{told}; {_last_change(call, path, found)}{_elsewhere(call, path)}"
+    for agent, fields in end.states.items():
+        for path, wanted, found in _differences(fields, call.handed.get(agent), ""):
+            told = f"the state of {agent!r} ends with {path} = {found!r}, expected {wanted!r}"
+            yield f"{told}; {_last_change(call, path, found, agent)}"
 
 
 def _differences(wanted: Mapping[str, Any], found: Any, above: str) -> Iterator[tuple[str, Any, Any]]:
@@ -71,17 +89,34 @@ def _differences(wanted: Mapping[str, Any], found: Any, above: str) -> Iterator[
             yield path, value, have
 
 
-def _last_change(call: Call, path: str) -> str:
-    """Return a phrase that names the turn in which a part of the state last changed."""
-    changed, before = "it was never set", None
-    for number, turn in call.numbered:
-        value: Any = turn.record.state if turn.record else None
+def _elsewhere(call: Call, path: str) -> str:
+    """Return a hint if agents that took the call over have this part of the state; otherwise an empty text."""
+    having = [repr(agent) for agent, fields in call.handed.items() if path.partition(".")[0] in fields]
+    return f" (it is in the state of {' and '.join(having)}: expect it under `states`)" if having else ""
+
+
+def _last_change(call: Call, path: str, found: Any, agent: str = "") -> str:
+    """Return a phrase that names the turn in which a part of an agent's state last changed.
+
+    `found` is its value at the end. `agent` took the call over; by default, it is the agent that was called. A record has
+    only the state of the agent that ended the turn, so a change before a hand-over in the same turn is not known.
+    """
+    changed, before = "it was never set" if found is None else "it was set in a turn that was handed over", None
+    for number, turn, value in _states(call, agent):
         for name in path.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
         if value != before:
             changed = f"last changed in {place(number, turn)}"
         before = value
     return changed
+
+
+def _states(call: Call, agent: str) -> Iterator[tuple[int, HeardTurn, Any]]:
+    """Yield an agent's state after each turn that the agent ended, if it has a state."""
+    for number, turn in call.numbered:
+        record = turn.record
+        if record is not None and record.state and agent == (record.agent if record.agent in call.handed else ""):
+            yield number, turn, record.state
 
 
 def _outcomes(end: End, call: Call) -> Iterator[str]:
