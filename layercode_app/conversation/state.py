@@ -13,7 +13,7 @@ from ..exceptions import DeveloperError, StateError
 from ..journal.record import Json
 from .flow import own_fields
 from .in_place import changed_in_place
-from .state_json import dump_model, load_model
+from .state_json import dump_model, load_model, misfit
 from .undo import MISSING, Undo
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -156,9 +156,18 @@ class LiveState(Generic[ModelT]):
         """Return the fields as the journal keeps them, without those that cannot be saved."""
         return dump_model(self.model)[0]
 
+    def savable(self) -> tuple[dict[str, Json], StateError | None]:
+        """Return the fields that can be saved and loaded again, and an error that names the others, if there are any."""
+        fields, error = dump_model(self.model)
+        if error is None and fields != self.saved:
+            error = misfit(type(self.model), fields, changed=[self._name(key) for key in self.changes(fields)])
+        if error is None:
+            return fields, None
+        return {name: value for name, value in fields.items() if name not in error.fields}, error
+
     def check(self) -> None:
-        """Raise StateError if a field cannot be saved."""
-        if (error := dump_model(self.model)[1]) is not None:
+        """Raise StateError if a field cannot be saved, or could not be loaded by the next turn."""
+        if (error := self.savable()[1]) is not None:
             raise error
 
     def reset_unsavable(self) -> tuple[dict[str, Json], StateError | None]:
@@ -166,11 +175,14 @@ class LiveState(Generic[ModelT]):
 
         Return the fields as the journal keeps them, and an error that names the fields that were reset.
         """
-        fields, error = dump_model(self.model)
+        fields, error = self.savable()
         if error is None:
             return fields, None
         self._restore({name: self.saved.get(name, MISSING) for name in error.fields})
         return self.fields(), error
+
+    def _name(self, key: str) -> str:
+        return key.removeprefix(self.scope)
 
     def changes(self, fields: dict[str, Json] | None = None) -> dict[str, Json]:
         """Return the fields that differ from the saved ones, by their keys in the journal.
@@ -186,7 +198,7 @@ class LiveState(Generic[ModelT]):
 
     def mark_saved(self, changes: dict[str, Json]) -> None:
         """Mark these changes as saved in the journal."""
-        self.saved.update({key.removeprefix(self.scope): value for key, value in changes.items()})
+        self.saved.update({self._name(key): value for key, value in changes.items()})
         self.saved_at = time.perf_counter()
 
 

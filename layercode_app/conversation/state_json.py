@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -49,12 +49,36 @@ def dump_model(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
     """
     kind = type(model)
     try:
-        dumped = model.model_dump(mode="json", round_trip=needs_round_trip(kind))
+        dumped = model.model_dump(mode="json", round_trip=needs_round_trip(kind), warnings=False)
         if needs_round_trip(kind) and kind.model_computed_fields:
-            dumped |= model.model_dump(mode="json", include=set(kind.model_computed_fields))
+            dumped |= model.model_dump(mode="json", include=set(kind.model_computed_fields), warnings=False)
     except Exception:  # noqa: BLE001 - a custom serializer may raise anything
         return _dump_each_field(model)
     return _named(dumped), None
+
+
+def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[str]) -> StateError | None:
+    """Return an error that names the fields that the model would refuse when it is loaded, or None if there are none.
+
+    If the model refuses them only together, these are all fields that `changed`.
+    """
+    try:
+        load_model(kind, fields)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        wrong = [key for one in found if one["loc"] for key in _keys_of(kind, fields, str(one["loc"][0]))]
+        told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the model'}: {one['msg']}" for one in found)
+        return _state_error(kind, told, tuple(wrong) or tuple(changed))
+    return None
+
+
+def _keys_of(kind: type[BaseModel], fields: dict[str, Json], place: str) -> list[str]:
+    """Return the key of the field that an error names by its name or one of its aliases."""
+    for name, info in kind.model_fields.items():
+        names = {name, info.alias, info.validation_alias, info.serialization_alias}
+        if place in names:
+            return [key for key in fields if key in names]
+    return [place]
 
 
 def _dump_each_field(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
@@ -62,7 +86,7 @@ def _dump_each_field(model: BaseModel) -> tuple[dict[str, Json], StateError | No
     for name in (*kind.model_fields, *(model.model_extra or ()), *kind.model_computed_fields):
         saved_as_is = needs_round_trip(kind) and name not in kind.model_computed_fields
         try:
-            dumped |= model.model_dump(mode="json", include={name}, round_trip=saved_as_is)
+            dumped |= model.model_dump(mode="json", include={name}, round_trip=saved_as_is, warnings=False)
         except Exception as error:  # noqa: BLE001
             failed[name] = error
     return _named(dumped), _unsavable(kind, failed)
@@ -72,11 +96,15 @@ def _unsavable(kind: type[BaseModel], failed: dict[str, Exception]) -> StateErro
     if not failed:
         return None
     told = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in failed.items())
+    return _state_error(kind, told, tuple(failed))
+
+
+def _state_error(kind: type[BaseModel], told: str, fields: tuple[str, ...]) -> StateError:
     unsavable = StateError(
-        f"The state {kind.__name__} cannot be saved as JSON. {told}. Assign only values that fit the types of the "
-        "fields, and declare types that Pydantic can write as JSON, or add a @field_serializer."
+        f"The state {kind.__name__} cannot be saved. {told}. Assign only values that fit the types of the "
+        "fields, and declare types that Pydantic can write as JSON and read again, or add a @field_serializer."
     )
-    unsavable.fields = tuple(failed)
+    unsavable.fields = fields
     return unsavable
 
 

@@ -83,7 +83,7 @@ class LiveStates:
 
     async def save(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
         """Save the turn's record as it is now, together with the unsaved changes of `state` and `flow`."""
-        await self._save(record, state, flow, state.fields() if state else {})
+        await self._save(record, state, flow, state.savable()[0] if state else {})
 
     async def _save(
         self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None, fields: dict[str, Json]
