@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from pydantic_ai.exceptions import ToolFailedError, ToolRetryError
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, ToolReturn
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, ToolReturn, ToolReturnPart
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from ..wellformed import plain, well_formed
@@ -52,6 +52,14 @@ def clean_refusal(error: Exception) -> None:
         error.tool_retry.content = _cleaned(error.tool_retry.content)
     elif isinstance(error, ToolFailedError):
         error.tool_failed.content = _cleaned(error.tool_failed.content)
+
+
+def refusal_of(error: ToolRetryError | ToolFailedError, call_id: str) -> ToolRetryError | ToolFailedError:
+    """Return the same error for another call: its part is the result of the call with this id."""
+    if isinstance(error, ToolFailedError):
+        return ToolFailedError(replace(error.tool_failed, tool_call_id=call_id))
+    part = error.tool_retry
+    return ToolRetryError(replace(part, tool_call_id=call_id) if isinstance(part, ToolReturnPart) else part)
 
 
 def _jsonable(value: Any) -> Any:

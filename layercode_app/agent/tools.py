@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_ai import DeferredToolResults
 from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry, ToolFailed
+from pydantic_ai.exceptions import (
+    ApprovalRequired,
+    CallDeferred,
+    ModelRetry,
+    ToolFailed,
+    ToolFailedError,
+    ToolRetryError,
+)
 
 from ..conversation.pending import Pending, key_of
 from ..conversation.portable_messages import sendable
@@ -21,7 +28,7 @@ from ..journal.record import ToolCall
 from ..journal.record_json import sorted_json
 from ..observability.debug_run import log_tool
 from .confirm_options import DEFAULT_CONFIRM, description_of, question_of
-from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
+from .plain_messages import clean_refusal, clean_response, clean_result, jsonable, refusal_of
 from .prompt_changes import note_changes
 from .stage_run import without_other_stages
 from .think_tags import without_thoughts
@@ -135,7 +142,7 @@ class TurnTools(AbstractCapability[Any]):
         key = (entry.name, sorted_json(entry.args))
         shared = self._results.get(key)
         if shared is not None:
-            return _result_of(shared)
+            return _result_of(shared, entry.id)
         self._results[key] = shared = asyncio.get_running_loop().create_future()
         return _sharing(shared, handler(args))
 
@@ -219,10 +226,15 @@ async def _sharing(shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
     return result
 
 
-async def _result_of(shared: asyncio.Future[Any]) -> Any:
-    """Wait for the result of an identical tool call. Raises TimeoutError if that call times out."""
+async def _result_of(shared: asyncio.Future[Any], call_id: str) -> Any:
+    """Wait for the result of an identical tool call. Raises TimeoutError if that call times out.
+
+    If it fails, the error is raised as the error of the call `call_id`.
+    """
     try:
         return await asyncio.shield(shared)
+    except (ToolRetryError, ToolFailedError) as error:
+        raise refusal_of(error, call_id) from error
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if shared.cancelled() and task is not None and not task.cancelling():

@@ -136,29 +136,43 @@ def _note(text: str) -> ModelMessage:
 
 
 def _paired(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMessage]:
-    """Ensure that a result follows every tool call, and drop results without a call.
+    """Ensure that exactly one result follows every tool call, and drop results without a call.
 
     A missing result is taken from the turn's record. If the record has none, the result is `UNANSWERED`.
     """
     results = results_of(turn) | {call.id: call.result for call in turn.tools if call.status in ("done", "failed")}
     paired: list[ModelMessage] = []
-    called: set[str] = set()
+    waiting: list[str] = []
     for place, message in enumerate(messages):
         if message.kind == "response":
-            calls = {part.tool_call_id: part for part in message.parts if part.part_kind == "tool-call"}
-            called = set(calls)
-            unanswered = [call for name, call in calls.items() if name not in _answers(messages[place + 1 :])]
+            calls = [part for part in message.parts if part.part_kind == "tool-call"]
+            waiting = [call.tool_call_id for call in calls]
+            answers = _answers(messages[place + 1 :])
+            unanswered = [call for call in calls if not _removed(call.tool_call_id, answers)]
             paired += [message, *_results(unanswered, results)]
         else:
-            parts = [part for part in message.parts if part.part_kind != "tool-return" or part.tool_call_id in called]
+            parts = [
+                part
+                for part in message.parts
+                if part.part_kind != "tool-return" or _removed(part.tool_call_id, waiting)
+            ]
             paired += [message] if len(parts) == len(message.parts) else [replace(message, parts=parts)]
     return [message for message in paired if message.parts]
 
 
-def _answers(messages: Sequence[ModelMessage]) -> set[str]:
+def _answers(messages: Sequence[ModelMessage]) -> list[str]:
     """Return the ids of the tool results that come before the first response in these messages."""
     following = takewhile(lambda message: message.kind == "request", messages)
-    return {part.tool_call_id for message in following for part in message.parts if part.part_kind == "tool-return"}
+    return [part.tool_call_id for message in following for part in message.parts if part.part_kind == "tool-return"]
+
+
+def _removed(call_id: str, ids: list[str]) -> bool:
+    """Remove the id from the list once; return whether it was there."""
+    # Two calls of one response may have the same id. Then each of them needs a result.
+    if call_id not in ids:
+        return False
+    ids.remove(call_id)
+    return True
 
 
 def _results(calls: Sequence[Any], results: dict[str, Any]) -> list[ModelMessage]:
