@@ -14,6 +14,7 @@ from pydantic_ai import Agent, DeferredToolResults
 from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
 
 from ..conversation.model_requests import Hedge, insert_hedge
+from ..conversation.tool_call_ids import with_unique_ids
 from ..conversation.turn import Turn
 from ..exceptions import ModelStalledError
 from .bounded_model import SETTING, bounded, has_several
@@ -118,7 +119,8 @@ def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> Any:
 def _history(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput) -> list[Any] | None:
     if not given.lead:
         return turn.history if voice.remembers else None
-    return [*(turn.history if voice.remembers else ()), *given.lead]
+    # The messages of this turn may come from another agent's model, which may restart the ids of its tool calls.
+    return with_unique_ids([*(turn.history if voice.remembers else ()), *given.lead])
 
 
 def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:

@@ -23,6 +23,7 @@ from pydantic_ai.exceptions import (
 
 from ..conversation.pending import Pending, key_of
 from ..conversation.portable_messages import sendable
+from ..conversation.tool_call_ids import with_new_ids
 from ..conversation.turn import Turn
 from ..journal.record import ToolCall
 from ..journal.record_json import sorted_json
@@ -60,8 +61,9 @@ class TurnTools(AbstractCapability[Any]):
         """Clean a complete response before its tools run and before it becomes part of the next request.
 
         Reasoning within the text is moved into separate parts, and blank text is removed. The caller has heard neither.
+        Tool calls whose ids were used before get new ids.
         """
-        return without_thoughts(clean_response(response))
+        return with_new_ids(without_thoughts(clean_response(response)), request_context.messages)
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Remove or replace the parts of the messages that a provider would refuse."""

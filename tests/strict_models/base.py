@@ -217,6 +217,16 @@ def refuse_twice(ids: Iterable[str], message: str) -> None:
         seen.add(one)
 
 
+def refuse_long(ids: Iterable[str], most: int, where: str) -> None:
+    """Refuse a request with an id of more characters than this."""
+    for one in ids:
+        refuse(
+            len(one) > most,
+            f"Invalid '{where}': string too long. Expected a string with maximum length {most}, but got a string with "
+            f"length {len(one)} instead.",
+        )
+
+
 def blank(text: str) -> bool:
     """Whether a text has nothing but white space and characters without width."""
     return re.fullmatch("[\\s\u200b-\u200d\u2060\ufeff]*", text) is not None

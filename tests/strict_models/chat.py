@@ -9,7 +9,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from .base import Asked, Call, Line, Say, Step, StrictModel, Think, event, refuse, refuse_twice, text_of
+from .base import Asked, Call, Line, Say, Step, StrictModel, Think, event, refuse, refuse_long, refuse_twice, text_of
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 
@@ -19,6 +19,11 @@ class StrictChat(StrictModel):
 
     name = "chat"
     path = "/v1/chat/completions"
+
+    def __init__(self, script: Any) -> None:
+        super().__init__(script)
+        self.given: set[str] = set()
+        """The ids of the script. Many servers speak this protocol, and each accepts its own ids."""
 
     def model(self, url: str) -> Model:
         return OpenAIChatModel("gpt-test", provider=OpenAIProvider(base_url=f"{url}/v1", api_key="test"))
@@ -51,6 +56,8 @@ class StrictChat(StrictModel):
             )
         calls = [call["id"] for call in message.get("tool_calls") or ()]
         refuse_twice(calls, "Invalid 'messages': duplicate tool call id {}.")
+        # github.com/anomalyco/opencode/issues/12653
+        refuse_long(set(calls) - self.given, 40, f"messages[{number}].tool_calls[0].id")
         answers: list[str] = []
         for later in messages[number + 1 :]:
             if later["role"] != "tool":
@@ -79,6 +86,7 @@ class StrictChat(StrictModel):
                 yield chunk({"reasoning_content": step.text})
             elif isinstance(step, Call):
                 function = {"name": step.name, "arguments": step.arguments}
+                self.given.add(step.id)
                 identity = {"index": calls, "id": step.id or self.next_id("call_"), "type": "function"}
                 calls += 1
                 yield chunk({"tool_calls": [identity | {"function": function}]})

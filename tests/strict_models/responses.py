@@ -9,7 +9,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.openai import OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from .base import Asked, Call, Line, Say, Step, StrictModel, Think, event, refuse, refuse_twice, text_of
+from .base import Asked, Call, Line, Say, Step, StrictModel, Think, event, refuse, refuse_long, refuse_twice, text_of
 
 PREFIXES = {"message": "msg", "function_call": "fc", "reasoning": "rs"}
 USAGE = {
@@ -110,6 +110,8 @@ class StrictResponses(StrictModel):
                     item["call_id"] not in called,
                     f"No tool call found for function call output with call_id {item['call_id']}.",
                 )
+        # github.com/AnswerDotAI/fastllm/issues/45
+        refuse_long(called, 64, "input[0].call_id")
         answered = [item["call_id"] for item in items if item.get("type") == "function_call_output"]
         for one in called:
             # github.com/symgraph/GhidrAssist/issues/78

@@ -43,6 +43,10 @@ CHAT: dict[str, tuple[list[Any], str]] = {
         [USER, CALLED, ANSWERED, ANSWERED | {"tool_call_id": "call_2"}],
         "preceeding message",
     ),
+    "an id that is too long": (
+        [USER, CALLED | {"tool_calls": [TOOL_CALL | {"id": "x" * 41}]}, ANSWERED | {"tool_call_id": "x" * 41}],
+        "maximum length 40",
+    ),
     "an answer of nothing": ([USER, {"role": "assistant", "content": None}], "expected a string, got null"),
     "half a character": ([USER | {"content": "\ud83d"}], "no low surrogate in string"),
 }
@@ -62,6 +66,10 @@ RESPONSES: dict[str, tuple[list[Any], str]] = {
     "reasoning nobody made": ([REASONING | {"id": "rs_9"}, USER], "Item with id 'rs_9' not found"),
     "a call without a result": ([USER, FUNCTION_CALL], "No tool output found for function call call_1"),
     "a result without a call": ([USER, OUTPUT], "No tool call found for function call output"),
+    "an id that is too long": (
+        [USER, FUNCTION_CALL | {"call_id": "x" * 65}, OUTPUT | {"call_id": "x" * 65}],
+        "maximum length 64",
+    ),
     "an item twice": ([REASONING, MADE_CALL, MADE_CALL, MADE_OUTPUT], "Duplicate item found with id fc_00000004"),
     "another provider's id": (
         [USER, FUNCTION_CALL | {"id": "toolu_1"}, OUTPUT],
