@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from ..journal.record import DATA, TTS, Json
+from ..journal.record import DATA, TTS, Json, TurnRecord
 from ..journal.record_json import sorted_json
 from ..journal.stores.base import Store
 from .lasting import lasting_step
@@ -21,10 +22,14 @@ from .live import LiveTurn
 
 Carried: TypeAlias = dict[str, Any]
 """The output of a data event. `say`: a text; `data`: contents for the page; `hangup`: whether to end the call, and
-`session`: the session to which a hang-up is limited, so that it does not end the caller's next call."""
+`session`: the session to which a hang-up is limited, so that it does not end the caller's next call. `of`: the start and
+id of the turn or data event that stored it."""
 
 KEY = "layercode.carried"
-"""The key of the waiting output. It is in the conversation's metadata, because every turn reads the metadata anyway."""
+"""The beginning of the keys of the waiting output. A key is used again when its output was spoken.
+
+The output is in the conversation's metadata, because every turn reads the metadata anyway.
+"""
 _keeping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
@@ -78,26 +83,36 @@ def _ends_other_session(live: LiveTurn, said: Carried) -> bool:
 
 
 def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:
-    """Return a conversation's metadata without the waiting output, and the waiting output."""
-    return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
+    """Return a conversation's metadata without the waiting output, and the waiting output, oldest first."""
+    others = {name: value for name, value in metadata.items() if not _is_waiting(name)}
+    waiting = [said for name, value in metadata.items() if _is_waiting(name) for said in value or ()]
+    return others, sorted(waiting, key=lambda said: said.get("of", [0]))
 
 
-async def keep(store: Store, conversation_id: str, said: Sequence[Carried], *, again: bool = False) -> None:
+async def keep(store: Store, record: TurnRecord, said: Sequence[Carried]) -> None:
     """Store the output of data events in the journal for the conversation's next turn. Raises StoreError.
 
-    `again` means that an earlier call was cancelled, but may have stored the output.
+    `record` is the turn or data event that could not speak the output. If an earlier call has stored it, do nothing.
     """
     if not said:
         return
     logger.info("The output of a data event is kept for the conversation's next turn.")
-    async with _keeping.setdefault(conversation_id, asyncio.Lock()):
-        waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
-        if not again or sorted_json(waiting[-len(said) :]) != sorted_json(list(said)):
-            await store.establish(conversation_id, {KEY: [*waiting, *said]})
+    output = [{**one, "of": [record.started_at, record.turn_id]} for one in said]
+    async with _keeping.setdefault(record.conversation_id, asyncio.Lock()):
+        metadata = (await store.conversation(record.conversation_id)).metadata
+        # Another worker may store output at the same time, so each worker writes only keys of its own.
+        keys = (f"{KEY}.{store.owner}.{number}" for number in count())
+        if sorted_json(output) not in [sorted_json(value) for name, value in metadata.items() if _is_waiting(name)]:
+            await store.establish(record.conversation_id, {next(key for key in keys if not metadata.get(key)): output})
 
 
-async def forget(store: Store, conversation_id: str, spoken: Sequence[Carried]) -> None:
-    """Remove the output in `spoken` from the journal, and keep newer output. Raises StoreError."""
-    async with _keeping.setdefault(conversation_id, asyncio.Lock()):
-        waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
-        await store.establish(conversation_id, {KEY: waiting[len(spoken) :] or None})
+async def forget(store: Store, conversation_id: str, metadata: Mapping[str, Json]) -> None:
+    """Remove the waiting output in `metadata` from the journal, and keep newer output. Raises StoreError."""
+    await store.establish(
+        conversation_id, {name: None for name, value in metadata.items() if _is_waiting(name) and value}
+    )
+
+
+def _is_waiting(name: str) -> bool:
+    # Earlier releases stored all output with the key itself.
+    return name == KEY or name.startswith(f"{KEY}.")

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from loguru import logger
@@ -91,8 +92,6 @@ class Work:
     """Jobs that write the new notes on the caller."""
     noted: list[CallerNotes] = field(default_factory=list)
     """The notes on the caller that the agents of this turn received."""
-    saving: bool = False
-    """Whether `save` was called; it is called again if the closing event loop cancelled it."""
     released: bool = False
     """Whether `state` was released, or is being released."""
 
@@ -189,8 +188,9 @@ class Work:
         `total` is the turn's duration in milliseconds. `left` is output that was not spoken; it is stored for the next
         turn. If the journal is unavailable, log the error and retry later. A cancelled save may be repeated.
         """
-        again, self.saving = self.saving, True
         live, record = self.live, self.live.record
+        unspoken = list(left)
+        keep_unspoken = partial(carried_speech.keep, self.services.store, record, unspoken)
         end_flow(live)
         if end is not None:
             live.collect(end=end)
@@ -202,14 +202,15 @@ class Work:
                 for job in self.jobs:
                     await self.services.enqueue(job)
                 await enqueue_tasks(record, self.services.enqueue)
-                await carried_speech.keep(self.services.store, record.conversation_id, left, again=again)
+                await keep_unspoken()
+                unspoken.clear()
             finally:
                 with spans.span("save"):
                     await self._leave()
         except StoreError as error:
             logger.error("The turn could not be saved; saving is retried: {}", error)
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
-            self.services.late.keep(record, changes, [*self.jobs, *task_jobs(record)])
+            self.services.late.keep(record, changes, [*self.jobs, *task_jobs(record)], keep_unspoken)
             record.error_category = record.error_category or "store"
 
     async def _leave(self) -> None:

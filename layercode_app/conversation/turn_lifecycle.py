@@ -51,7 +51,7 @@ class Run(Work):
     async def _speak_carried(self) -> None:
         """Speak the output of data events that arrived while no turn ran, and remove it from the journal."""
         carried_speech.speak(self.live, self.carried, first=True)
-        await carried_speech.forget(self.services.store, self.live.record.conversation_id, self.carried)
+        await carried_speech.forget(self.services.store, self.live.record.conversation_id, self.begun.metadata)
 
     # --- speaking
 

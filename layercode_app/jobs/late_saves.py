@@ -25,6 +25,8 @@ class _Kept:
     record: TurnRecord
     state: dict[str, Json]
     jobs: Sequence[Job]
+    before: Callable[[], Awaitable[object]] | None = None
+    """Saves what else the turn left; None if that is done."""
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[Any] | None = None
 
@@ -50,9 +52,18 @@ class LateSaves:
             kept.saving = asyncio.Lock()
             kept.task = self._start(self._try(kept))
 
-    def keep(self, record: TurnRecord, state: dict[str, Json], jobs: Sequence[Job]) -> None:
-        """Keep a turn, its jobs and its changes to the state, and try in the background to save all of them."""
-        kept = self.waiting[record.key] = _Kept(clone(record), state, jobs)
+    def keep(
+        self,
+        record: TurnRecord,
+        state: dict[str, Json],
+        jobs: Sequence[Job],
+        before: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        """Keep a turn, its jobs and its changes to the state, and try in the background to save all of them.
+
+        `before` saves what else the turn left. It is called before the turn is saved, and again if it raises StoreError.
+        """
+        kept = self.waiting[record.key] = _Kept(clone(record), state, jobs, before)
         kept.task = self._start(self._try(kept))
 
     async def hurry(self, conversation_id: str, turn_id: str = "") -> TurnRecord | None:
@@ -156,6 +167,9 @@ class LateSaves:
     async def _write(self, kept: _Kept, *, awaited: bool) -> None:
         for job in kept.jobs:
             await self._enqueue(job)
+        if kept.before is not None:
+            await kept.before()
+            kept.before = None
         record, changed = kept.record, kept.state
         dropped = bool(changed) and not awaited and not await self._is_newest(record)
         await self._store.save(record, state=None if dropped else changed)

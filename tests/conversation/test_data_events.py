@@ -14,11 +14,14 @@ from pydantic_ai import Agent
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from layercode_app import Event, LayerCode, SessionUpdate, Turn, VoiceAgent
-from layercode_app.journal.record import TurnRecord
+from layercode_app.conversation import carried_speech
+from layercode_app.exceptions import StoreError
+from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.reports.report import make_report
 
 from ..calling import Caller, calling, settings
 from ..priced import inbox, records
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +110,10 @@ async def served(tmp_path: Path, shop: Shop, **given: Any) -> AsyncIterator[tupl
 async def data_record(app: LayerCode) -> TurnRecord:
     (record,) = [record for record in await records(app) if record.kind == "data"]
     return record  # type: ignore[no-any-return]
+
+
+async def away(*_: Any, **__: Any) -> None:
+    raise StoreError("away")
 
 
 async def click(caller: Caller, what: str) -> Any:
@@ -277,13 +284,9 @@ async def test_a_hooks_own_timeout_is_its_failure(tmp_path: Path) -> None:
 async def test_what_data_changed_is_saved_when_the_journal_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from layercode_app.exceptions import StoreError
     from layercode_app.jobs import late_saves
 
     monkeypatch.setattr(late_saves, "PAUSES", (0.05,) * 20)
-
-    async def away(*_: Any, **__: Any) -> None:
-        raise StoreError("away")
 
     shop = Shop()
     async with served(tmp_path, shop) as (app, caller):
@@ -296,3 +299,57 @@ async def test_what_data_changed_is_saved_when_the_journal_is_back(
             while str((await data_record(app)).status) == "running":
                 await asyncio.sleep(0.02)
         assert (await app.store.conversation(caller.conversation_id)).state == {"items": 1}
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["no turn runs", "an interrupted turn runs"])
+async def test_words_of_a_click_outlive_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running: bool
+) -> None:
+    shop, refused = Shop(), list[TurnRecord]()
+
+    async def refuse(record: TurnRecord, **_: Any) -> None:
+        refused.append(record)
+        raise StoreError("away")
+
+    async with served(tmp_path, shop) as (app, caller):
+        turn = asyncio.create_task(caller.say("slow")) if running else None
+        if running:
+            await shop.speaking.wait()
+        with monkeypatch.context() as outage:
+            for name in ("conversation", "establish"):
+                outage.setattr(app.store, name, away)
+            outage.setattr(app.store, "save", refuse)
+            await click(caller, "words")
+            if turn is not None:
+                turn.cancel()
+                await until(lambda: any(record.status is Status.INTERRUPTED for record in refused))
+        assert (await caller.say("hello")).spoken == "Added. Anything else? You said hello."
+        assert (await caller.say("again")).spoken == "You said again."
+
+
+async def test_words_of_clicks_on_several_workers_are_all_spoken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(tmp_path, Shop()) as (first, one), served(tmp_path, Shop()) as (_, two):
+        two.conversation_id = one.conversation_id
+        establish = first.store.establish
+
+        async def after_another_click(conversation_id: str, metadata: dict[str, Any]) -> None:
+            monkeypatch.setattr(first.store, "establish", establish)
+            # The other worker is another process, so it shares no lock with this one.
+            monkeypatch.setattr(carried_speech, "_keeping", {})
+            await click(two, "words")
+            await establish(conversation_id, metadata)
+
+        monkeypatch.setattr(first.store, "establish", after_another_click)
+        await click(one, "words")
+        assert (await two.say("hello")).spoken == "Added. Anything else? Added. Anything else? You said hello."
+        assert (await one.say("again")).spoken == "You said again."
+
+
+async def test_the_keys_of_waiting_words_are_used_again(tmp_path: Path) -> None:
+    async with served(tmp_path, Shop()) as (app, caller):
+        for _ in range(3):
+            await asyncio.gather(*[click(caller, "words") for _ in range(2)])
+            assert (await caller.say("hello")).spoken == "Added. Anything else? " * 2 + "You said hello."
+        assert len((await app.store.conversation(caller.conversation_id)).metadata) == 2

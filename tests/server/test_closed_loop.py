@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode, Turn, VoiceAgent, sign
-from layercode_app.conversation.carried_speech import KEY
+from layercode_app.conversation.carried_speech import taken_from
 from layercode_app.journal.record import Status, TurnRecord
 
 from ..calling import SECRET, settings
@@ -99,9 +99,9 @@ def test_words_of_a_data_event_are_kept_once_if_the_save_is_repeated(
 
     async def waiting() -> Any:
         await app.start()
-        kept = (await app.store.conversation("c")).metadata[KEY]
+        metadata = (await app.store.conversation("c")).metadata
         await app.stop()
-        return kept
+        return taken_from(metadata)[1]
 
     assert [said["say"] for said in asyncio.run(waiting())] == ["Added."]
     assert len(tries) == 2
