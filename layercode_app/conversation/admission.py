@@ -111,6 +111,8 @@ class TurnHandler(Draining):
                 begun = await self.store.begin(record, history_tokens=self.services.tokens(agent))
             if begun.outcome != "new" and await self._repeat(agent, begun, live, listener):
                 return
+            if self.late.waits(record.conversation_id):
+                await self._reload_unsaved(agent, begun)
             await self._run(agent, event, live, listener, begun)
         except StoreError as error:
             await unrecorded.apologise(self.services, agent, live, listener, error)
@@ -192,6 +194,14 @@ class TurnHandler(Draining):
         if known is not None:
             await delivery.repeat(known, listener)
         return known is not None
+
+    async def _reload_unsaved(self, agent: AgentProtocol, begun: Begun) -> None:
+        """Retry the saves that failed before this turn began, and reload the history and state with them.
+
+        The journal is available again, because this turn has begun.
+        """
+        await self.late.hurry(begun.record.conversation_id, awaited=True)
+        await earlier_turns.reload(self.store, begun, tokens=self.services.tokens(agent))
 
     async def _claimed(self, known: TurnRecord) -> bool:
         return not await self.store.held_elsewhere(known) and await self.store.claim(known)

@@ -66,14 +66,19 @@ class LateSaves:
         kept = self.waiting[record.key] = _Kept(clone(record), state, jobs, before)
         kept.task = self._start(self._try(kept))
 
-    async def hurry(self, conversation_id: str, turn_id: str = "") -> TurnRecord | None:
+    def waits(self, conversation_id: str) -> bool:
+        """Return whether a save of this conversation is pending."""
+        return any(kept.record.conversation_id == conversation_id for kept in self.waiting.values())
+
+    async def hurry(self, conversation_id: str, turn_id: str = "", *, awaited: bool = False) -> TurnRecord | None:
         """Flush the pending saves of a conversation, up to the first that fails.
 
-        Return the record of turn `turn_id` if its save was pending, whether or not it succeeded now.
+        Return the record of turn `turn_id` if its save was pending, whether or not it succeeded now. `awaited` means
+        that a newer turn has begun, but waits for these saves before it runs.
         """
         waiting = [kept for kept in self.waiting.values() if kept.record.conversation_id == conversation_id]
         for kept in waiting:
-            if not await self._save(kept):
+            if not await self._save(kept, awaited=awaited):
                 break
         return next((kept.record for kept in waiting if kept.record.turn_id == turn_id), None)
 

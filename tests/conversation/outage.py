@@ -12,6 +12,8 @@ class Outage:
 
     def __init__(self, *apps: LayerCode) -> None:
         self.over = False
+        self.saves_left: int | None = None
+        """The number of saves that still fail; None if all fail until `over`."""
         for app in apps:
             self._reach(app)
 
@@ -20,6 +22,9 @@ class Outage:
 
         async def unless_away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
             if record.finished and not self.over:
+                if self.saves_left is not None:
+                    self.saves_left -= 1
+                    self.over = self.saves_left <= 0
                 raise StoreError("away")
             await save(record, state=state)
 

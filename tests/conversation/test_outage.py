@@ -70,6 +70,14 @@ async def test_the_next_turn_knows_the_reply_and_the_state(parrot: Parrot, calle
     assert kept.state == {"turns": 2}
 
 
+async def test_the_next_turn_knows_both_if_the_save_fails_once_more(parrot: Parrot, callers: list[Caller]) -> None:
+    parrot.outage.saves_left = 1
+    assert (await callers[0].say("two")).spoken == "two 2"
+    assert parrot.told == [[], ["one 1"]]
+    kept = await parrot.apps[0].store.conversation(callers[0].conversation_id)
+    assert kept.state == {"turns": 2}
+
+
 @pytest.mark.parametrize(("worker", "over"), [(0, False), (0, True), (1, True)])
 async def test_a_duplicate_hears_the_same_and_runs_nothing(
     parrot: Parrot, callers: list[Caller], worker: int, over: bool
