@@ -46,7 +46,7 @@ def clean_result(result: Any) -> Any:
     return result if kept == given else kept
 
 
-def clean_refusal(error: Exception) -> None:
+def clean_refusal(error: BaseException) -> None:
     """Clean the text of a tool's error in place, because the model will read it."""
     if isinstance(error, ToolRetryError):
         error.tool_retry.content = _cleaned(error.tool_retry.content)

@@ -175,7 +175,7 @@ class TurnTools(AbstractCapability[Any]):
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
             self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
             raise
-        except Exception as error:
+        except BaseException as error:
             entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), type(error).__name__
             clean_refusal(error)
             if not isinstance(error, ModelRetry | ToolFailed):

@@ -15,12 +15,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from .._compat.pydantic import is_panic
 from ..exceptions import StateError
 from ..journal.record import Json
 from ..wellformed import dump_json
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
+DUMPS = 5
+"""How often a dump is tried. A plain tool in another thread may change a dict of the model during a dump."""
 _NOT_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 """The floats that JSON does not have, by the texts that stand for them in the journal. Pydantic reads these texts."""
 
@@ -47,14 +50,23 @@ def dump_model(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
 
     The error names these fields; they are missing in the JSON.
     """
+    for _ in range(DUMPS):
+        try:
+            return _named(_dump(model)), None
+        except Exception:  # noqa: BLE001 - a custom serializer may raise anything
+            break
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+    return _dump_each_field(model)
+
+
+def _dump(model: BaseModel) -> dict[str, Json]:
     kind = type(model)
-    try:
-        dumped = model.model_dump(mode="json", round_trip=needs_round_trip(kind), warnings=False)
-        if needs_round_trip(kind) and kind.model_computed_fields:
-            dumped |= model.model_dump(mode="json", include=set(kind.model_computed_fields), warnings=False)
-    except Exception:  # noqa: BLE001 - a custom serializer may raise anything
-        return _dump_each_field(model)
-    return _named(dumped), None
+    dumped = model.model_dump(mode="json", round_trip=needs_round_trip(kind), warnings=False)
+    if needs_round_trip(kind) and kind.model_computed_fields:
+        dumped |= model.model_dump(mode="json", include=set(kind.model_computed_fields), warnings=False)
+    return dumped
 
 
 def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[str]) -> StateError | None:
@@ -82,17 +94,19 @@ def _keys_of(kind: type[BaseModel], fields: dict[str, Json], place: str) -> list
 
 
 def _dump_each_field(model: BaseModel) -> tuple[dict[str, Json], StateError | None]:
-    kind, dumped, failed = type(model), dict[str, Json](), dict[str, Exception]()
+    kind, dumped, failed = type(model), dict[str, Json](), dict[str, BaseException]()
     for name in (*kind.model_fields, *(model.model_extra or ()), *kind.model_computed_fields):
         saved_as_is = needs_round_trip(kind) and name not in kind.model_computed_fields
         try:
             dumped |= model.model_dump(mode="json", include={name}, round_trip=saved_as_is, warnings=False)
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
             failed[name] = error
     return _named(dumped), _unsavable(kind, failed)
 
 
-def _unsavable(kind: type[BaseModel], failed: dict[str, Exception]) -> StateError | None:
+def _unsavable(kind: type[BaseModel], failed: dict[str, BaseException]) -> StateError | None:
     if not failed:
         return None
     told = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in failed.items())

@@ -43,10 +43,22 @@ class Run(Work):
             await self._speak_in_time(turn)
             if self.live.stopping is None:
                 self.live.check_state()
-        except Exception as error:  # noqa: BLE001 - the caller hears an apology, whatever went wrong
+        except BaseException as error:  # the caller hears an apology, whatever went wrong
+            if isinstance(error, GeneratorExit) or (isinstance(error, asyncio.CancelledError) and self._is_cancelled()):
+                raise
             self._fail(error)
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
         finally:
             await self._end()
+
+    def _is_cancelled(self) -> bool:
+        """Return whether the turn was cancelled; if it was not, the agent's own code raised the CancelledError."""
+        task = asyncio.current_task()
+        if self.live.stopping is None and task is not None and task.cancelling():
+            # The server's shutdown cancelled the task, so the turn counts as interrupted too.
+            self.live.stopping = Status.INTERRUPTED
+        return self.live.stopping is not None
 
     async def _speak_carried(self) -> None:
         """Speak the output of data events that arrived while no turn ran, and remove it from the journal."""
@@ -68,8 +80,7 @@ class Run(Work):
                 await under(_Listened(live, seconds), self._answer_within_budget(turn))
         except asyncio.CancelledError:
             if live.stopping is None:
-                # The server's shutdown cancelled the task, so the turn counts as interrupted too.
-                live.stopping = Status.INTERRUPTED
+                self._is_cancelled()
                 raise
         finally:
             live.task = None
@@ -139,7 +150,7 @@ class Run(Work):
         self.live.speak(text, "apology")
         return True
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         record = self.live.record
         record.error_category, record.error = category_of(error), type(error).__name__
         record.error_detail = detail_of(error)
