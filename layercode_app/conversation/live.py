@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVarTuple
 
 from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
@@ -30,6 +31,16 @@ Args = TypeVarTuple("Args")
 
 HOLD_SECONDS = 0.02
 """Seconds that the last words of a turn wait for the turn's end, so that both are sent in one packet."""
+
+
+class Running:
+    """A running tool or hook for data."""
+
+    cancelled = False
+
+
+_running: ContextVar[Running | None] = ContextVar("layercode_running", default=None)
+"""The tool or hook that the current code belongs to. PydanticAI runs a plain tool's thread in the tool's context."""
 
 
 class LiveTurn:
@@ -80,12 +91,22 @@ class LiveTurn:
         """Call the function: now, or soon in the event loop's thread if this is another thread.
 
         PydanticAI runs a tool that is a plain function in another thread. Calls are made in order, and before the loop
-        learns that the tool has ended.
+        learns that the tool has ended. Raises CancelledError in the thread of a cancelled tool.
         """
         if threading.get_ident() == self._thread:
             function(*args)
         else:
+            self.check_thread()
             self._loop.call_soon_threadsafe(function, *args)
+
+    def check_thread(self) -> None:
+        """Raise CancelledError in the thread of a tool that was cancelled, for example because it timed out.
+
+        Python cannot stop a thread. So a plain function is stopped when it uses the turn, as an async one at an `await`.
+        """
+        running = _running.get()
+        if running is not None and running.cancelled and threading.get_ident() != self._thread:
+            raise asyncio.CancelledError("This tool was cancelled, so it can no longer use its turn.")
 
     # --- frames
 
@@ -184,17 +205,20 @@ class LiveTurn:
 
         A timeout must be outside this context, so that it counts as a cancellation.
         """
-        work, parts = object(), self._parts()
+        work, parts = Running(), self._parts()
+        token = _running.set(work)
         for part in parts:
             part.begin(work)
         try:
             yield
         except asyncio.CancelledError:
+            work.cancelled = True
             for part in parts:
                 part.cancel(work)
             show_undone(self)
             raise
         finally:
+            _running.reset(token)
             for part in parts:
                 part.end(work)
 

@@ -129,15 +129,17 @@ class Turn(Generic[StateT, MetadataT]):
         Assigning a model gives its values to the state: `turn.state = Order()` empties the order. Raises DeveloperError
         for a model of another class, or if the agent has no state model.
         """
+        self._live.check_thread()
         return self._state
 
     @state.setter
     def state(self, model: StateT) -> None:
-        if self._live.state is None:
+        live = self._used
+        if live.state is None:
             raise DeveloperError(
                 f"Agent {self.agent!r} has no state. Write VoiceAgent({self.agent!r}, ..., state=Order)."
             )
-        self._live.state.assign(model)
+        live.state.assign(model)
 
     @property
     def outbound(self) -> bool:
@@ -212,6 +214,12 @@ class Turn(Generic[StateT, MetadataT]):
 
     # --- ways to answer
 
+    @property
+    def _used(self) -> LiveTurn:
+        """The running turn, for a method that changes it. Raises CancelledError in the thread of a cancelled tool."""
+        self._live.check_thread()
+        return self._live
+
     def say(self, text: str, *, source: Source = "say") -> None:
         """Speak text. Consecutive texts are joined without spaces, so include the spaces."""
         _check_text("turn.say", text)
@@ -235,21 +243,21 @@ class Turn(Generic[StateT, MetadataT]):
 
     def hangup(self) -> None:
         """End the call after everything said so far has been played."""
-        self._live.hang_up.asked = True
+        self._used.hang_up.asked = True
 
     def outcome(self, name: str, *, value: Number | None = None) -> None:
         """Record what the call achieved, such as `outcome("booked", value=42.0)`, for the command `report`.
 
         If the value is not a finite number, an error is logged, and the outcome is recorded without a value.
         """
-        record_outcome(self.record, name, value)
+        record_outcome(self._used.record, name, value)
 
     def handoff(self, reason: str, *, say: str = HANDOFF_TEXT) -> None:
         """Ask for a person to take over: record an outcome, notify LAYERCODE_HANDOFF_URL, and tell the caller.
 
         The call itself goes on with the agent, because the platform cannot transfer calls.
         """
-        self.record.outcomes.append({"name": HANDOFF, "value": None, "reason": reason})
+        self._used.record.outcomes.append({"name": HANDOFF, "value": None, "reason": reason})
         self.say(say)
 
     def hand_to(self, agent: str, *, say: str = "", now: bool = False) -> None:
@@ -259,7 +267,7 @@ class Turn(Generic[StateT, MetadataT]):
         `now`, the current agent says nothing more after its running tools have ended. Raises DeveloperError if the
         server has no such agent.
         """
-        handed = hand_over(self._live, agent, now=now, quiet=bool(say))
+        handed = hand_over(self._used, agent, now=now, quiet=bool(say))
         if handed and say:
             self.say(say)
 
@@ -268,11 +276,11 @@ class Turn(Generic[StateT, MetadataT]):
 
         Raises DeveloperError if the agent has no such stage.
         """
-        move_on(self._live, stage)
+        move_on(self._used, stage)
 
     def score(self, name: str, value: Number | str | bool, *, comment: str | None = None) -> None:
         """Record a quality score on this turn. For any other value, or NaN, an error is logged and nothing recorded."""
-        record_score(self.record, name, value, comment)
+        record_score(self._used.record, name, value, comment)
 
     def count(self, name: str, amount: Number = 1, **labels: str) -> None:
         """Increase a custom counter: `turn.count("orders", size="large")`. Use few different values per label.
@@ -280,7 +288,7 @@ class Turn(Generic[StateT, MetadataT]):
         The counter is a metric, and an alert can watch it: `count(orders, size=large) < 1`. If the amount is not a
         finite number, an error is logged and nothing counted.
         """
-        record_count(self.record, name, amount, labels)
+        record_count(self._used.record, name, amount, labels)
 
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
         """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.
@@ -288,7 +296,7 @@ class Turn(Generic[StateT, MetadataT]):
         The journal stores the duration of the stage, and the tokens and the cost of the requests to helper models
         (`turn.helper_model`) during the stage.
         """
-        return staged(self._live, name, attributes)
+        return staged(self._used, name, attributes)
 
     def background(self, work: Coroutine[Any, Any, Any] | Callable[..., Awaitable[Any]], **arguments: Json) -> None:
         """Run work that may outlast the turn, in the turn's trace.
@@ -298,7 +306,7 @@ class Turn(Generic[StateT, MetadataT]):
         ends: the job survives a restart, and is retried if it fails.
         """
         if not isinstance(work, Coroutine):
-            self._live.add_task(task_name(work), to_json("turn.background", arguments))
+            self._used.add_task(task_name(work), to_json("turn.background", arguments))
             return
         coroutine = work
         if self._background is None:

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import Call, LayerCode, Scene, Stage, Turn, VoiceAgent
+from layercode_app.testing import open_call
 
 from ..calling import calling, settings
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -81,3 +84,57 @@ async def test_many_words_of_a_plain_tool_keep_their_order(tmp_path: Path) -> No
 
     async with calling(LayerCode(shop_with(work), settings=settings(tmp_path))) as caller:
         assert (await caller.say("go")).spoken == "".join(words) + "Done."
+
+
+USES: list[Any] = [
+    lambda turn: turn.state,
+    lambda turn: turn.say("Late. "),
+    lambda turn: turn.progress("Late. "),
+    lambda turn: turn.data(1),
+    lambda turn: turn.hangup(),
+    lambda turn: turn.outcome("late"),
+    lambda turn: turn.handoff("late"),
+    lambda turn: turn.hand_to("shop", say="Late. "),
+    lambda turn: turn.go_to("payment"),
+    lambda turn: turn.score("ease", 1),
+    lambda turn: turn.count("late"),
+    lambda turn: turn.span("late"),
+]
+
+
+async def test_a_plain_tool_that_times_out_cannot_use_its_turn_any_more() -> None:
+    proceed, ended = threading.Event(), threading.Event()
+    refused: list[Any] = []
+
+    def work(ctx: RunContext[Turn[Basket]]) -> str:
+        """Use the turn before and after the timeout."""
+        ctx.deps.state.items += 1
+        ctx.deps.hangup()
+        proceed.wait(100)
+        for use in USES:
+            try:
+                use(ctx.deps)
+            except asyncio.CancelledError:
+                refused.append(use)
+        ended.set()
+        return "Done."
+
+    async def model(messages: list[Any], info: AgentInfo) -> AsyncIterator[Any]:
+        if len(messages) == 1:
+            yield {0: DeltaToolCall(name="work", json_args="{}")}
+            return
+        proceed.set()
+        await until(ended.is_set)
+        yield "Sorry."
+
+    agent = Agent(FunctionModel(stream_function=model), deps_type=Turn[Basket], tools=[work])
+    voice = VoiceAgent("shop", agent, state=Basket, stages=[Stage("order"), Stage("payment")], tool_timeout=0.05)
+    async with open_call(voice) as call:
+        turn = await call.say("go")
+        state = await call.state()
+    assert refused == USES
+    assert [frame.type for frame in turn.frames] == ["response.tts", "response.end"]
+    assert (turn.spoken, state["items"]) == ("Sorry.", 0)
+    assert turn.record is not None
+    assert (turn.record.outcomes, turn.record.counts, turn.record.scores) == ([], {}, {})
+    assert (turn.record.hangup, turn.record.at_stage, turn.record.handed_to) == (False, "order", "")
