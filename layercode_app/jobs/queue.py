@@ -106,6 +106,8 @@ class Jobs:
                     continue
             except StoreError as error:
                 logger.warning("Jobs wait for the journal: {}", error)
+            except Exception as error:  # noqa: BLE001 - without this loop, no job would ever run again
+                logger.opt(exception=error).error("No job could be leased; retrying: {}", type(error).__name__)
             # Not `wait_for`: before Python 3.12 it may swallow the cancellation that ends this loop.
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS * random.uniform(*POLL_SPREAD)):  # noqa: S311 - no secret

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any
+from typing import TypeVar
 
 import orjson
 
 from ..wellformed import dump_json, load_json
 from .record import Frame, Json, Kind, ModelCall, Speech, Stage, Status, ToolCall, TurnRecord
+
+T = TypeVar("T")
 
 _BODIES = frozenset(("position", "messages", "frames"))
 _READ = frozenset(f.name for f in fields(TurnRecord)) - _BODIES
@@ -80,15 +82,15 @@ def dump_frames(record: TurnRecord) -> bytes:
     return to_json([{"type": f.type, "content": f.content, "at_ms": f.at_ms} for f in record.frames])
 
 
-def _part(load: type[Any], part: dict[str, Json]) -> Any:
-    """Build an item of a record, such as a tool call, from its JSON.
+def build(load: type[T], part: dict[str, Json]) -> T:
+    """Build an object, such as a job or a tool call of a record, from its JSON.
 
     Unknown fields are dropped. A newer version or an export may contain them.
     """
     try:
         return load(**part)
     except TypeError:
-        known = {f.name for f in fields(load)}
+        known = {f.name for f in fields(load)}  # type: ignore[arg-type]
         return load(**{name: value for name, value in part.items() if name in known})
 
 
@@ -99,11 +101,11 @@ def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: by
     values["status"] = STATUSES[values["status"]]
     for name, load in (("speech", Speech), ("tools", ToolCall), ("stages", Stage), ("requests", ModelCall)):
         if values.get(name):
-            values[name] = [_part(load, part) for part in values[name]]
+            values[name] = [build(load, part) for part in values[name]]
     record = TurnRecord(values["conversation_id"], values["turn_id"], values["kind"], values["agent"])
     for name, value in values.items():
         if name in _READ:
             setattr(record, name, value)
     record.position, record.messages = position, messages
-    record.frames = [Frame(**frame) for frame in from_json(frames)] if frames else []
+    record.frames = [build(Frame, frame) for frame in from_json(frames)] if frames else []
     return record

@@ -1,16 +1,23 @@
-"""Jobs keep the trace of the turn that enqueued them."""
+"""Jobs keep the trace of the turn that enqueued them, and no error ends the loop that leases them."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
+from layercode_app.jobs import queue
 from layercode_app.jobs.queue import Jobs
+from layercode_app.journal.record_json import to_json
+from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job
 from layercode_app.journal.stores.memory import MemoryStore
+
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -35,3 +42,32 @@ async def test_a_job_goes_on_with_the_trace_it_was_owed_in() -> None:
     finally:
         await jobs.drain(1)
         await store.close()
+
+
+async def test_jobs_of_a_newer_release_and_errors_do_not_end_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "POLL_SECONDS", 0.01)
+    ran: list[str] = []
+    store = create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
+    await store.open()
+
+    async def run(job: Job) -> None:
+        ran.append(job.id)
+
+    lease, failures = store.lease, iter([ValueError("no")])
+
+    async def fail_once(**given: object) -> Job | None:
+        if error := next(failures, None):
+            raise error
+        return await lease(**given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "lease", fail_once)
+    newer = {"id": "newer", "name": "task", "agent": "a", "payload": {}, "priority": 1}
+    with sqlite3.connect(tmp_path / "journal.sqlite3") as db:
+        db.execute("INSERT INTO jobs VALUES ('newer', 'c', 0, 0, NULL, ?)", (to_json(newer),))
+    jobs = Jobs(store, run)
+    jobs.start()
+    await until(lambda: ran == ["newer"])
+    await jobs.drain(5)
+    await store.close()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from .. import steady_clock
-from ..record_json import from_json, to_json
+from ..record_json import build, from_json, to_json
 from .base import Job
 from .postgres_link import Link
 from .postgres_text import restored, storable
@@ -72,13 +72,13 @@ async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> 
     prefixes = [storable(prefix) for prefix in only]
     at, token = _from_now(now), uuid4().hex
     rows = (await link.run(_JOBS, (_LEASE, (at + seconds, token, token, at, at, prefixes, prefixes))))[0]
-    return Job(**from_json(rows[0][0])) if rows else None
+    return build(Job, from_json(rows[0][0])) if rows else None
 
 
 async def pending(link: Link) -> list[Job]:
     """Return the jobs that are not done, leased ones included."""
     rows = await link.read("SELECT body FROM layercode.jobs WHERE done_at IS NULL ORDER BY due_at", ())
-    return [Job(**from_json(body)) for (body,) in rows]
+    return [build(Job, from_json(body)) for (body,) in rows]
 
 
 async def is_pending(link: Link, job: Job) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from .. import steady_clock
-from ..record_json import from_json, to_json
+from ..record_json import build, from_json, to_json
 from . import redis_scripts as lua
 from .base import Job
 from .redis_link import Link
@@ -38,12 +38,12 @@ async def enqueue(link: Link, job: Job) -> bool:
 async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> Job | None:
     """Lease the next due job until `now + seconds`; with `only`, one whose id begins with one of these prefixes."""
     body = await link.script(lua.LEASE, [*_keys("")[:2], _once()], steady_clock.now(), now, now + seconds, *only)
-    return Job(**from_json(body)) if body else None
+    return build(Job, from_json(body)) if body else None
 
 
 async def pending(link: Link) -> list[Job]:
     """Return the jobs that are not done, leased ones included."""
-    return [Job(**from_json(body)) for body in (await link.run(("HVALS", _keys("")[1])))[0]]
+    return [build(Job, from_json(body)) for body in (await link.run(("HVALS", _keys("")[1])))[0]]
 
 
 async def is_pending(link: Link, job: Job) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from .. import steady_clock
-from ..record_json import from_json, to_json
+from ..record_json import build, from_json, to_json
 from .base import Job
 
 KEEP_DONE_SECONDS = 7 * 86_400
@@ -47,13 +47,14 @@ def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str
     if row is None:
         return None
     db.execute("UPDATE jobs SET leased_until = ? WHERE id = ?", (uptime + seconds, row[0]))
-    return Job(**from_json(row[1]))
+    return build(Job, from_json(row[1]))
 
 
 def pending(db: sqlite3.Connection) -> list[Job]:
     """Return the jobs that are not done, leased ones included."""
     return [
-        Job(**from_json(row[0])) for row in db.execute("SELECT body FROM jobs WHERE done_at IS NULL ORDER BY due_at")
+        build(Job, from_json(row[0]))
+        for row in db.execute("SELECT body FROM jobs WHERE done_at IS NULL ORDER BY due_at")
     ]
 
 
