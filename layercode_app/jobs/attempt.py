@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from loguru import logger
 
@@ -21,22 +23,36 @@ RENEWALS = 3
 """The number of renewals per lease duration."""
 SETTLE_SECONDS = 1.0
 """Seconds between attempts to record the end of a job while the journal is unavailable."""
+UNFINISHED = "unfinished"
+"""The stored error of a job while an attempt runs. If it is still there at the next lease, that attempt never ended."""
+
+
+class UnfinishedError(Exception):
+    """An attempt did not end, because its worker died or the lease expired."""
 
 
 async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Sequence[float]) -> float | None:
     """Run a job that was leased for `lease` seconds.
 
     Return the time at which it is due again, or None if it is done or was given up. `pauses` are the seconds before
-    each retry; if the last retry fails, the job is given up and an error is logged.
+    each retry; if the last retry fails, the job is given up and an error is logged. So is a job whose attempts kill their
+    worker: an attempt is counted in the journal before it runs.
     """
     held = _Lease(store, job, lease)
+    if job.error == UNFINISHED:
+        again = _after_unfinished(job, pauses)
+        await _settle(held, again)
+        return again
+    before = job.attempts
     keeping = asyncio.create_task(held.keep())
     try:
         try:
             await _remember_secrets(store, job)
+            await _count(store, job)
             again = await _try(job, run, pauses)
         except asyncio.CancelledError:
             # The server is shutting down: release the job, so that another worker can run it at once.
+            job.attempts = before
             if not held.lost:
                 with suppress(StoreError):
                     await store.settle(job, retry_at=steady_clock.now())
@@ -86,8 +102,15 @@ async def _remember_secrets(store: Store, job: Job) -> None:
             caller_secrets.remember((await store.conversation(job.conversation_id)).metadata)
 
 
-async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
+async def _count(store: Store, job: Job) -> None:
+    """Count an attempt. An agent's job is stored as unfinished, because the agent's code may kill this worker."""
     job.attempts += 1
+    if job.agent:
+        with suppress(StoreError):
+            await store.save_attempt(replace(job, error=UNFINISHED))
+
+
+async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
     with context.within(context.Ids(job.agent, job.conversation_id)):
         try:
             # A job without an agent is periodic: tracing each run would make a trace every few seconds when idle.
@@ -109,6 +132,16 @@ def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
     pause = pauses[job.attempts - 1]
     logger.opt(exception=error).warning("Job {} failed in attempt {}; retry in {} s", job.id, job.attempts, pause)
     return steady_clock.now() + pause
+
+
+def _after_unfinished(job: Job, pauses: Sequence[float]) -> float | None:
+    """Return the time at which a job is due again whose last attempt never ended; None if it is given up.
+
+    The pause is random: the worker ran other jobs too, and if all of them were retried at once, the one that killed the
+    worker would take the others along until all are given up.
+    """
+    error = UnfinishedError("the worker died, or its lease expired")
+    return _after(job, error, [round(pause * random.uniform(1.0, 2.0), 1) for pause in pauses])  # noqa: S311 - no secret
 
 
 async def _settle(held: _Lease, again: float | None) -> None:

@@ -308,6 +308,10 @@ class Store(ABC):
         """Extend the lease of a job to `until` (epoch seconds), unless the job is done or deleted."""
 
     @abstractmethod
+    async def save_attempt(self, job: Job) -> None:
+        """Save the `attempts` and `error` of a leased job, unless the job is done or deleted."""
+
+    @abstractmethod
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
         """Mark a job as done. With `retry_at` (epoch seconds), reschedule it instead; save its `attempts` and `error`."""
 

@@ -250,6 +250,10 @@ class MemoryStore(Store):
         if job.id in self._jobs:
             self._leased[job.id] = until
 
+    async def save_attempt(self, job: Job) -> None:
+        if job.id in self._jobs:
+            self._jobs[job.id] = deepcopy(job)
+
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
         self._leased.pop(job.id, None)
         if retry_at is None:

@@ -40,6 +40,7 @@ _RENEW = """
 UPDATE layercode.jobs SET leased_until = clock_timestamp() + %s * interval '1 second'
 WHERE id = %s AND done_at IS NULL
 """
+_SAVE_ATTEMPT = "UPDATE layercode.jobs SET body = %s WHERE id = %s AND done_at IS NULL"
 _RETRY = """
 UPDATE layercode.jobs
 SET due_at = clock_timestamp() + %s * interval '1 second', leased_until = '-infinity', body = %s
@@ -90,6 +91,11 @@ async def is_pending(link: Link, job: Job) -> bool:
 async def renew(link: Link, job: Job, until: float) -> None:
     """Extend the lease of a job to `until`, unless the job is done."""
     await link.run(_JOBS, (_RENEW, (_from_now(until), storable(job.id))))
+
+
+async def save_attempt(link: Link, job: Job) -> None:
+    """Save the `attempts` and `error` of a leased job, unless the job is done."""
+    await link.run(_JOBS, (_SAVE_ATTEMPT, (to_json(job), storable(job.id))))
 
 
 async def settle(link: Link, job: Job, retry_at: float | None) -> None:

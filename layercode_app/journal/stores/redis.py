@@ -325,6 +325,9 @@ class RedisStore(Store):
     async def renew(self, job: Job, *, until: float) -> None:
         await jobs.renew(self._link, job, until)
 
+    async def save_attempt(self, job: Job) -> None:
+        await jobs.save_attempt(self._link, job)
+
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
         await jobs.settle(self._link, job, retry_at)
 

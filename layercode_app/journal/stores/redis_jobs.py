@@ -56,6 +56,11 @@ async def renew(link: Link, job: Job, until: float) -> None:
     await link.script(lua.RENEW, _keys("")[:1], steady_clock.now(), job.id, until)
 
 
+async def save_attempt(link: Link, job: Job) -> None:
+    """Save the `attempts` and `error` of a leased job, unless the job is done."""
+    await link.script(lua.SAVE_ATTEMPT, _keys("")[1:2], job.id, to_json(job))
+
+
 async def settle(link: Link, job: Job, retry_at: float | None) -> None:
     """Mark a job as done, or reschedule it for `retry_at`."""
     if retry_at is not None:

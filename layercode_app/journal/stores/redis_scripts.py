@@ -243,6 +243,10 @@ return redis.call("HGET", BODY, id)
 
 RENEW = _CLOCK + 'return redis.call("ZADD", KEYS[1], "XX", ours(ARGV[2]), ARGV[1])'
 
+SAVE_ATTEMPT = """
+if redis.call("HEXISTS", KEYS[1], ARGV[1]) == 1 then redis.call("HSET", KEYS[1], ARGV[1], ARGV[2]) end
+"""
+
 SETTLE = (
     _CLOCK
     + """

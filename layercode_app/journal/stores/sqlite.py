@@ -305,5 +305,8 @@ class SQLiteStore(Store):
     async def renew(self, job: Job, *, until: float) -> None:
         await self._run(lambda db: jobs.renew(db, job, until))
 
+    async def save_attempt(self, job: Job) -> None:
+        await self._run(lambda db: jobs.save_attempt(db, job))
+
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
         await self._run(lambda db: jobs.settle(db, job, retry_at))

@@ -68,6 +68,11 @@ def renew(db: sqlite3.Connection, job: Job, until: float) -> None:
     db.execute("UPDATE jobs SET leased_until = ? WHERE id = ? AND done_at IS NULL", (_uptime(until), job.id))
 
 
+def save_attempt(db: sqlite3.Connection, job: Job) -> None:
+    """Save the `attempts` and `error` of a leased job, unless the job is done."""
+    db.execute("UPDATE jobs SET body = ? WHERE id = ? AND done_at IS NULL", (to_json(job), job.id))
+
+
 def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:
     """Mark a job as done, or reschedule it for `retry_at`."""
     if retry_at is None:

@@ -100,3 +100,18 @@ async def test_jobs_are_leased_by_how_their_id_begins(store: Store) -> None:
     anything = await store.lease(now=1000, seconds=60)
     assert anything is not None
     assert anything.id == "hook-0"
+
+
+async def test_an_attempt_is_saved_while_the_job_is_leased_and_not_after_its_end(store: Store) -> None:
+    await store.enqueue(Job("j", "n", "a", {"k": 1}))
+    job = await store.lease(now=100, seconds=60)
+    assert job is not None
+    job.attempts, job.error = 1, "unfinished"
+    await store.save_attempt(job)
+    assert await store.lease(now=159, seconds=60) is None
+    again = await store.lease(now=161, seconds=60)
+    assert again is not None
+    assert (again.attempts, again.error, again.payload) == (1, "unfinished", {"k": 1})
+    await store.settle(again)
+    await store.save_attempt(job)
+    assert await store.pending_jobs() == []

@@ -1,0 +1,77 @@
+"""An attempt is counted before it runs, so a job that kills its worker is given up like one that raises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from layercode_app.jobs.attempt import attempt
+from layercode_app.journal import steady_clock
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Job, Store
+
+pytestmark = pytest.mark.anyio
+
+PAUSES = (0.0, 0.0)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+class Killed(BaseException):
+    """Ends an attempt like the death of its worker: nothing is recorded afterwards."""
+
+
+async def die(job: Job) -> None:
+    raise Killed
+
+
+async def leased(store: Store, hours: float) -> Job:
+    job = await store.lease(now=steady_clock.now() + hours * 3600, seconds=60)
+    assert job is not None
+    return job
+
+
+async def test_a_job_that_kills_its_workers_is_given_up(store: Store, warned: list[str]) -> None:
+    await store.enqueue(Job("j", "task", "a", {}))
+    for number in range(len(PAUSES) + 1):
+        job = await leased(store, number)
+        with pytest.raises(Killed):
+            await attempt(store, job, die, lease=60, pauses=PAUSES)
+        job = await leased(store, number + 0.5)
+        again = await attempt(store, job, die, lease=60, pauses=PAUSES)
+        assert (again is None) == (number == len(PAUSES))
+    assert await store.pending_jobs() == []
+    assert warned[-1] == "Job j failed for good after 3 attempts"
+
+
+async def test_a_job_that_recurs_is_never_given_up(store: Store) -> None:
+    await store.enqueue(Job("alerts", "alerts", "", {}))
+    for number in range(len(PAUSES) + 3):
+        with pytest.raises(Killed):
+            await attempt(store, await leased(store, number), die, lease=60, pauses=PAUSES)
+    assert await store.pending_jobs() != []
+
+
+async def test_a_job_that_a_shutdown_cut_off_keeps_its_attempts(store: Store) -> None:
+    began = asyncio.Event()
+
+    async def wait(job: Job) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    await store.enqueue(Job("j", "task", "a", {}, attempts=1, error="ValueError: no"))
+    trying = asyncio.create_task(attempt(store, await leased(store, 0), wait, lease=60, pauses=PAUSES))
+    await began.wait()
+    trying.cancel()
+    await asyncio.gather(trying, return_exceptions=True)
+    job = await leased(store, 0)
+    assert (job.attempts, job.error) == (1, "ValueError: no")
