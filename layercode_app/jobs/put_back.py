@@ -16,6 +16,8 @@ SHORTEST, LONGEST = 1.0, 60.0
 """Limits of the seconds until a job that was put back is due again."""
 SHARE = 1 / 30
 """The pause is this share of the time for which the job has been put back."""
+CHORE_SECONDS = 5.0
+"""The pause of a chore of another service. It never grows, because a chore recurs and its service may be on time."""
 GIVE_UP_SECONDS = 86_400.0
 """After this time, the job runs although its agent is missing. It then fails, and is given up after its retries."""
 
@@ -44,6 +46,10 @@ class PutBack:
         pause = min(max(waited * SHARE, SHORTEST), LONGEST)
         # A random pause, so that this worker is not always the first to lease the job again.
         return now + pause * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
+
+    def chore(self) -> float:
+        """Return when a chore of another service is due again."""
+        return steady_clock.now() + CHORE_SECONDS * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
 
     def _clean(self, now: float) -> None:
         """Drop the oldest entries: other workers have done those jobs, or the retries of a job have ended."""

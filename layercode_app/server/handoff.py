@@ -8,7 +8,7 @@ import httpx
 from loguru import logger
 
 from ..conversation.turn import HANDOFF
-from ..exceptions import StoreError
+from ..exceptions import DeveloperError, StoreError
 from ..jobs.queue import Jobs
 from ..journal.record import TurnRecord
 from ..journal.stores.base import Job
@@ -48,9 +48,12 @@ def wants_person(record: TurnRecord) -> bool:
 
 
 async def notify(job: Job, settings: Settings) -> None:
-    """Post the notice of one hand-off. Raises httpx.HTTPError if it was not accepted, so that the job is retried."""
-    if settings.handoff_url is None:
-        return
+    """Post the notice of one hand-off. Raises httpx.HTTPError if it was not accepted, so that the job is retried.
+
+    Raises DeveloperError if no URL is set: no worker has had one for a day.
+    """
+    if not settings.handoff_url:
+        raise DeveloperError(f"Job {job.id} needs the setting LAYERCODE_HANDOFF_URL, which is not set.")
     body = dump_json(job.payload)
     secret = next(iter(settings.secrets_for(job.agent)), "")
     headers = {"content-type": "application/json"} | ({HEADER: sign(body, secret)} if secret else {})

@@ -43,12 +43,19 @@ class JobDispatch:
     put_back: PutBack = field(default_factory=PutBack, init=False)
 
     def retry_elsewhere(self, job: Job) -> float | None:
-        """Return the time at which other workers can take the job, if this worker lacks its agent or task; else None."""
-        if self.watch().does(job) or job.name in (HANDOFF, CORRECT):
+        """Return the time at which other workers can take the job, if this worker lacks what it needs; else None.
+
+        A job may need an agent, a task of the agent, the alert rules of its service, or LAYERCODE_HANDOFF_URL.
+        """
+        if self.watch().does(job):
+            return self.put_back.chore() if self.watch().is_of_another_service(job) else None
+        if job.name == CORRECT:
             return None
         runner = self.runners().get(job.agent)
         if runner is None:
             return self.put_back.until(job, f"the agent {job.agent!r}")
+        if job.name == HANDOFF and not self.settings().handoff_url:
+            return self.put_back.until(job, "the setting LAYERCODE_HANDOFF_URL")
         task = str(job.payload.get("task", "")) if job.name == TASK else ""
         if task and not task.startswith(RESERVED) and task not in runner.voice.tasks:
             return self.put_back.until(job, f"the task {task!r} of the agent {job.agent!r}")
@@ -58,15 +65,15 @@ class JobDispatch:
         """Run a job; return when it is due again (epoch seconds), or None when it is done. May raise any exception."""
         if self.watch().does(job):
             return await self.watch().run(job)
-        if job.name == HANDOFF:
-            await notify(job, self.settings())
-            return None
         if job.name == CORRECT:
             return await self.correct()(job)
         runner = self.runners().get(job.agent)
         if runner is None:
             raise DeveloperError(f"Job {job.id} needs the agent {job.agent!r}, which is not loaded.")
-        await self._run_for(runner, job)
+        if job.name == HANDOFF:
+            await notify(job, self.settings())
+        else:
+            await self._run_for(runner, job)
         return None
 
     async def _run_for(self, runner: AgentRunner, job: Job) -> None:

@@ -1,7 +1,8 @@
 """Evaluate alert rules periodically, in one worker at a time.
 
 A rule sends one message when it starts to fire, and one when it recovers. The state of the rules is stored in the
-alerts job: it survives restarts, and all workers on all hosts share it. Each message is a separate job, so a
+alerts job: it survives restarts, and all workers on all hosts share it. Services that share a journal have a job each,
+so that no service evaluates the rules of another one. Each message is a separate job, so a
 channel that is down delays no messages of other channels. A message that could not be sent is retried.
 """
 
@@ -27,6 +28,8 @@ from .system import System
 from .window import Reading, Windows
 
 ALERTS, ALERT_MESSAGE = "alerts", "alert_message"
+UNNAMED = "layercode-app"
+"""The default of SERVICE_NAME. The job of such a service has the id that it had in releases without a job per service."""
 TRACE_ID = "{trace_id}"
 LEVELS = {"info": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
 MARKS: dict[str, Kind] = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -42,6 +45,8 @@ class Alerts:
         self.rules = rules_of(settings)
         self._channels = Channels.of(settings)
         self._interval = settings.alert_interval
+        self._name = settings.service_name
+        self.job_id = ALERTS if self._name == UNNAMED else f"{ALERTS}-{self._name}"
         self._service = f"{settings.service_name} ({settings.app_env})"
         self._jumps = ClockJumps()
         self._system = System(store, pending)
@@ -52,6 +57,13 @@ class Alerts:
                 f"The setting LAYERCODE_TRACE_URL is wrong: {self._trace_url!r}; expected a URL with {TRACE_ID} in it."
             )
         self._enqueue = enqueue
+
+    def owns(self, job: Job) -> bool:
+        """Return whether a job evaluates this service's rules or sends one of its messages."""
+        if job.name == ALERTS:
+            return bool(self.rules) and job.id == self.job_id
+        # A message of an older release names no service.
+        return bool(job.payload.get("service", self._name) == self._name)
 
     async def look(self, job: Job) -> float:
         """Evaluate every rule, enqueue the messages, and return when to evaluate again (epoch seconds).
@@ -94,8 +106,8 @@ class Alerts:
         kind = MARKS[rule.severity] if firing else "success"
         for channel in rule.channels:
             # The id prevents a second message if this worker dies before the state is saved.
-            job_id = f"alert-{rule.name}-{times}-{what}-{channel}"
-            message = {"channel": channel, "title": title, "body": body, "kind": kind}
+            job_id = f"alert-{self._name}-{rule.name}-{times}-{what}-{channel}"
+            message = {"channel": channel, "title": title, "body": body, "kind": kind, "service": self._name}
             await self._enqueue(Job(job_id, ALERT_MESSAGE, "", message))
         state["firing"], state["times"] = firing, times
 

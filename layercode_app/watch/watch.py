@@ -29,7 +29,8 @@ DAY_SECONDS = 86_400.0
 class Watch:
     """Usage, budgets, alerts and retention. Raises ConfigurationError for invalid settings.
 
-    Alerts and retention are recurring jobs: the worker that leases one runs it for all workers.
+    Alerts and retention are recurring jobs: the worker that leases one runs it for all workers of its service, or in the
+    case of retention for the whole journal.
     """
 
     def __init__(self, settings: Settings, store: Store, enqueue: Callable[[Job], Awaitable[bool]]) -> None:
@@ -54,12 +55,17 @@ class Watch:
         """
         self.alerts.start()
         now = steady_clock.now()
-        await self._enqueue(Job(ALERTS, ALERTS, "", {}, due_at=now))
+        if self.alerts.rules:
+            await self._enqueue(Job(self.alerts.job_id, ALERTS, "", {}, due_at=now))
         await self._enqueue(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
 
     def does(self, job: Job) -> bool:
         """Return whether `run` handles this job."""
         return job.name in (ALERTS, ALERT_MESSAGE, RETENTION)
+
+    def is_of_another_service(self, job: Job) -> bool:
+        """Return whether only another service, which shares the journal, can run this job."""
+        return job.name in (ALERTS, ALERT_MESSAGE) and not self.alerts.owns(job)
 
     async def run(self, job: Job) -> float | None:
         """Run a job; return when it is due again (epoch seconds), or None if it is done."""

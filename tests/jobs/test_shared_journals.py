@@ -1,18 +1,22 @@
-"""Services that share a journal: a worker leaves the jobs of agents that it does not have to other workers."""
+"""Services that share a journal: a worker leaves jobs that it cannot run, or that are not its service's, to others."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from layercode_app import LayerCode, SessionEnd, VoiceAgent
 from layercode_app.jobs import put_back, queue
 from layercode_app.journal.stores.base import Job
+from layercode_app.watch.alerts import ALERT_MESSAGE, ALERTS
 
 from ..calling import settings
+from ..platform.far_side import answer, far_side
+from ..priced import inbox
 from ..waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -21,13 +25,14 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(put_back, "SHORTEST", 0.02)
+    monkeypatch.setattr(put_back, "CHORE_SECONDS", 0.02)
     monkeypatch.setattr(queue, "POLL_SECONDS", 0.02)
 
 
 class Service:
     """A server with one agent, which notes the jobs that it runs."""
 
-    def __init__(self, folder: Path, name: str, *, reminds: bool = True) -> None:
+    def __init__(self, folder: Path, name: str, *, reminds: bool = True, **more: Any) -> None:
         self.ran: list[str] = []
         voice = VoiceAgent(name, greeting="Hello!")
 
@@ -41,13 +46,13 @@ class Service:
             async def remind(who: str) -> None:
                 self.ran.append(who)
 
-        self.app = LayerCode(voice, settings=settings(folder))
+        self.app = LayerCode(voice, settings=settings(folder, **more))
         self.put_back: list[str] = []
         settle = self.app.store.settle
 
         async def noted(job: Job, *, retry_at: float | None = None) -> None:
             await settle(job, retry_at=retry_at)
-            if retry_at is not None and job.agent:
+            if retry_at is not None and (job.agent or job.name in (ALERTS, ALERT_MESSAGE)):
                 self.put_back.append(job.id)
 
         self.app.store.settle = noted  # type: ignore[method-assign]
@@ -106,3 +111,45 @@ async def test_a_job_whose_agent_no_worker_has_is_given_up_with_the_reason(
         await b.app.jobs.enqueue(job)
         await until(lambda: "Job end-a-1 failed for good after 2 attempts" in warned)
         assert [job.id for job in await b.app.store.pending_jobs() if job.agent] == []
+
+
+def alerting(url: str, **more: Any) -> dict[str, Any]:
+    rule = {"name": "any", "when": "turns >= 0", "window": "1h", "channels": ["ops"]}
+    return {"alerts": [rule], "channels": {"ops": url}, "alert_interval": 0.05, **more}
+
+
+@pytest.mark.parametrize("shop", [{}, {"service_name": "shop"}])
+async def test_a_service_without_rules_leaves_the_alerts_to_the_service_that_has_them(
+    tmp_path: Path, shop: dict[str, Any]
+) -> None:
+    async with inbox() as box, Service(tmp_path, "bank", alert_interval=0.05).up() as bank:
+        assert [job.name for job in await bank.app.store.pending_jobs()] == ["retention"]
+        await bank.app.jobs.enqueue(Job("alerts", ALERTS, "", {}))  # an older worker, or one with rules, enqueued it
+        await until(lambda: len(bank.put_back) > 2)
+        async with Service(tmp_path, "shop", **alerting(box.url, **shop)).up():
+            await until(lambda: len(box.bodies) == 1)
+
+
+async def test_each_service_sends_its_own_alerts_to_its_own_channel(tmp_path: Path) -> None:
+    async with inbox() as banks, inbox() as shops:
+        bank = Service(tmp_path, "bank", **alerting(banks.url, service_name="bank"))
+        shop = Service(tmp_path, "shop", **alerting(shops.url, service_name="shop"))
+        async with bank.up(), shop.up():
+            await until(lambda: len(banks.bodies) == len(shops.bodies) == 1)
+    assert [box.bodies[0]["title"] for box in (banks, shops)] == [
+        "[bank (development)] any fired",
+        "[shop (development)] any fired",
+    ]
+
+
+@pytest.mark.parametrize("other", ["bank", "shop"])
+async def test_a_hand_off_waits_for_a_service_with_its_agent_and_a_url(tmp_path: Path, other: str) -> None:
+    notice = Job("handoff-1", "handoff", "shop", {"type": "handoff"}, "c")
+    async with far_side(answer(200, {})) as wrong, far_side(answer(200, {})) as right:
+        url = wrong.url if other == "bank" else None
+        async with Service(tmp_path, other, handoff_url=url).up() as first:
+            await first.app.jobs.enqueue(notice)
+            await until(lambda: len(first.put_back) > 2)
+            async with Service(tmp_path, "shop", handoff_url=right.url).up():
+                await until(lambda: len(right.asked) == 1)
+        assert wrong.asked == []
