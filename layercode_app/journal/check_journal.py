@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from . import steady_clock
 from .crashed_turn import crash
-from .record import TurnRecord
+from .record import Kind, TurnRecord
 from .stores.base import Job, Store
 from .task_jobs import enqueue_tasks
 
@@ -41,7 +41,7 @@ async def check_journal(store: Store, *, fix: bool = False) -> Findings:
     try:
         async for record in store.turns():
             found.turns += 1
-            if not record.finished and not await store.alive(record.owner):
+            if await _is_stuck(store, record):
                 found.stuck.append(record)
     except (ValueError, KeyError, TypeError) as error:
         found.unreadable = f"{type(error).__name__}: {error}"
@@ -54,3 +54,11 @@ async def check_journal(store: Store, *, fix: bool = False) -> Findings:
             await store.save(record)
             found.fixed += 1
     return found
+
+
+async def _is_stuck(store: Store, record: TurnRecord) -> bool:
+    """Return whether a turn is running and its worker is dead.
+
+    A session event is never stuck: its hooks have not succeeded yet, and run again when it is delivered again.
+    """
+    return not record.finished and record.kind is not Kind.SESSION and not await store.alive(record.owner)

@@ -11,6 +11,7 @@ import pytest
 from layercode_app import LayerCode, SessionEnd, SessionUpdate, VoiceAgent
 from layercode_app.conversation import delivery
 from layercode_app.exceptions import StoreError
+from layercode_app.journal.check_journal import check_journal
 from layercode_app.journal.stores.base import Job
 from layercode_app.testing import open_call
 
@@ -176,3 +177,17 @@ async def test_an_end_with_a_field_that_cannot_be_read_still_runs_the_hooks(odd:
     async with open_call(office.voice) as call:
         assert await call.end(**odd) == {"ok": True}
         assert office.ended.get_nowait() == call.session_id
+
+
+async def test_a_check_of_the_journal_leaves_an_event_whose_hook_failed_for_its_redelivery(tmp_path: Path) -> None:
+    office = Office()
+    office.fails = 1
+    async with calling(LayerCode(office.voice, settings=settings(tmp_path))) as caller:
+        assert (await caller.send(UPDATE)).status == 500
+        conversation_id = caller.conversation_id
+    app = LayerCode(office.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        assert (await check_journal(app.store, fix=True)).healthy
+        caller.conversation_id = conversation_id
+        assert (await caller.send(UPDATE)).status == 200
+    assert office.updated == ["s", "s"]
