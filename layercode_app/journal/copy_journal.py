@@ -52,6 +52,7 @@ def digest(record: TurnRecord) -> str:
     head = from_json(dump_head(record))
     for name in ("owner", "attempt", "history_start"):
         head.pop(name, None)
+    head["tasks"] = _without_summary(record.tasks)
     parts = (sorted_json(head), record.messages, dump_frames(record))
     return sha256(b"\0".join(parts)).hexdigest()
 
@@ -89,9 +90,15 @@ async def _write(target: Store, record: TurnRecord) -> bool:
         return False
     complete = clone(record)
     complete.history_start = 0
+    complete.tasks = _without_summary(record.tasks)
     complete.owner, complete.attempt, complete.position = stored.owner, stored.attempt, stored.position
     await target.save(complete)
     return True
+
+
+def _without_summary(tasks: list[Json]) -> list[Json]:
+    """Leave out the task that summarises a call: it names a position of the source. The next turn makes a new one."""
+    return [task for task in tasks if task["task"] != SUMMARY]
 
 
 async def _taken_over(target: Store, stored: TurnRecord) -> bool:
@@ -131,8 +138,9 @@ async def _went_on(source: Store, target: Store, conversation_id: str) -> bool:
 
 async def _copy_jobs(source: Store, target: Store, copied: Copied) -> None:
     for job in await source.pending_jobs():
-        await target.enqueue(job)
-        copied.jobs += 1
+        if job.payload.get("task") != SUMMARY:
+            await target.enqueue(job)
+            copied.jobs += 1
 
 
 async def _copy_totals(source: Store, target: Store, copied: Copied) -> None:

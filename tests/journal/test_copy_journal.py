@@ -14,6 +14,7 @@ from layercode_app.journal.copy_journal import copy_journal
 from layercode_app.journal.record import Status, ToolCall, TurnRecord
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job, Store
+from layercode_app.journal.stores.history_steps import SUMMARY
 
 from ..hostile import ALL, HALF
 from ..journals import SHARED, journal_url
@@ -201,6 +202,24 @@ async def test_totals_of_a_source_without_turns_are_not_counted_twice(tmp_path: 
         await copy_journal(source, target)
         assert await target.totals("") == {"day 1": {"turns": 3}}
     await source.close()
+    await target.close()
+
+
+async def test_a_pending_summary_is_left_to_the_next_turn_because_it_names_a_position(
+    source: Store, tmp_path: Path
+) -> None:
+    arguments = {"until": 1_790_000_000_000_000, "turn": "t", "tokens": 1500}
+    running = turn("c", "t", tasks=[{"task": name, "arguments": arguments} for name in (SUMMARY, "remind")])
+    await begin(source, running)
+    await source.save(running)
+    await source.enqueue(Job("task-c-t-0", "task", "a", {"task": SUMMARY, "arguments": arguments}, "c"))
+    target = await opened(f"sqlite:///{tmp_path}/target.sqlite3")
+    copied = await copy_journal(source, target)
+    assert (copied.jobs, copied.different) == (1, [])
+    assert [job.id for job in await target.pending_jobs()] == ["j"]
+    kept = await target.get("c", "t")
+    assert kept is not None
+    assert [call["task"] for call in kept.tasks] == ["remind"]
     await target.close()
 
 
