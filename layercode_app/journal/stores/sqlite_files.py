@@ -91,6 +91,7 @@ class WorkerLock:
         # Lock the file before it gets its name, or a worker that starts now could mistake it for a dead worker's file.
         unnamed = self._folder / f".{owner}"
         self._handle = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
+        _give_to_owner_of(self._folder, self._handle)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._path = unnamed.rename(self._folder / owner)
         return owner
@@ -117,18 +118,31 @@ def _lock_folder(path: Path) -> Path:
     return path.with_name(path.name + "-workers")
 
 
+def _give_to_owner_of(folder: Path, handle: int) -> None:
+    """Give a new file to the owner of its folder, as SQLite does with its files.
+
+    If root runs a command on the journal of a server that has another user, the server must be able to check the lock.
+    """
+    owner = folder.stat()
+    if os.geteuid() == 0 != owner.st_uid:
+        os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
 def _is_held(lock: Path) -> bool:
     try:
         handle = os.open(lock, os.O_RDWR)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return True  # An older release let root create it, and only root can tell.
     try:
         # Use a shared lock: with an exclusive one, two workers that check a file at once would think its owner alive.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
     else:
-        lock.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):
+            lock.unlink(missing_ok=True)
         return False
     finally:
         os.close(handle)

@@ -1,0 +1,41 @@
+"""The locks of a SQLite journal's workers can be checked by the server's user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from layercode_app.journal.stores.sqlite_files import WorkerLock
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can create files for others")
+def test_the_user_of_a_server_can_check_the_lock_of_roots_command(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    folder = path.with_name(path.name + "-workers")
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+    lock = WorkerLock(path)
+    owner = lock.take()
+    found = (folder / owner).stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 65534, 0o600)
+    lock.release()
+
+
+def test_a_lock_that_only_root_can_check_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.sqlite3"
+    lock = WorkerLock(path)
+    lock.take()
+    old = path.with_name(path.name + "-workers") / "old"
+    old.touch()
+    open_ = os.open
+
+    def refuse(name: Path, *more: int) -> int:
+        if name == old:
+            raise PermissionError
+        return open_(name, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert "old" in lock.others()
+    lock.release()
