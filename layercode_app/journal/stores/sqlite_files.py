@@ -9,6 +9,7 @@ import sqlite3
 import time
 from pathlib import Path
 from uuid import uuid4
+from weakref import WeakSet
 
 from ...settings import make_folder
 from .sqlite_schema import has_journal
@@ -75,7 +76,11 @@ def check_pages(db: sqlite3.Connection) -> None:
 
 
 class WorkerLock:
-    """A file that a worker keeps locked while it lives. The kernel releases the lock even after `kill -9`."""
+    """A file that a worker keeps locked while it lives. The kernel releases the lock even after `kill -9`.
+
+    A forked child, such as one of a process pool, gives up its copy of the lock. Otherwise a dead worker whose children
+    are still running would seem alive.
+    """
 
     def __init__(self, path: Path) -> None:
         self._folder = _lock_folder(path)
@@ -90,6 +95,7 @@ class WorkerLock:
         owner = uuid4().hex
         # Lock the file before it gets its name, or a worker that starts now could mistake it for a dead worker's file.
         unnamed = self._folder / f".{owner}"
+        _locks.add(self)
         self._handle = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
         _give_to_owner_of(self._folder, self._handle)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
@@ -104,9 +110,25 @@ class WorkerLock:
         """Delete the file and release the lock."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+        self.disown()
+
+    def disown(self) -> None:
+        """Close the file and leave it to another process, which may have it locked."""
         if self._handle is not None:
             os.close(self._handle)
         self._path = self._handle = None
+
+
+_locks: WeakSet[WorkerLock] = WeakSet()
+"""The locks of this process."""
+
+
+def _disown_all() -> None:
+    for lock in list(_locks):
+        lock.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 def worker_alive(path: Path, owner: str) -> bool:

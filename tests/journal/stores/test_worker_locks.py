@@ -1,13 +1,47 @@
-"""The locks of a SQLite journal's workers can be checked by the server's user."""
+"""The locks of a SQLite journal's workers can be checked by the server's user, and forked children do not keep them."""
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from layercode_app.journal.stores.sqlite_files import WorkerLock
+from layercode_app.journal.stores.sqlite_files import WorkerLock, worker_alive
+
+FORKING = """
+import os, sys, time
+from pathlib import Path
+from layercode_app.journal.stores.sqlite_files import WorkerLock, worker_alive
+lock = WorkerLock(Path(sys.argv[1]))
+owner = lock.take()
+child = os.fork()
+if not child:
+    lock.release()
+    while True: time.sleep(1)
+print(owner, child, worker_alive(Path(sys.argv[1]), owner), flush=True)
+time.sleep(100)
+"""
+
+
+def test_a_killed_worker_is_dead_while_its_forked_children_live(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    worker = subprocess.Popen([sys.executable, "-c", FORKING, str(path)], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    owner, child, alive = worker.stdout.readline().split()
+    try:
+        assert alive == "True"
+        assert worker_alive(path, owner), "the child did not delete its parent's file"
+        worker.kill()
+        worker.wait()
+        assert not worker_alive(path, owner)
+    finally:
+        worker.kill()
+        os.kill(int(child), signal.SIGKILL)
+        worker.stdout.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can create files for others")
