@@ -77,7 +77,7 @@ class DevApp:
         self._files = files
         self._model = model
         self._session_timeout = session_timeout
-        self._project = project
+        self._project = project.absolute()  # a hook or tool may change the working directory
         self._loaded = files.load()
         self._say = self._suggestions(self._loaded)
         watches: dict[str, CallWatch] = {}
@@ -97,7 +97,7 @@ class DevApp:
             agents=others,
             any_agent=True,
             voice=voice,
-            recordings=recordings,
+            recordings=recordings.absolute(),
             faults=faults,
             transcriber=transcriber,
         )

@@ -162,9 +162,9 @@ class Files:
     """The log file of this worker. With `per_agent`, also one file per agent, each in a separate folder."""
 
     def __init__(self, folder: Path, *, rotation: str, retention: str, per_agent: bool) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()  # a hook or tool may change the working directory
         self._rules = {"rotation": rotation, "retention": retention}
-        self._all = RotatingFile(folder, NAME, **self._rules)
+        self._all = RotatingFile(self._folder, NAME, **self._rules)
         self._agents: dict[str, RotatingFile] | None = {} if per_agent else None
 
     def __call__(self, agent: Any, lines: bytes) -> None:

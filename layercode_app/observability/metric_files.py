@@ -26,8 +26,8 @@ class MetricFiles:
     """Writes this process's file in the folder, and reads the other files. Disk errors are logged, not raised."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._path = folder / f"{os.getpid()}.json"
+        self._folder = folder.absolute()  # a hook or tool may change the working directory
+        self._path = self._folder / f"{os.getpid()}.json"
         self._written = b""
         self._outage = _FolderOutage(str(folder))
         self._sweep()

@@ -96,6 +96,7 @@ async def claimed(client: PlatformClient, agent_id: str, url: str, *, file: Path
     Raises ConfigurationError if another process of this folder has changed a webhook, or if an earlier claim cannot be
     replaced. Raises PlatformAPIError if the platform refuses.
     """
+    file = file.absolute()  # noqa: ASYNC240 - no access to the disk; a hook or tool may change the working directory
     with _lock(file) as locked:
         if not locked:
             raise ConfigurationError(

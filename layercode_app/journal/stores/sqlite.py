@@ -42,8 +42,9 @@ class SQLiteStore(Store):
     """A journal in the SQLite file at `path`. For a journal in memory use MemoryStore, not the path `:memory:`."""
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.component = f"sqlite {self.path}"
+        # Absolute, because a hook or tool may change the working directory.
+        self.path = Path(path).absolute()
+        self.component = f"sqlite {path}"
         self._lock = WorkerLock(self.path)
         self._connection: sqlite3.Connection | None = None
         self._recent = Recent()
