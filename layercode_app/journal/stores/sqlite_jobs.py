@@ -1,4 +1,9 @@
-"""The job queue in the SQLite journal."""
+"""The job queue in the SQLite journal.
+
+`leased_until` is the host's uptime at which a job may be leased: when its lease ends, or when it is due. So processes
+agree on it even if some of them began while the host's clock was wrong. `due_at` is for the time after a restart of the
+host, which sets the uptime to 0.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +33,8 @@ def _uptime(at: float) -> float:
 def enqueue(db: sqlite3.Connection, job: Job) -> bool:
     """Enqueue a job; return false if a job with its id was enqueued before."""
     cursor = db.execute(
-        "INSERT INTO jobs (id, conversation_id, due_at, leased_until, body) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
-        (job.id, job.conversation_id, job.due_at, to_json(job)),
+        "INSERT INTO jobs (id, conversation_id, due_at, leased_until, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (job.id, job.conversation_id, job.due_at, _uptime(job.due_at), to_json(job)),
     )
     return bool(cursor.rowcount)
 
@@ -39,10 +44,10 @@ def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str
     uptime, longest = _uptime(now), max(seconds, LONGEST_LEASE)
     begins = " OR ".join(["substr(id, 1, ?) = ?"] * len(only)) or "1"
     row = db.execute(
-        f"""SELECT id, body FROM jobs WHERE done_at IS NULL AND due_at <= ?
-        AND NOT (leased_until > ? AND leased_until <= ?) AND ({begins})
-        ORDER BY due_at LIMIT 1""",  # noqa: S608 - only question marks are inserted
-        (now, uptime, uptime + longest, *[part for prefix in only for part in (len(prefix), prefix)]),
+        f"""SELECT id, body FROM jobs WHERE done_at IS NULL
+        AND (leased_until BETWEEN 1 AND ? OR due_at <= ? AND NOT (leased_until > ? AND leased_until <= ?))
+        AND ({begins}) ORDER BY due_at LIMIT 1""",  # noqa: S608 - only question marks are inserted
+        (uptime, now, uptime, uptime + longest, *[part for prefix in only for part in (len(prefix), prefix)]),
     ).fetchone()
     if row is None:
         return None
@@ -83,6 +88,6 @@ def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:
     job.due_at = retry_at
     # If the lease expired, another worker may have finished the job. Its deleted body must not be restored then.
     db.execute(
-        "UPDATE jobs SET due_at = ?, leased_until = 0, body = ? WHERE id = ? AND done_at IS NULL",
-        (retry_at, to_json(job), job.id),
+        "UPDATE jobs SET due_at = ?, leased_until = ?, body = ? WHERE id = ? AND done_at IS NULL",
+        (retry_at, _uptime(retry_at), to_json(job), job.id),
     )
