@@ -6,6 +6,7 @@ The SQLite store also empties its write-ahead log, which may still contain delet
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from ..exceptions import ConfigurationError
 from ..wellformed import well_formed
 from .read import is_running, sessions_in
 from .record import Json
-from .stores.base import Store
+from .stores.base import Job, Store
 
 RECORDINGS = Path(".layercode/recordings")
 EXPORTS = Path(".layercode/exports")
 NOTES, NOTES_OF_CALL = "layercode.notes", "layercode.notes_of_call"
 """The names of two tasks: one saves notes on a caller, the other makes notes from the transcript of a call."""
+FORGOTTEN = "forgotten/"
+"""Prefix of the totals that say when notes were forgotten. They are deleted after a day."""
 LONGEST_KEY = 200
 """Maximum length of a caller's id that is stored as it is; a longer id is stored as its hash."""
 
@@ -71,6 +74,8 @@ async def notes_of(store: Store, key: str) -> list[str]:
 
 async def forget_notes(store: Store, key: str) -> None:
     """Delete the notes about a caller, and the pending jobs that would add more. Raises StoreError."""
+    # First, so that a job that is enqueued from now on is either seen here or sees this.
+    await store.add_totals(f"{FORGOTTEN}{time.strftime('%Y-%m-%d', time.gmtime())}", {_mark(key, time.time()): 1})
     for job in await store.pending_jobs():
         if job.payload.get("task") in (NOTES, NOTES_OF_CALL) and job.payload["arguments"]["key"] in (
             key,
@@ -79,6 +84,23 @@ async def forget_notes(store: Store, key: str) -> None:
             # This deletes the job's body. If the job runs now, it sees that it is done, and deletes what it has written.
             await store.settle(job)
     await store.forget(caller_id(key))
+
+
+async def notes_forgotten_since(store: Store, job: Job, since: float) -> bool:
+    """Return whether a job adds notes about a caller, and the caller's notes were forgotten after `since`.
+
+    True may be wrong for one caller in 65,536, because the mark must not identify the caller. Raises StoreError.
+    """
+    if job.payload.get("task") not in (NOTES, NOTES_OF_CALL):
+        return False
+    caller, _, _ = _mark(job.payload["arguments"]["key"], 0.0).partition(" ")
+    marks = [mark.partition(" ") for marks in (await store.totals(FORGOTTEN)).values() for mark in marks]
+    return any(marked == caller and float(at) >= since for marked, _, at in marks)
+
+
+def _mark(key: str, at: float) -> str:
+    """Return a mark that notes were forgotten: four digits of a hash of the caller's id, and the time."""
+    return f"{hashlib.sha256(well_formed(key).encode()).hexdigest()[:4]} {at:.3f}"
 
 
 async def forget(

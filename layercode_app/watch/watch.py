@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from loguru import logger
 
 from ..journal import steady_clock
+from ..journal.forget import FORGOTTEN
 from ..journal.record import TurnRecord
 from ..journal.stores.base import Job, Store
 from ..judging.daily_limit import JUDGED
@@ -87,7 +88,7 @@ class Watch:
         await self.refusals.prune()
         await self.alerts.prune()
         today = time.strftime("%Y-%m-%d", time.gmtime(now))
-        for prefix in (WARNED, JUDGED):
+        for prefix in (WARNED, JUDGED, FORGOTTEN):
             await self._store.drop_totals(prefix, before=f"{prefix}{today}")
         return steady_clock.now() + RETENTION_SECONDS
 

@@ -10,6 +10,7 @@ import pytest
 from layercode_app.exceptions import StoreError
 from layercode_app.jobs import late_saves
 from layercode_app.jobs.late_saves import LateSaves
+from layercode_app.journal.forget import NOTES, forget_notes
 from layercode_app.journal.record import Json, TurnRecord
 from layercode_app.journal.stores.base import Job
 from layercode_app.journal.stores.memory import MemoryStore
@@ -69,6 +70,21 @@ async def test_an_old_turn_does_not_undo_a_newer_ones_state(store: Away, warned:
     await saved(store, record)
     assert (await store.conversation("c")).state == {"items": 2}
     assert any("State changes of turn t are dropped" in line for line in warned)
+    await late.close()
+
+
+@pytest.mark.parametrize(("began", "kept"), [(-10, ["hook", "of-bob"]), (10, ["hook", "of-ann", "of-bob"])])
+async def test_notes_on_a_caller_who_was_forgotten_since_the_turn_began_are_dropped(
+    store: Away, began: float, kept: list[str]
+) -> None:
+    record = (await begin(store, turn("c", "t", started_at=time.time() + began))).record
+    arguments = [{"key": key, "added": ["x"], "removed": []} for key in ("ann", "bob")]
+    notes = [Job(f"of-{each['key']}", "task", "a", {"task": NOTES, "arguments": each}, "c") for each in arguments]
+    late = LateSaves(store, store.enqueue)
+    late.keep(ended(record), {}, [*notes, Job("hook", "n", "a", {})])
+    await forget_notes(store, "ann")
+    await saved(store, record)
+    assert sorted(job.id for job in await store.pending_jobs()) == kept
     await late.close()
 
 
