@@ -229,7 +229,7 @@ def _tell(claim: Claim, current: str | None) -> None:
 class _lock:  # noqa: N801 - used like a function: `with _lock(file)`
     """A context manager that tries to lock the claim. The value of `with` is true if it got the lock.
 
-    The operating system releases the lock if the process dies.
+    The operating system releases the lock if the process dies, even while its forked children live.
     """
 
     def __init__(self, file: Path) -> None:
@@ -239,6 +239,7 @@ class _lock:  # noqa: N801 - used like a function: `with _lock(file)`
     def __enter__(self) -> bool:
         make_folder(self._path.parent)
         self._file = self._path.open("w")
+        os.register_at_fork(after_in_child=self._file.close)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -1,0 +1,41 @@
+"""The lock on the webhook that a server has pointed at itself ends with the server, not with its forked children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from layercode_app.platform.claim import _lock
+
+FORKING = """
+import os, sys, time
+from pathlib import Path
+from layercode_app.platform.claim import _lock
+lock = _lock(Path(sys.argv[1]))
+locked = lock.__enter__()
+child = os.fork()
+if child: print(locked, child, flush=True)
+time.sleep(100)
+"""
+
+
+def test_the_lock_of_a_killed_server_is_free_while_its_forked_children_live(tmp_path: Path) -> None:
+    file = tmp_path / "webhook.json"
+    server = subprocess.Popen([sys.executable, "-c", FORKING, str(file)], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    locked, child = server.stdout.readline().split()
+    try:
+        assert locked == "True"
+        with _lock(file) as free:
+            assert not free
+        server.kill()
+        server.wait()
+        with _lock(file) as free:
+            assert free
+    finally:
+        server.kill()
+        os.kill(int(child), signal.SIGKILL)
+        server.stdout.close()
