@@ -13,7 +13,10 @@ _IP_ADDRESS = re.compile(r"\d+(\.\d+){3}|\[.*\]")
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text is a webhook's address rather than an agent's name."""
+    """Return whether a text is a webhook's address rather than an agent's name.
+
+    A host name alone counts as a name, except `localhost`.
+    """
     host = _HOST.match(text)
     if "/" in text or host is None:
         return "/" in text
@@ -25,7 +28,8 @@ def webhook_url(address: str, *, agent: str = "") -> str:
 
     A missing scheme is added: https for port 443, and http for any other port. Without a port, http is added for this
     machine and for IP addresses, and https for all other hosts. If path and query are missing, the path of the agent's
-    webhook is added, or `/api/agent` if `agent` is empty. Raises ConfigurationError if the address has no host.
+    webhook is added, or `/api/agent` if `agent` is empty. Raises ConfigurationError for a text that is no address, such
+    as a single word.
     """
     text = address.strip()
     if not is_address(text) and "." not in text.strip("."):

@@ -89,7 +89,7 @@ class Grant:
 
     @property
     def can_interrupt(self) -> bool:
-        """Whether the caller may speak over the agent."""
+        """Whether a caller without a button may speak over the agent. With push-to-talk, the caller always may."""
         return bool(self._transcription.get("can_interrupt", True))
 
     @property

@@ -18,7 +18,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 async def read(request: Request, model: type[ModelT], *, parse: Callable[[bytes], Any] = load_json) -> ModelT:
-    """Return the body, parsed by `parse`, as a model. Raises PlatformAPIError (400), which names the wrong field."""
+    """Return the body, parsed by `parse`, as a model. Raises PlatformAPIError (400) for no JSON or a wrong field."""
     try:
         return model.model_validate(parse(await request.body()))
     except ValidationError as error:

@@ -77,7 +77,8 @@ class Emulator:
     def use(self, default: AgentSpec, *others: AgentSpec) -> None:
         """Replace the agents, except those that clients added. Apply the changes that clients made to agents once more.
 
-        Open sessions keep the agents that they started with.
+        The changes to an agent that is no longer given are not applied. Open sessions keep the agents that they
+        started with.
         """
         self._default = default
         self.agents = {agent.id: agent for agent in (default, *others)} | self._added
@@ -220,7 +221,10 @@ class Emulator:
         return session
 
     async def close(self, session: Session, reason: str = "") -> None:
-        """Close a session. If this method is cancelled, closing continues in the background."""
+        """Close a session. With a `reason`, the client's connection is closed too.
+
+        If this method is cancelled, closing continues in the background.
+        """
         if self._open.get(session.conversation_id) is session:
             del self._open[session.conversation_id]
         hang_up = self._hang_ups.pop(session.id, None)
@@ -231,7 +235,8 @@ class Emulator:
     def call(self, agent_id: object, *, say: Sequence[str] = (), phones: Mapping[str, str] | None = None) -> Grant:
         """Start a simulated caller, who listens, says the texts in `say` in order and hangs up.
 
-        Return without waiting for the end of the call. `phones` contains the two numbers of a phone call.
+        Return the caller's grant, without waiting for the end of the call. `phones` contains the two numbers of a phone
+        call.
         """
         grant = self.authorize(agent_id, phones=phones)
         self.spawn(self._converse(grant, say))

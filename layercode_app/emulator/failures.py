@@ -11,7 +11,7 @@ from ..exceptions import DeliveryError
 SHOWN = 200
 """Maximum characters of an answer in a message."""
 QUIET_SECONDS = 10.0
-"""Seconds without data from the backend before a message says so. The delivery keeps waiting."""
+"""Seconds without a status or an event from the backend before a message says so. The delivery keeps waiting."""
 _REMEDIES = {
     400: "The backend does not accept this event; look in its answer for the field that it rejects.",
     401: "The secrets differ: give the backend's LAYERCODE_WEBHOOK_SECRET to --secret.",

@@ -58,7 +58,10 @@ class NoHearing:
 
 
 class Listening:
-    """Detects pieces of speech, transcribes them in order, and passes each to the session as the caller's words."""
+    """Detects pieces of speech, transcribes them in order, and passes each to the session as the caller's words.
+
+    A piece without words is dropped. If a transcription fails, the client gets a transcript that says so.
+    """
 
     def __init__(
         self,
@@ -144,7 +147,7 @@ class Listening:
             self._interim = asyncio.create_task(self._send_interim(self._turn_id, pcm))
 
     async def _send_interim(self, turn_id: str, pcm: bytes) -> None:
-        # If this fails, the final transcription fails too and reports it.
+        # A failure is not reported here: if it lasts, the final transcription fails too and reports it.
         with suppress(TranscriptionError):
             if text := await self._text(pcm):
                 self._send(delta("user.transcript.interim_delta", text, turn_id))

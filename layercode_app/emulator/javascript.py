@@ -22,7 +22,7 @@ DEEPEST = 100
 
 
 def parse(text: str | bytes) -> Any:
-    """Parse a JSON value, lone surrogates included.
+    """Parse a JSON value, lone surrogates included. NaN and Infinity are accepted too; `stringify` prints them as null.
 
     Raises ValueError for invalid JSON, and for values nested more than DEEPEST levels deep.
     """

@@ -40,7 +40,7 @@ def build_event(kind: str, data: str) -> dict[str, Any]:
 async def deliver(url: str, secret: str, event: dict[str, Any], *, as_json: bool, show: Callable[[str], object]) -> int:
     """Send the event and show the answer: each frame of a stream as it arrives, any other body as a whole.
 
-    Return 0 if the status is 2xx, else 1.
+    Return 0 if the status is 2xx, else 1. Raises DeliveryError if the answer is missing or incomplete.
     """
     async with WebhookClient(url, secret) as client, client.deliver(event) as answer:
         if answer.is_stream:

@@ -93,7 +93,8 @@ class Report:
 def transcript(turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -> list[dict[str, Any]]:
     """Return the transcript of these turns: what the caller said, and what the caller heard of the agent's replies.
 
-    `wall` converts a time of a turn to epoch seconds. Each `timestamp` of the transcript is in epoch milliseconds.
+    Of a reply that is still played, all of its text so far is included. `wall` converts a time of a turn to epoch
+    seconds. Each `timestamp` of the transcript is in epoch milliseconds.
     """
     lines = []
     for turn in turns:

@@ -139,7 +139,10 @@ class Session:
         await self._idle.wait()
 
     async def close(self) -> None:
-        """End the session: stop the turn, send `session.end` to the backend, and write the recording."""
+        """End the session: stop the turn, send `session.end` to the backend, and write the recording.
+
+        Nothing is sent or written for a client that was never ready. A second call does nothing.
+        """
         if self._turns.over:
             return
         try:

@@ -138,7 +138,7 @@ def _weight(text: str) -> int:
 
 
 def from_wav(wav: bytes) -> bytes:
-    """Return the samples of a mono PCM16 WAV at 16 kHz; empty if it is not one.
+    """Return the samples of a mono PCM16 WAV of any rate, converted to 16 kHz; empty if it is no mono WAV.
 
     The sizes in the header are ignored, because a program that streams a WAV does not know them.
     """

@@ -111,8 +111,9 @@ class Answer:
 class WebhookClient:
     """Posts events to one webhook URL, signed with one secret.
 
-    `timeout` is the maximum number of seconds without a byte; `headers` are sent with every request. `aclose` does not
-    close an `http` client that was passed in (for limits, proxies or in-process transport).
+    `timeout` is the maximum number of seconds without a byte; `headers` are sent with every request. An `http` client
+    that is passed in (for limits, proxies or in-process transport) keeps its own timeout, and `aclose` does not close
+    it. Raises ConfigurationError for an invalid URL.
     """
 
     def __init__(
@@ -223,15 +224,15 @@ def _delivery_errors(url: httpx.URL) -> Iterator[None]:
 
 
 def check_url(url: str) -> httpx.URL:
-    """Return the parsed URL of a webhook. Raises ConfigurationError if it is not valid."""
+    """Return the parsed URL of a webhook or a service. Raises ConfigurationError if it is not valid."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ConfigurationError(f"{url!r} is not a URL ({error}); expected one such as http://host/path") from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ConfigurationError(f"the webhook URL {url!r} must begin with http:// or https:// and name a host")
+        raise ConfigurationError(f"the URL {url!r} must begin with http:// or https:// and name a host")
     if (parsed.port or 0) > LAST_PORT:
-        raise ConfigurationError(f"the port of the webhook URL {url!r} is too large; expected at most {LAST_PORT}")
+        raise ConfigurationError(f"the port of the URL {url!r} is too large; expected at most {LAST_PORT}")
     return parsed
 
 

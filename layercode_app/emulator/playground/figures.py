@@ -61,7 +61,7 @@ def whole(turn: TurnRecord) -> dict[str, Json]:
 
 
 def cut_text(turn: TurnRecord) -> str:
-    """Return the text that was spoken but not heard; empty if all of it was heard."""
+    """Return the text that was spoken but not heard; empty if all of it was heard, or if the two texts do not match."""
     if turn.heard_text is None or not turn.spoken_text.startswith(turn.heard_text):
         return ""
     return turn.spoken_text[len(turn.heard_text) :]
@@ -86,9 +86,9 @@ def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
 
 
 def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
-    """Return counts, tokens and the cost of several turns.
+    """Return counts, tokens and the cost of the greetings and replies among these turns.
 
-    `cost_is_partial` is true if the cost of some requests is unknown.
+    `cost` is None if no model was called. `cost_is_partial` is true if the cost of some requests is unknown.
     """
     speaking = [turn for turn in turns if turn.kind in (Kind.GREETING, Kind.MESSAGE)]
     cost = sum((cost_of(turn) for turn in speaking), Cost())

@@ -13,7 +13,10 @@ NEWEST_BYTES = 8_000_000
 
 
 def lines_of_turn(log_dir: Path | None, turn_id: str) -> list[dict[str, Any]]:
-    """Return the log lines with the turn's id, oldest first. This blocks, so call it in a thread."""
+    """Return the log lines with the turn's id, oldest first, from the end of each uncompressed log file.
+
+    This blocks, so call it in a thread.
+    """
     if log_dir is None or not log_dir.is_dir():
         return []
     found = [line for path in log_dir.glob("*.log*") if path.suffix != ".gz" for line in _matching(path, turn_id)]
