@@ -1,7 +1,7 @@
 """The command line: the commands in their groups, and how errors are printed.
 
-Exit codes: 0 success, 1 failure, 2 usage or configuration error, 3 agent not found. A command imports its modules only
-when it runs, so that `--help` is fast.
+Exit codes: 0 success, 1 failure, 2 usage or configuration error, 3 agent not found or not importable. A command imports
+its modules only when it runs, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Print each error of this package as one message; --verbose adds the traceback."""
+    """Run the command line. Print an error of this package as one message.
+
+    The traceback is printed too with --verbose, and for an agent file that failed to import.
+    """
     replace_closed_streams()
     collect_rarely()
     for name, value in LIBRARIES.items():

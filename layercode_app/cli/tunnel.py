@@ -18,7 +18,8 @@ class TunnelOptions(Protocol):
 def confirm_tunnel(options: TunnelOptions, settings: Settings, *, yes: bool) -> None:
     """Check the tunnel options, and ask before the webhook changes. Answering no aborts with exit code 1.
 
-    Raises ConfigurationError for --update-webhook without --tunnel.
+    Raises ConfigurationError if the options cannot work, such as --update-webhook without --tunnel. Raises
+    PlatformAPIError if the platform does not tell the agent's present webhook.
     """
     from ..exceptions import ConfigurationError
     from ..output.terminal import confirm

@@ -22,7 +22,7 @@ def url_of(argument: str | None, option: str | None, *, agent: str = "") -> str 
 
 
 def required_url(argument: str | None, option: str | None) -> str:
-    """Return the complete URL of the given argument or `--url` option. Raises BadParameter if neither is given."""
+    """Return the URL like `url_of`, with the same errors. Also raises BadParameter if neither value is given."""
     url = url_of(argument, option)
     if url is None:
         raise missing("URL", "the address of the webhook is missing")

@@ -1,4 +1,4 @@
-"""The steps of `connect`. Each step prints what it does, skips what is already done, and can be undone."""
+"""The steps of `connect`. Each step skips what is already done. `restore` undoes them, but deletes no created agent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ DEV_PREFIX = "dev-"
 class Steps:
     """The steps that connect an agent file to an agent at the platform.
 
-    With `yes` the user is asked nothing, and a missing value raises ConfigurationError.
+    With `yes` the user is asked nothing: a missing agent is created, and a missing key or secret raises
+    ConfigurationError.
     """
 
     def __init__(self, *, yes: bool) -> None:
@@ -49,7 +50,8 @@ class Steps:
     def find_agent(self, agent_id: str | None, *, create: bool, template: str | None) -> None:
         """Use the agent with `agent_id`, else with the id in the settings, else let the user pick or create an agent.
 
-        With `create` and without `agent_id`, always create an agent.
+        With `create` and without `agent_id`, always create an agent. If the account has no agent, one is created
+        without asking.
         """
         settings = load_settings()
         wanted = agent_id or (None if create else settings.agent_id)
@@ -158,7 +160,7 @@ def restore() -> None:
             return await repair(client)
 
     if settings.api_key is not None and asyncio.run(restore_webhook()):
-        print_line("The webhook was restored.")
+        print_line("Nothing is left to restore at the platform.")
     names = undo(env_file=Path(ENV_FILE))
     print_line(f"{ENV_FILE}: restored {', '.join(names)}." if names else f"{ENV_FILE}: nothing to undo.")
     print_line("If `connect` created an agent, it stays at the platform. Delete it in the dashboard if unused.")

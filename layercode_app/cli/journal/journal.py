@@ -59,7 +59,7 @@ def check(
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find turns that cannot be read or whose worker died, and overdue jobs. Exit code 1 if there are any."""
+    """Find turns that cannot be read or whose worker died, and overdue jobs. Exit code 1 if any are left."""
     from .view import check_and_print
 
     check_and_print(store, fix=fix, as_json=as_json)

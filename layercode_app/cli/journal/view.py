@@ -49,7 +49,10 @@ def print_info(url: str | None, *, as_json: bool) -> None:
 
 
 def copy_and_print(source_url: str, target_url: str, *, as_json: bool) -> None:
-    """Copy a journal and print what was copied. Exits with 1 if the copy differs."""
+    """Copy a journal and print what was copied. Exits with 1 if the copy differs.
+
+    Raises ConfigurationError if both URLs name the same journal, or if the target is in memory.
+    """
     if target_url == "memory":
         raise ConfigurationError(
             "TO is memory: the copy would be lost when this command ends; expected the URL of a store such as "

@@ -22,7 +22,10 @@ def size(value: Json) -> int:
 
 
 def fitted(value: Json, most: int = ROW_BYTES) -> Json:
-    """Return the value with long texts and lists shortened until it has at most `most` bytes."""
+    """Return the value with long texts and lists shortened until it has at most `most` bytes.
+
+    If that is not possible, return an object that only says so.
+    """
     if size(value) <= most:
         return value
     for characters, items in _STEPS:
@@ -51,7 +54,7 @@ def _shortened(value: Json, characters: int, items: int, deep: int = 0) -> Json:
 def page(rows: Sequence[Json], *, offset: int, more: bool, most: int = ANSWER_BYTES) -> dict[str, Json]:
     """Return the rows that fit into an answer, and the offset of the next row if there is one.
 
-    `more` means that there are further rows after `rows`.
+    Each row is shortened to ROW_BYTES. `more` means that there are further rows after `rows`.
     """
     shown: list[Json] = []
     left = most

@@ -34,12 +34,12 @@ class Masked:
         self._stand_ins = StandIns(turns)
 
     def turns(self, turns: Sequence[TurnRecord]) -> list[Json]:
-        """Mask turns, and return them in the format of `sessions show --json`."""
+        """Mask turns, and return them in the format of `sessions show --json`, without the fields in LEFT_OUT."""
         rows = from_json(to_json([turn_json(turn) | {"record": whole(turn)} for turn in turns]))
         return [self.row(row) for row in masked_rows(rows)]
 
     def explained(self, turn: TurnRecord) -> Json:
-        """Mask a turn, and return it in the format of `sessions explain --json`."""
+        """Mask a turn, and return it in the format of `sessions explain --json`, without the fields in LEFT_OUT."""
         return self.row(from_json(to_json(explain_json(turn))))
 
     def row(self, row: Mapping[str, Json]) -> dict[str, Json]:

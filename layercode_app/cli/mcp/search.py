@@ -1,4 +1,4 @@
-"""Search recorded conversations for a text. Only the masked words, which the assistant sees, are searched."""
+"""Search recorded conversations for a text. A text that is found only in the unmasked words is not a result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _LONGEST = 300
 
 
 async def search(journal: Store, text: str, *, limit: int, offset: int) -> dict[str, Json]:
-    """Return the conversations whose masked words contain a text, newest first. Case is ignored."""
+    """Return the conversations whose masked words contain a text, newest first. Case is ignored.
+
+    At most SCANNED conversations are read. Invented names and numbers, which replace the caller's, are not found.
+    """
     found = (await journal.conversations(limit=offset + SCANNED + 1))[offset:]
     rows: list[Json] = []
     read = 0
@@ -41,7 +44,7 @@ async def search(journal: Store, text: str, *, limit: int, offset: int) -> dict[
 async def _row(journal: Store, summary: Summary, text: str) -> Json:
     try:
         raw = await turns_of(journal, summary.conversation_id)
-        # Masking is slow, so skip it if not even the unmasked words contain the text.
+        # Masking is slow, so skip it if the unmasked words do not contain the text. An invented name is not found then.
         if not any(_contains(turn_json(turn), text) for turn in raw):
             return None
         turns = await turns_of(journal, summary.conversation_id, bodies=True)

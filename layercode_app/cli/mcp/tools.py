@@ -85,7 +85,7 @@ class Tools:
         limit: Limit = 10,
         offset: Annotated[int, Field(ge=0, le=FURTHEST, description="Number of newest conversations to skip.")] = 0,
     ) -> str:
-        """Search recorded speech, tools, errors and outcomes. Personal details are masked, so they cannot be found."""
+        """Search recorded speech, tools, errors and outcomes. Personal details and their replacements are not found."""
         async with self._journal() as journal:
             found = await search(journal, text, limit=limit, offset=offset)
             return json_text(fitted(found, ANSWER_BYTES))

@@ -60,7 +60,7 @@ def _print_json(made: Made) -> None:
 
 
 def next_steps(made: Made) -> list[str]:
-    """Return the commands to run next, each with a comment."""
+    """Return the commands to run next. Most end with a comment."""
     answers = made.answers
     provider = PROVIDERS.get(answers.provider or "")
     run = f"put {provider.key} into .env, then talk to it" if provider else "talk to it: no account, no key"
