@@ -57,7 +57,8 @@ class AgentFiles:
     def load(self) -> Loaded:
         """Load every agent file. A file that fails is reported, and its last good version is kept.
 
-        Raises AgentNotFoundError or AgentImportError if the chosen agent has no version at all.
+        Raises AgentNotFoundError or AgentImportError if the chosen agent has no version at all, if it is an address
+        that cannot be imported now, or if the folder of agents does not exist.
         """
         found = discover(self.agents_dir)
         kept = self._kept(found)
@@ -87,12 +88,14 @@ class AgentFiles:
     def _default(self, found: Found, own: Sequence[str]) -> str:
         """Return the name of the default agent, or of the first agent if there are several and none is the default.
 
-        Later calls return the same name as long as the project has that agent, even if agent files were added.
+        Raises AgentImportError if all of the project's agent files failed. Later calls return the same name as long as the project has that agent, even if agent files were added.
         """
         if self._answers not in own:
             try:
                 self._answers = found.default()
             except ConfigurationError:
+                if not own:  # There are several agent files, and all of them failed.
+                    raise next(iter(found.failed.values())) from None
                 self._answers = own[0]  # The page can call any of them.
         return self._answers
 

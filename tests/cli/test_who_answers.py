@@ -11,7 +11,7 @@ import pytest
 
 from layercode_app.agent.discovery import discover
 from layercode_app.dev.agents import AgentFiles
-from layercode_app.exceptions import ConfigurationError
+from layercode_app.exceptions import AgentImportError, ConfigurationError
 
 from ..calling import SECRET
 from ..dev.serving import dev_server
@@ -118,6 +118,16 @@ def test_dev_takes_the_first_of_the_projects_agents_and_stays_with_it(
     (tmp_path / "agents" / "dove.py").unlink()
     assert files.load().voices[0].name == "starter"
     assert discover().default() == "starter"
+
+
+def test_dev_reports_the_first_file_if_all_of_several_files_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project(tmp_path, "magpie", "parrot"))
+    for name in ("magpie", "parrot"):
+        (tmp_path / "agents" / f"{name}.py").write_text("import nothing_of_this_name\n")
+    with pytest.raises(AgentImportError, match=r"magpie\.py"):
+        AgentFiles("").load()
 
 
 def test_the_agent_named_after_the_only_file_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
