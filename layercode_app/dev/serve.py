@@ -46,7 +46,7 @@ class DevOptions:
     """The options of `dev`."""
 
     agent: str = ""
-    """A name or package.module:attribute; by default the project's only agent, or the starter."""
+    """A name or package.module:attribute; by default the project's only or first agent, or the starter."""
     port: int | None = None
     agents_dir: Path | None = None
     model: str | None = None
@@ -71,7 +71,7 @@ class DevOptions:
 
 
 def serve_dev(options: DevOptions) -> None:
-    """Serve on 127.0.0.1 until stopped. Raises DeveloperError for a wrong setup, before a port is opened."""
+    """Serve on 127.0.0.1 until stopped. Raises DeveloperError for a wrong setup, before any request is answered."""
     fresh = ensure_secret()
     options.exported = export_env_file()
     configure(options.settings(), verbose=options.verbose, developing=True)

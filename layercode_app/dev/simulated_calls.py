@@ -115,7 +115,10 @@ class SimulatedCalls:
         return held.to_json()
 
     def listen(self, conversation_id: str) -> tuple[Feed, list[Json], bool]:
-        """Return a feed of a call's next messages, the current turn's messages so far, and whether the call is over."""
+        """Return a feed of a call's next messages, the current turn's messages so far, and whether the call is over.
+
+        Raises PlatformAPIError (404) if there is no such call.
+        """
         call = self._known(conversation_id).call
         return call.line.messages, call.line.current, call.ending is not None
 
