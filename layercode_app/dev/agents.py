@@ -88,7 +88,8 @@ class AgentFiles:
     def _default(self, found: Found, own: Sequence[str]) -> str:
         """Return the name of the default agent, or of the first agent if there are several and none is the default.
 
-        Raises AgentImportError if all of the project's agent files failed. Later calls return the same name as long as the project has that agent, even if agent files were added.
+        Raises AgentImportError if all of the project's agent files failed. Later calls return the same name as long as
+        the project has that agent, even if agent files were added.
         """
         if self._answers not in own:
             try:
