@@ -65,7 +65,8 @@ def check(
 def check_place(where: str) -> tuple[Path, str]:
     """Return the folder of a new project and its name. `.` is the current folder, which need not be empty.
 
-    Raises ConfigurationError for a name that cannot be used, and for a folder that exists, unless it is `.`.
+    Raises ConfigurationError for a name that cannot be used. Unless it is `.`, also for a folder that exists, or whose
+    parent is not a folder.
     """
     folder = Path(where)
     if not where.strip():

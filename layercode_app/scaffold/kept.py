@@ -1,4 +1,4 @@
-"""The answers file of a project: its answers, the version that created it, and a digest of each generated file."""
+"""The answers file of a project: its answers, the version that last wrote it, and digests of the generated files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class Kept(BaseModel):
     """The version that created the project or last updated it."""
     answers: KeptAnswers
     files: dict[str, str]
-    """The digest of each file, by path, as this package generated it. Changes by the user are not included."""
+    """The digest of each text file, by path, as this package generated it. Changes by the user are not included.
+
+    Files that are empty or belong to one machine, such as `.env`, have no digest.
+    """
     merge_from: dict[str, str] = {}
     """For each file that the user changed and no update replaced: the digest of the generated text that was changed."""
 

@@ -29,7 +29,7 @@ class Provider:
     key: str
     """The environment variable of its API key."""
     extra: str
-    """The extra of pydantic-ai-slim that installs its client; empty for OpenAI, whose client is always installed."""
+    """The extra of pydantic-ai-slim that installs its client; empty if it uses OpenAI's, which is always installed."""
 
 
 PROVIDERS = {
