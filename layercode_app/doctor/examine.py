@@ -1,4 +1,7 @@
-"""Run every check, in the order of the report. A check that hangs or raises an error does not affect the others."""
+"""Run every check, in the order of the report.
+
+A check that needs the journal, the port or the network has a time limit. If it fails with an error, the others go on.
+"""
 
 from __future__ import annotations
 

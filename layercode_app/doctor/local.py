@@ -1,4 +1,4 @@
-"""Checks that need no network: secrets, agent files, journal, log folder, port, the command, the tunnel's program."""
+"""Checks that also run offline: settings, secrets, agent files, journal, log folder, port, command, tunnel program."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Checks that need the network: the model, the clock, the platform, and the telemetry backends.
 
-If a host on the internet cannot be reached, its check is skipped: this machine may simply be offline.
+If a host on the internet cannot be reached, its check is skipped: this machine may simply be offline. But a webhook
+that cannot be reached is a failure, because the platform, which is asked first, could be reached.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ async def check_clock(settings: Settings) -> Finding:
 
 
 async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
-    """Check that the API key works, the agent exists, its webhook reaches this project, and no proxy buffers answers."""
+    """Check that the API key works, the agent exists, and its webhook reaches a server with our secret, unbuffered."""
     if settings.api_key is None or settings.agent_id is None:
         yield skipped("webhook at the platform", "needs LAYERCODE_API_KEY and LAYERCODE_AGENT_ID")
         return
@@ -137,7 +138,8 @@ async def _through(url: str, settings: Settings) -> Finding:
         return skipped("webhook at the platform", f"{url} cannot be tested without a webhook secret")
     verdict = await probe(url, secrets[0])
     if verdict.fine:
-        return ok("webhook at the platform", f"{url} reaches this project in {verdict.milliseconds:.0f} ms, unbuffered")
+        took = f"{verdict.milliseconds:.0f} ms"
+        return ok("webhook at the platform", f"{url} reaches a server with this secret in {took}, unbuffered")
     if verdict.reached:
         return failed("webhook at the platform", verdict.reason, "Turn the proxy's buffering off for this path.")
     return failed("webhook at the platform", verdict.reason,
