@@ -55,7 +55,10 @@ AGAIN = "I did not get an address. What are the house number and the street?"
 
 
 def understand(heard: str) -> Result[str]:
-    """Return the address that was heard: number and street, then the other parts, separated by commas."""
+    """Return the address that was heard, or a question for the caller.
+
+    The address has number and street, then the other parts, separated by commas.
+    """
     text = re.sub(r"(?<=\d)(?=[a-zA-Z]\b)", " ", heard)
     tokens = without(split(text), LEAD)
     if doubtful(tokens):

@@ -18,7 +18,10 @@ CLOSE = 0.82
 
 
 def understand(heard: str, *, options: Mapping[str, Sequence[str]]) -> Result[str]:
-    """Return the option that was heard. `options` maps each name to other words for it."""
+    """Return the option that was heard, or a question for the caller.
+
+    `options` maps each name to other words for it.
+    """
     tokens = split(heard)
     if doubtful(tokens) and not _exact(" ".join(tokens), options):
         return Unclear(question(options))

@@ -27,7 +27,7 @@ _ENDINGS = (
 
 
 def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
-    """Return the code that was heard, in capitals.
+    """Return the code that was heard, in capitals, or a question for the caller.
 
     Punctuation such as dashes is dropped if `pattern` matches only the code without it.
     """
@@ -48,7 +48,7 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
 
 
 def written(heard: str) -> str:
-    """Return a part of a code as it is written, such as "AB4" for "a b four"."""
+    """Return a part of a code as it is written, such as "AB4" for "a b four"; "" if the words contain anything else."""
     return _written(_tokens(heard))
 
 

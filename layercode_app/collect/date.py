@@ -24,9 +24,10 @@ AGAIN = "I did not get a date. Which day do you mean?"
 
 
 def understand(heard: str, *, today: date, direction: Direction = "future", day_first: bool = False) -> Result[date]:
-    """Return the date that was heard. `today` is the caller's current date, for answers such as "tomorrow".
+    """Return the date that was heard, or a question for the caller.
 
-    `direction` says whether the date must be in the future or in the past. `day_first` makes 3/5 the third of May.
+    `today` is the caller's current date, for answers such as "tomorrow". If `direction` is "future", the date must be
+    today or later; if it is "past", today or earlier. `day_first` makes 3/5 the third of May.
     """
     if found := re.search(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}/\d{1,2}/(?:\d{4}|\d\d)\b", heard):
         return _written(found[0], today, direction, day_first)

@@ -76,7 +76,7 @@ AGAIN = "I did not get an e-mail address. Please say it slowly, with at and dot.
 
 
 def understand(heard: str) -> Result[str]:
-    """Return the e-mail address that was heard."""
+    """Return the e-mail address that was heard, or a question for the caller."""
     if written := re.search(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", heard):
         return _checked(written[0].lower())
     tokens = _without_lead(respelled(_phrases(split(heard))))

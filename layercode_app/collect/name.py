@@ -32,7 +32,10 @@ SPELL = "How is that spelled?"
 
 
 def understand(heard: str) -> Result[str]:
-    """Return the name that was heard. If a word is followed by its spelling, the spelling replaces it."""
+    """Return the name that was heard, or a question for the caller.
+
+    If a word is followed by its spelling, the spelling replaces it.
+    """
     text = _bare(heard)
     if re.search(r"\bwith (?:an?|two|no|double|one) \w+", text, re.IGNORECASE):
         return Unclear(SPELL)

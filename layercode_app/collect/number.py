@@ -38,7 +38,10 @@ AGAIN = "I did not get a number. How many is it?"
 def understand(
     heard: str, *, least: Decimal | None = None, most: Decimal | None = None, whole: bool = False
 ) -> Result[Decimal]:
-    """Return the number that was heard, if it is within the limits and, with `whole`, has no fraction."""
+    """Return the number that was heard, or a question for the caller.
+
+    A number outside the limits leads to a question, and with `whole` so does a number with a fraction.
+    """
     tokens = split(heard)
     if doubtful(tokens):
         return Unclear("I heard more than one number. Which one is it?")

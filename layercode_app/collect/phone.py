@@ -17,9 +17,10 @@ AGAIN = "I did not get a phone number. Please say it digit by digit."
 
 
 def understand(heard: str, *, region: str = "US") -> Result[str]:
-    """Return the number that was heard, in international form such as +14155550199.
+    """Return the number that was heard, in international form such as +14155550199, or a question for the caller.
 
-    `region` is the country, such as US, that is assumed if no country code was said.
+    An extension follows the number, as in `+14155550199;ext=12`. `region` is the country, such as US, that is assumed
+    if no country code was said.
     """
     tokens = split(re.sub(r"[().\u2011/-]", " ", heard))
     first = next((at for at, word in enumerate(tokens) if word == "+" or digits(tokens, at)), len(tokens))

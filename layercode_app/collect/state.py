@@ -13,7 +13,7 @@ class Answer(BaseModel):
     heard: str = ""
     """The caller's words for the value."""
     value: Json = None
-    """The value in JSON, or None while it is not complete."""
+    """The value in JSON; None until a complete value was understood."""
     spoken: str = ""
     """The value as it is read back."""
     confirmed: bool = False

@@ -22,9 +22,9 @@ ValueT = TypeVar("ValueT")
 class Collector(FunctionToolset[Any], Generic[ValueT]):
     """A toolset that gets one value from the caller: `Agent(toolsets=[Email("email"), Phone("number")])`.
 
-    Its tools are `save_FIELD`, which takes the caller's words, and `confirm_FIELD`. Some kinds of values also have
-    `fix_FIELD`, which replaces a wrong part, and `spell_FIELD`, which spells the value. The agent says what a tool
-    returns. The state of the VoiceAgent must be a `Collecting`.
+    Its tools are `save_FIELD`, which takes the caller's words, and `confirm_FIELD`, unless `confirm` is False. Some
+    kinds of values also have `fix_FIELD`, which replaces a wrong part, and `spell_FIELD`, which spells the value. The
+    agent says what a tool returns. The state of the VoiceAgent must be a `Collecting`.
 
     Args:
         field: The name of the value in the state, and in the names of the tools.

@@ -109,7 +109,7 @@ def _joins(current: int, value: int, after: bool) -> bool:
 
 
 def decimal(tokens: Sequence[str], at: int = 0) -> tuple[Decimal, int] | None:
-    """Read a decimal number such as "three point one four" or "2.5". Return it and the index after it, or None."""
+    """Read a number with or without decimals: "three point one four". Return it and the index after it, or None."""
     word = tokens[at] if at < len(tokens) else ""
     if re.fullmatch(r"[\d,]*\d\.\d+", word):
         value, here = Decimal(word.replace(",", "")), at + 1
