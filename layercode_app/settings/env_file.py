@@ -1,4 +1,7 @@
-"""Change single variables of a `.env` file, keep its other lines, and undo the changes later."""
+"""Change single variables of a `.env` file, keep its other lines, and undo the changes later.
+
+A changed variable moves to the end of the file.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ Values = Mapping[str, str | None]
 def set_values(values: Values, *, env_file: Path, undo_file: Path = UNDO_FILE) -> None:
     """Set variables, or remove those whose value is None. The original values are saved for `undo`.
 
-    Raises ConfigurationError for a multi-line value.
+    Raises ConfigurationError for a multi-line value, or if a file cannot be read or written.
     """
     text = _read(env_file)
     _remember({name: _find(text, name) for name in values}, undo_file)
@@ -27,7 +30,7 @@ def set_values(values: Values, *, env_file: Path, undo_file: Path = UNDO_FILE) -
 def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
     """Restore the variables that `set_values` changed, and return their names.
 
-    Raises ConfigurationError if the saved values cannot be read.
+    Raises ConfigurationError if the saved values or the `.env` file cannot be read, or if the file cannot be written.
     """
     if not undo_file.exists():
         return []
@@ -40,7 +43,7 @@ def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
 def change(values: Values, *, env_file: Path) -> None:
     """Set variables, or remove those whose value is None. Unlike `set_values`, save nothing for `undo`.
 
-    Raises ConfigurationError for a multi-line value.
+    Raises ConfigurationError for a multi-line value, or if the file cannot be read or written.
     """
     _write(env_file, _changed(_read(env_file), values))
 
