@@ -28,7 +28,7 @@ DASHBOARD = "Copy it from the platform's dashboard into .env"
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Check that every name in the settings files, and every variable that begins with LAYERCODE_, is a setting."""
+    """Count the settings, and warn of broken lines and of names that look like settings but are ignored."""
     given = [name for name, source in settings.sources.items() if source != "default"]
     yield ok("settings", f"{len(given)} set, {len(settings.sources) - len(given)} at their default")
     for message in ignored_settings():

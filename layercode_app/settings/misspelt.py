@@ -24,7 +24,10 @@ A less similar name may be a variable of another program.
 
 
 def ignored_settings(env_file: Path | str = ENV_FILE, toml_file: Path | str = TOML_FILE) -> list[str]:
-    """Return a message for each name or line that is ignored, with the name of the setting that was probably meant."""
+    """Return a message for each broken line and for each name that looks like a setting but is none.
+
+    The message names the setting that was probably meant, if there is one. Other programs' variables are not reported.
+    """
     return [*_env_file(Path(env_file)), *_environment(Path(env_file)), *_toml(Path(toml_file))]
 
 
