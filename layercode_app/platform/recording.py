@@ -62,8 +62,8 @@ async def download(
 ) -> int:
     """Download the recording as a WAV file, and return its size in bytes. A broken download is resumed.
 
-    Raises PlatformAPIError if there is no recording or the connection breaks ATTEMPTS times. The bytes so far stay in
-    `<file>.<session>.part`, and the next call resumes from there.
+    Raises PlatformAPIError if there is no recording, if the answer is no WAV file, or if the connection breaks ATTEMPTS
+    times. After a broken connection, the bytes so far stay in `<file>.<session>.part`, and the next call resumes there.
     """
     path = f"agents/{quote(agent_id, safe='')}/sessions/{quote(session_id, safe='')}/recording"
     part = _Part.of(target, session_id)
