@@ -60,6 +60,7 @@ FOUND_BY: Mapping[type[Server], str] = {
     frames.EndsTwice: "frames.end",
     frames.SpeaksAfterTheEnd: "frames.end-last",
     frames.PrettyPrints: "frames.form",
+    frames.ForgetsThePrefix: "frames.form",
     frames.ForgetsTheBlankLine: "signature.right",
     frames.ManglesUnicode: "frames.unicode",
     frames.SpeaksObjects: "frames.types",

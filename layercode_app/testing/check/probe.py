@@ -55,7 +55,7 @@ class Exchange:
         return f"{self.status} {shown!r}"
 
     def needs_stream(self) -> Exchange:
-        """Return this exchange. Raises FailedError unless its status is 200 and it has events."""
+        """Return this exchange. Raises FailedError unless it is complete, with status 200 and at least one event."""
         if self.error or self.status != 200:
             raise FailedError(f"expected 200 and a stream, got {self.summary}")
         if not self.frames:
@@ -63,7 +63,7 @@ class Exchange:
         return self
 
     def needs_whole_turn(self) -> Exchange:
-        """Return this exchange. Raises FailedError unless its status is 200 and its events include `response.end`."""
+        """Return this exchange. Raises FailedError unless it is complete, with status 200 and a `response.end`."""
         if END not in [frame.type for frame in self.needs_stream().frames]:
             raise FailedError("the stream has no response.end")
         return self
@@ -228,6 +228,8 @@ def _event(block: bytes, at_ms: float, exchange: Exchange) -> None:
         return
     if len(lines) > 1:
         exchange.malformed.append(f"expected one line per event, got {len(lines)}: {block[:80]!r}")
+    elif not lines[0].startswith(b"data:"):
+        exchange.malformed.append(f"expected `data: {{json}}`, got {block[:80]!r}")
     data = b"\n".join(line.removeprefix(b"data:").strip() for line in lines)
     try:
         payload = json.loads(data)

@@ -78,6 +78,13 @@ class PrettyPrints(Server):
         return b"data: " + json.dumps(frame, indent=1).encode() + b"\n\n"
 
 
+class ForgetsThePrefix(Server):
+    """Each event begins with `data: `."""
+
+    def encode(self, frame: Event) -> bytes:
+        return super().encode(frame).removeprefix(b"data: ")
+
+
 class ForgetsTheBlankLine(Server):
     """A blank line follows each event."""
 
