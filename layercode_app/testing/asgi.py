@@ -20,7 +20,10 @@ class InProcess(httpx.AsyncBaseTransport):
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Start the app on the request, and return once it has sent status and headers."""
+        """Start the app on the request, and return once it has sent status and headers.
+
+        Raises the app's exception, or ReadError if the app returns without a response.
+        """
         exchange = _Exchange(await request.aread())
         exchange.task = asyncio.create_task(self._run(_scope(request), exchange))
         try:

@@ -47,7 +47,9 @@ class AgentCall:
         agents: The folder, or result of `discover`, in which an agent's name is looked up.
         model: Overrides the agent's model: a PydanticAI model, such as `scripted(...)`, or a model's name. By default
             an agent that has an offline script uses that script.
-        settings: Settings by name. All other settings come from the environment and the defaults, not from a file.
+        settings: Settings by name. All other settings come from the environment and the defaults, not from a file. The
+            environment does not change the store, the default and fallback models, and the log folder. The webhook
+            secret is always that of the test kit.
         store: The journal; in memory by default.
         conversation_id: The id of the conversation.
         metadata: Metadata that is sent with every event.
@@ -112,10 +114,11 @@ class AgentCall:
     ) -> None:
         """Interrupt the next reply after some words (int), after some seconds (float), or after a text was heard (str).
 
-        The seconds count from the request, so they may pass before the agent says anything. With `in_tool`, the caller disconnects as soon as a tool starts. Without `after` and `in_tool`, the caller
-        disconnects before the first word. With `playing`, the agent completes its reply and the caller interrupts the
-        playback: the agent learns this only from the next message. If the reply ends before the interruption, `say` or
-        `greet` raises CallError; with `required=False`, it returns the complete turn instead.
+        The seconds count from the request, so they may pass before the agent says anything. With `in_tool`, the caller
+        disconnects as soon as a tool starts. Without `after` and `in_tool`, the caller disconnects before the first
+        word. With `playing`, the agent completes its reply and the caller interrupts the playback: the agent learns
+        this only from the next message. If the reply ends before the interruption, `say` or `greet` raises CallError;
+        with `required=False`, it returns the complete turn instead. Raises ValueError for `playing` with seconds.
         """
         self._cut = Cut(after, in_tool=in_tool, playing=playing, required=required)
 
@@ -171,6 +174,7 @@ class AgentCall:
 
         `fake` is a function that takes the tool's arguments. The tool may also be one of the agents in `others`. Raises
         DeveloperError if no agent has such a tool, because a mock with a misspelt name would let the real tool run.
+        This is not checked if the agent has no toolsets, or if a toolset lists its tools only at run time.
         """
         check_tool(self.agent, tool, self.app.agents.values())
         self._mocks.set(tool, function, **answer)

@@ -19,7 +19,10 @@ class Point(Enum):
 
 
 class Cut:
-    """An interruption: after some words (int), after some seconds (float), after a text was heard (str), or at once."""
+    """An interruption: after some words (int), after some seconds (float), after a text was heard (str), or at once.
+
+    With `in_tool`, it comes when a tool starts. Raises ValueError for `playing` with seconds.
+    """
 
     def __init__(
         self,

@@ -11,9 +11,10 @@ UNRECORDED = "not recorded"
 
 
 async def count_failures(measured: Measured, journal: str, *, since: float) -> None:
-    """Count the samples whose turns failed as errors. The URL `journal` names the store of the agent's server.
+    """Count the samples whose turns failed, or are not in the journal, as errors.
 
-    `since` is the time at which the round began, in epoch seconds. Raises StoreError.
+    `journal` is the URL of the server's store. `since` is the time at which the round began, in epoch seconds. Raises
+    StoreError.
     """
     store = create_store(journal)
     await store.open()

@@ -43,7 +43,7 @@ async def watched(url: str) -> AsyncIterator[Hedged]:
 async def _read(url: str) -> tuple[int, int] | None:
     """Return how many second requests were sent, and how many of them were answered first.
 
-    Return None if the server has no metrics.
+    Return None if the server does not answer or has no metrics.
     """
     at = httpx.URL(url)
     at = at.copy_with(path=_ROUTE.sub("", at.path).rstrip("/") + "/metrics", query=None)

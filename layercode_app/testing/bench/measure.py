@@ -79,6 +79,7 @@ async def measure(
     """Measure webhooks alternately, so that a change in the machine's speed affects all of them alike.
 
     Each round measures every webhook once per kind of arrivals. Rounds alternate between forward and reverse order.
+    Before the first round, each webhook gets a warm-up turn. Raises DeliveryError if that turn fails.
     """
     found = [Series(target.name, target.url, kind) for kind in arrivals for target in targets]
     order = [(series, target) for series, target in zip(found, [*targets] * len(arrivals), strict=True)]

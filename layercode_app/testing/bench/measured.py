@@ -94,7 +94,7 @@ class Measured:
 
     @property
     def cpu_ms_per_turn(self) -> float | None:
-        """CPU milliseconds of the server per turn; None if not measured."""
+        """CPU milliseconds of the server per answered turn; None if not measured, or if no turn was answered."""
         return self.server.cpu_seconds * 1000 / self.turns if self.server and self.turns else None
 
     def to_json(self) -> dict[str, Any]:
@@ -140,7 +140,10 @@ class Series:
         return sum(measured.turns for measured in self.rounds)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form: counts are sums over the rounds, figures are medians."""
+        """Return the JSON form: counts, seconds and CPU seconds are sums over the rounds, figures are medians.
+
+        The memory is that before the first round and after the last, and the highest of all rounds.
+        """
         figures = {name: _rounded(self.figure(name)) for name in FIGURES}
         return {
             "target": self.target,
@@ -179,7 +182,7 @@ class Series:
 def ratios(series: Sequence[Series]) -> list[dict[str, Any]]:
     """Return the ratios of each webhook to the first webhook with the same kind of arrivals.
 
-    A ratio is computed for each round; the result is the median of these ratios.
+    A ratio is computed for each round; the result is the median of these ratios, or None if a round has no ratio.
     """
     found = []
     for one in series:

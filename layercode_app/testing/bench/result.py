@@ -43,8 +43,8 @@ class Result:
         found = []
         if any(one.caller_cpu > BUSY * one.seconds for series in self.series for one in series.rounds if one.seconds):
             found.append(
-                "The load generator used a whole processor, so the measured times include its own delays. Use fewer callers, or "
-                "a longer pause between turns (--think)."
+                f"The load generator used more than {BUSY:.0%} of a processor, so the measured times include its own "
+                "delays. Use fewer callers, or a longer pause between turns (--think)."
             )
         unmeasured = [one.target for one in self.series if any(measured.server is None for measured in one.rounds)]
         if unmeasured:
@@ -55,7 +55,9 @@ class Result:
         if len(
             {len(measured.total) for series in self.series for measured in series.rounds if len(measured.total) < 100}
         ):
-            found.append("Some rounds have fewer than 100 complete turns, so their p99 is their slowest turn.")
+            found.append(
+                "Some rounds have fewer than 100 complete turns, so their p99 lies between their two slowest turns."
+            )
         return found
 
     def to_json(self) -> dict[str, Any]:

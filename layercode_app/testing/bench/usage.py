@@ -102,7 +102,10 @@ class Server:
 
 
 def server_of(url: str) -> Server | None:
-    """Return the processes that listen at a URL; None if they run on another machine or cannot be inspected."""
+    """Return the processes that listen at a URL.
+
+    Return None if the URL's host is not a loopback address, or if the processes are not found or cannot be inspected.
+    """
     address = Address(url)
     if not _is_here(address.host):
         return None

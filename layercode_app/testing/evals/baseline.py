@@ -40,7 +40,7 @@ def regressions(rows: Sequence[Row], baseline: Baseline) -> list[str]:
     """Return a line for each result that is worse than the baseline by more than chance.
 
     A scenario that is not in the baseline must pass in every run. If a scenario has fewer than FEWEST_RUNS runs, now or
-    in the baseline, any lower pass rate counts as worse.
+    in the baseline, any lower pass rate counts as worse. The other scenarios are also compared all together.
     """
     found = [(row, baseline.get(_key(row)) or baseline.get(("", *_key(row)[1:]))) for row in rows]
     pairs = [(row, before) for row, before in found if before is not None]
@@ -74,7 +74,7 @@ def _least_chance(row: Row, before: Row) -> float:
 
 
 def read_baseline(baseline: Path) -> Baseline:
-    """Read a file that `eval --save` wrote. Raises ConfigurationError if it is something else."""
+    """Read a file that `eval --save` wrote. Raises ConfigurationError if it cannot be read or is something else."""
     try:
         rows = TypeAdapter(list[_SavedRow]).validate_json(baseline.read_bytes())
     except ValidationError as error:

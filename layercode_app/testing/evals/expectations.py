@@ -11,7 +11,7 @@ from .scenario import Expectation
 
 
 def failures(turn: HeardTurn, expected: Expectation) -> list[str]:
-    """Return the failed expectations, each with the expected and the actual value."""
+    """Return the failed expectations with their expected and actual values, and why the turn failed, if it did."""
     return [*_words(turn, expected), *failed(turn), *_deeds(turn, expected)]
 
 

@@ -23,6 +23,8 @@ class Ledger:
         resume: Reuse the runs in the file. Otherwise the file is emptied.
         budget: Maximum dollars for all models together, including those of simulated callers and of judges.
 
+    Raises ConfigurationError if the file to resume from cannot be read or holds something else.
+
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Ledger:
         return found
 
     def add(self, run: Play, played: Played) -> None:
-        """Save a finished run.
+        """Save a finished run, and add its cost to `spent`.
 
         A run whose caller or judge gave no answer is not saved, so that `--resume` plays it again.
         """

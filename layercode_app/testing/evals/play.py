@@ -39,6 +39,8 @@ async def play(
 ) -> Played:
     """Play one run. The agent's mistakes become failures; a caller or judge that gives no answer becomes an error.
 
+    Any other LayerCodeError is raised, such as a DeveloperError for a mocked tool that no agent has.
+
     `begin` is called at the start, with the run and its list of turns. The list grows during the call.
     """
     scenario = run.scenario

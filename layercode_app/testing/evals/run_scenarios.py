@@ -57,7 +57,8 @@ async def evaluate(
     `caller` makes the caller of each run; by default the scenario describes the caller. `seed` decides the behaviour of
     simulated callers. A simulated caller without a script is played by `caller_model`, which is a model or its name.
     `ledger` stores finished runs and the budget; runs that exceed the budget are missing in the result. `judges` are
-    asked about every run, after the scenario's judges. `done` is called after each run, and `progress` counts the runs.
+    asked about every run, after the scenario's judges. `done` is called after each run that was played, and `progress`
+    counts the runs. Raises the error of the first run that could not be played.
     """
     plays = [
         Play(file.agent, scenario, model, number, _questions(scenario, judges))

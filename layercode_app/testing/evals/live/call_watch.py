@@ -27,10 +27,10 @@ class CallWatch:
         self.tool_started = asyncio.Event()
         """Set when a tool starts."""
         self.session_ended = asyncio.Event()
-        """Set when the `on_session_end` hooks have ended."""
+        """Set when the `on_session_end` hooks have ended, even if one failed."""
 
     def stand_in(self, call: ToolCall) -> Awaitable[Json] | None:
-        """Return the mocked answer to a tool call; None lets the tool run."""
+        """Record that a tool has started. Return the mocked answer to its call; None lets the tool run."""
         self.tool_started.set()
         return self._mocks.stand_in(call)
 

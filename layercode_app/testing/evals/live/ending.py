@@ -26,7 +26,7 @@ class Ending:
 
     @property
     def came_to_an_end(self) -> bool:
-        """Whether the call was brought to an end by the caller or by the agent. Other calls are not graded."""
+        """Whether the caller, the agent or `max_turns` ended the call. Other calls are not graded."""
         return self.how in ("goal reached", "caller", "agent", "max_turns")
 
 

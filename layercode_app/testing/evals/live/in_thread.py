@@ -10,7 +10,7 @@ from typing import Any
 
 
 async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run the function in a thread, and return its result.
+    """Run the function in a thread, and return its result or raise its exception.
 
     If the wait is cancelled, the thread continues, but it does not keep the process alive.
     """

@@ -55,7 +55,7 @@ class LiveCall:
         self.ending: Ending | None = None
         """Set as soon as the conversation is over."""
         self.checks: list[Check] | None = None
-        """The result of the grading; None until then, and if neither side ended the call."""
+        """The result of the grading; None until then, and if the call was stopped, closed or failed."""
         self.over = False
         """Whether the call has ended and its grading is complete."""
         self.seconds = 0.0
@@ -70,7 +70,7 @@ class LiveCall:
         self._stopping.set()
 
     async def hold(self, conversation_id: str) -> None:
-        """Run the call to its end, hang up, and grade the call if the caller or the agent ended it."""
+        """Run the call to its end, hang up, and grade the call unless it was stopped, closed or failed."""
         began = time.monotonic()
         try:
             self.ending = await self._talk()

@@ -19,7 +19,7 @@ _WORD = re.compile(r"[\w']+")
 
 
 def mishear(line: str, random: Random) -> str:
-    """Return the line with one homophone, or without one small word; unchanged if it has neither."""
+    """Return the line with one homophone, or without one small word; unchanged if it has neither, or only one word."""
     words = line.split()
     places = [place for place, word in enumerate(words) if _core(word) in HOMOPHONES or _core(word) in SMALL]
     if not places or len(words) == 1:

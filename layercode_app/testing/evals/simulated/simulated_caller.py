@@ -20,7 +20,7 @@ class Account:
     """The record of what a simulated caller did, for the report."""
 
     behaviours: list[dict[str, Any]] = field(default_factory=list)
-    """For each of the caller's turns: what they meant to say, and the behaviours that were planned and took place."""
+    """For each of the caller's turns: what they meant to say, what changed it, and what was planned for the reply."""
     notes: list[str] = field(default_factory=list)
     """Facts that explain a failure, but are no failures themselves."""
     hung_up: str = ""

@@ -7,7 +7,7 @@ import re
 from ....agent.markdown_filter import speakable
 
 MOST_CHARACTERS = 500
-"""Maximum length of a line. A longer line is cut at the end of a sentence."""
+"""Maximum length of a line. A longer line is cut at the end of a sentence, or else of a word."""
 HANG_UP = re.compile(r"[\[(*<\s]*(?:(?:i )?hangs? up|ends? (?:the )?call|end of call)[\])*>.!\s]*", re.IGNORECASE)
 """Matches an answer that only says that the caller hangs up."""
 _OTHERS = re.compile(
