@@ -1,7 +1,7 @@
 """Compare a recorded turn with its replay. A difference holds its kind, the recorded value and the replayed value.
 
-The strict comparison requires equal values. The `semantic` comparison ignores white space, case and the order of tool
-calls and data. A judge, if there is one, compares the words.
+The strict comparison requires equal values. The `semantic` comparison ignores white space, case, the order of tool
+calls and data, and the outcomes and the state. If the words differ, a judge, if there is one, compares their meaning.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ class Comparison:
         return not self.stood_in
 
     def differences(self) -> list[Difference]:
-        """Return the differences of everything but the spoken text, which `words` compares."""
+        """Return the differences of everything but the spoken text, which `words` compares.
+
+        Data, hang-ups, outcomes and state are compared only if all tools ran.
+        """
         found = [*self._instructions(), *self._tools()]
         if self.tools_ran:
             found += [*self._data(), *self._deeds()]

@@ -50,7 +50,7 @@ async def fork(
     `at` is the turn's number, from 1, or its id.
 
     Raises ForkError if there is no such turn, if `say` is given for the greeting, or if the agent does not allow the
-    changes.
+    changes. Raises ConfigurationError if the model cannot be used.
     """
     changes = changes or Changes()
     number, forked = _find(turns, at)

@@ -25,7 +25,8 @@ async def fork_recorded(
 ) -> Fork:
     """Fork a conversation of the journal. By default the agent of the last turn answers; `agent` names another one.
 
-    Raises NotRecordedError if the journal does not have the conversation, and all errors that `fork` raises.
+    Raises NotRecordedError if the journal does not have the conversation, AgentNotFoundError or AgentImportError if the
+    agent cannot be loaded, StoreError, and all errors that `fork` raises.
     """
     store = create_store(settings.store, keep_seconds=settings.retention_days * 86_400)
     await store.open()

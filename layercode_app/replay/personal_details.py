@@ -45,7 +45,7 @@ class Detail:
 
 
 def details_in(turns: Sequence[TurnRecord]) -> list[Detail]:
-    """Return all personal details: names that the caller said, and values of fields such as `email` or `phone`."""
+    """Return the personal details that are recognised: names that the caller said, and fields such as `email`."""
     spoken = " ".join(turn.user_text for turn in turns).casefold()
     found: list[Detail] = []
     asked = False

@@ -25,7 +25,10 @@ async def test_{name}(call: AgentCall) -> None:
 
 
 def as_test(file: ScenarioFile) -> str:
-    """Return a module with one test of the file's first scenario. The test checks only the last turn."""
+    """Return a module with one test of the file's first scenario. The test checks only the last turn.
+
+    It does not check the data for the browser. The question for the judge becomes a comment.
+    """
     scenario = file.scenarios[0]
     lines = list(_lines(scenario))
     called = ", Called" if any("Called(" in line for line in lines) else ""

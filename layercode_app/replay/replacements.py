@@ -53,7 +53,8 @@ class StandIns:
     def replaced(self) -> list[dict[str, Json]]:
         """The replacements and their counts.
 
-        `original` is only the first letter of the detail. `by` is None if the detail was cut out.
+        `original` is only the first letter of the detail, or the name of the field for a secret. `by` is None if the
+        detail was cut out.
         """
         return [
             {"kind": kind, "original": shown, "by": by or None, "times": times}

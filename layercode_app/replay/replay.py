@@ -119,7 +119,8 @@ async def replay(
 ) -> Replay:
     """Answer every turn again and compare it with the recording. `done` is called after each turn.
 
-    Raises ForkError if `model` is given and the agent answers without a model.
+    A turn that cannot be answered again gets a note that says why. Raises ForkError if `model` is given and the agent
+    answers without a model, and ConfigurationError if that model cannot be used.
     """
     options = options or Options()
     versions = list(dict.fromkeys(turn.fingerprint for turn in recording.spoken))

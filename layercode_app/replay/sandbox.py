@@ -49,7 +49,7 @@ class Sandbox:
         return sandbox
 
     def event(self, text: str | None = None) -> TurnEvent:
-        """Return the recorded event with new ids, and with `text` as the caller's words if given.
+        """Return the recorded event with new conversation and turn ids, and with `text` as the caller's words if given.
 
         The interruption context is left out, because the history already holds what was heard.
         """
