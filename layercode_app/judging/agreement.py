@@ -35,7 +35,10 @@ class Label(BaseModel):
 
 
 def read_labels(path: Path) -> list[Label]:
-    """Read a file with one label a line. Raises ConfigurationError, which names the invalid line."""
+    """Read a file with one label a line.
+
+    Raises ConfigurationError if the file cannot be read, has no labels, or has an invalid line, which is named.
+    """
     try:
         # Not `splitlines`: it also splits at U+2028 and the like, which JSON may hold unescaped.
         lines = path.read_text(encoding="utf-8").split("\n")

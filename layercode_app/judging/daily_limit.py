@@ -23,7 +23,10 @@ def _today() -> str:
 
 
 async def used_up(store: Store, limit: float) -> bool:
-    """Return whether judging has cost `limit` dollars or more today. Log a warning when this is first true on a day."""
+    """Return whether judging has cost `limit` dollars or more today.
+
+    If so, count a call that is left out, and log a warning when this happens for the first time on a day.
+    """
     today = _today()
     cost = (await store.totals(today)).get(today, {}).get("cost", 0.0)
     if cost < limit:

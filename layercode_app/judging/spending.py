@@ -41,7 +41,7 @@ def counting(spent: Spent) -> Iterator[None]:
 async def answer_of(
     agent: Agent[None, OutputT], prompt: str, *, seconds: float, who: str, error: type[Exception]
 ) -> OutputT:
-    """Run an agent and count its cost. Raises `error`, which names `who`, if no answer comes within `seconds`."""
+    """Run an agent and count its cost. Raises `error`, which names `who`, if the run fails or exceeds `seconds`."""
     from pydantic_ai import capture_run_messages
     from pydantic_ai.exceptions import AgentRunError
 

@@ -24,7 +24,10 @@ ROWS = 500
 
 
 async def rows_of(store: Store, since: float, *, redacted: bool) -> AsyncIterator[Json]:
-    """Yield a row for each turn since a time (epoch seconds), oldest first. `redacted` masks personal details."""
+    """Yield a row for each turn and other event since a time (epoch seconds), oldest first.
+
+    `redacted` masks personal details.
+    """
     async for record in store.turns(since=since, bodies=False):
         yield _row(record, redacted=redacted)
 
@@ -38,7 +41,7 @@ def _row(record: TurnRecord, *, redacted: bool) -> Json:
 
 
 async def write_jsonl(rows: AsyncIterator[Json], output: Path) -> int:
-    """Write one JSON object per line; return the number of rows."""
+    """Write one JSON object per line, to stdout if `output` is `-`; return the number of rows."""
     count = 0
     if output == Path("-"):
         async for row in rows:

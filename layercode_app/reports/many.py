@@ -22,7 +22,7 @@ class Values:
 
     def __init__(self) -> None:
         self.total = 0.0
-        """The sum of the numbers, which is always exact."""
+        """The sum of the numbers before rounding."""
         self._exact = array("d")
         self._rounded: Counter[float] = Counter()
 
@@ -44,7 +44,7 @@ class Values:
         yield from self._rounded.elements()
 
     def __contains__(self, value: object) -> bool:
-        """Return whether the number was added."""
+        """Return whether the number was added. A number in a rounded batch is found only by its rounded value."""
         return value in self._exact or value in self._rounded
 
 
