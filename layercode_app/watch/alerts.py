@@ -1,8 +1,8 @@
 """Evaluate alert rules periodically, in one worker at a time.
 
-A rule sends one message when it starts to fire, and one when it recovers. The state of the rules is stored in the
-alerts job: it survives restarts, and all workers on all hosts share it. Services that share a journal have a job each,
-so that no service evaluates the rules of another one. Each message is a separate job, so a
+A rule sends one message to each of its channels when it starts to fire, and one when it recovers. The state of the
+rules is stored in the alerts job: it survives restarts, and all workers on all hosts share it. Services that share a
+journal have a job each, so that no service evaluates the rules of another one. Each message is a separate job, so a
 channel that is down delays no messages of other channels. A message that could not be sent is retried.
 """
 
@@ -161,7 +161,9 @@ async def send_test(settings: Settings) -> dict[str, str | None]:
 def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) -> bool:
     """Return whether a rule fires now.
 
-    With too few turns the state stays as `before`, because a lack of traffic does not mean that the rule recovered.
+    The state stays as `before` if there is no value, no limit or too few turns. Without any turn, a rule keeps firing,
+    because a lack of traffic does not mean that it recovered. This does not apply to rules about the volume of traffic,
+    hosts and refused requests.
     """
     if reading.value is None or limit is None or reading.turns < rule.at_least:
         return before

@@ -72,7 +72,7 @@ class Budgets:
     async def refusal(self, record: TurnRecord, history: Sequence[TurnRecord]) -> str | None:
         """Return the text to speak instead of an answer, or None if the turn may be answered. Raises StoreError.
 
-        `history` holds the newest turns before the turn `record`.
+        `history` holds the newest turns before the turn `record`. Only messages are refused.
         """
         if record.kind is not Kind.MESSAGE:
             return None

@@ -69,7 +69,10 @@ class Watch:
         return job.name in (ALERTS, ALERT_MESSAGE) and not self.alerts.owns(job)
 
     async def run(self, job: Job) -> float | None:
-        """Run a job; return when it is due again (epoch seconds), or None if it is done."""
+        """Run a job; return when it is due again (epoch seconds), or None if it is done.
+
+        Raises ChannelError or DeveloperError if an alert's message cannot be sent.
+        """
         if job.name == ALERT_MESSAGE:
             await self.alerts.deliver(job)
             return None

@@ -75,7 +75,7 @@ class Windows:
         return None
 
     async def limit(self, rule: Rule, now: float) -> float | None:
-        """Return the limit with which the value is compared; None if there are no data for the baseline."""
+        """Return the limit with which the value is compared; None if the baseline has no data or is 0."""
         if rule.baseline is None:
             return rule.limit
         known = self._baselines.get(rule.name)
@@ -84,7 +84,10 @@ class Windows:
         return None if known[1] is None else rule.limit * known[1]
 
     async def _baseline(self, rule: Rule, now: float) -> float | None:
-        """Return the metric's value over the period before the window; a sum is scaled to the window's length."""
+        """Return the metric's value over the period before the window; None if there are no data, or if it is 0.
+
+        A sum is scaled to the window's length.
+        """
         assert rule.baseline is not None
         until, since = now - rule.window, now - rule.window - rule.baseline
         if (beside := await self._beside(rule, since, until)) is not None:
