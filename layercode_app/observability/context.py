@@ -110,7 +110,7 @@ def within(work: Identified) -> Iterator[None]:
 
 
 def current() -> Identified | None:
-    """Return the turn this task works on, or None."""
+    """Return the turn or job on which this task works, or None."""
     return _current.get()
 
 
@@ -130,7 +130,7 @@ def for_a_caller() -> bool:
 
 
 def ids() -> Mapping[str, str]:
-    """Return the ids of the current turn for a log line or a span; empty outside of a turn."""
+    """Return the ids of the current turn or job for a log line or a span; empty outside of both."""
     turn = _current.get()
     if turn is None:
         return {}

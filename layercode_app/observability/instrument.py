@@ -65,7 +65,10 @@ class _Own:
 
 
 def restore(agents: Iterable[Any]) -> bool:
-    """Remove transcripts from spans. Return whether an agent file had turned transcripts on."""
+    """Remove transcripts from spans. Return whether an agent file had turned transcripts on.
+
+    Nothing is changed, and False is returned, if LAYERCODE_CAPTURE_CONTENT is true.
+    """
     from pydantic_ai import Agent
 
     if masking.capture_content():

@@ -54,8 +54,9 @@ class JsonSink:
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
         """Write a line at INFO with the usual content, but without creating a Loguru record, which is slow.
 
-        In an event loop, all lines of one iteration are written with one system call. Turns that are saved in
-        one transaction end together, and a system call per line would double the cost of logging them.
+        In an event loop, the lines of one iteration are written together, with one system call for consecutive lines of
+        an agent. Turns that are saved in one transaction end together, and a system call per line would double the cost
+        of logging them.
 
         `foreign` repeats those values of `fields` that come from elsewhere, such as a model's name. Only these values
         and the ids need to be checked for secrets and phone numbers.

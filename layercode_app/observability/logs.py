@@ -1,7 +1,7 @@
 """Configure Loguru: a console for people, rotating JSON files for machines, and the turn's ids on every line.
 
-`run`, `dev` and similar commands do this once per process. An embedded app does not change the host's logging: it logs
-errors, and `logger.enable("layercode_app")` adds a line for each turn and request.
+`run`, `dev` and similar commands do this once per process. An embedded app does not change the host's logging. It does
+not log each turn and request; `logger.enable("layercode_app")` adds these lines.
 """
 
 from __future__ import annotations

@@ -12,7 +12,11 @@ from .pipeline import clean_attributes
 
 
 def masked(data: MetricsData) -> MetricsData:
-    """Return the metrics with secrets and phone numbers masked in the attributes of their data points."""
+    """Return the metrics with the attributes of their data points redacted like those of spans.
+
+    Secrets and phone numbers are masked. Attributes with transcripts are removed, unless LAYERCODE_CAPTURE_CONTENT is
+    true.
+    """
     return replace(data, resource_metrics=[_inside(one, "scope_metrics", _of_scope) for one in data.resource_metrics])
 
 

@@ -15,7 +15,7 @@ _SUMMED = ("counter", "histogram", "summary")
 
 
 def dump() -> list[Any]:
-    """Return the metrics in the Prometheus client's global registry as JSON values.
+    """Return the counters, gauges, histograms and summaries in the Prometheus client's global registry as JSON values.
 
     The list is empty if nothing has imported the client.
     """
@@ -43,7 +43,8 @@ def _families() -> Iterator[Family]:
 def merged(dumps: Sequence[tuple[Sequence[Any], int | None]]) -> Iterator[Family]:
     """Yield the metrics of several processes.
 
-    Counters and histograms are added up. Each gauge of a live process gets the label `pid`.
+    Counters, histograms and summaries are added up. Each gauge of a live process gets the label `pid`; those of dead
+    processes are left out.
     """
     from prometheus_client.core import Metric as Family
 

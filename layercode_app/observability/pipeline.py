@@ -75,7 +75,7 @@ class Pipeline(SpanProcessor):
             span.set_attributes({"gen_ai.conversation.id": turn.conversation_id, "layercode.turn.id": turn.turn_id})
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Redact the span. Then send it, or keep it until the sampling decision on its trace."""
+        """Redact a sampled span. Then send it, or keep it until the sampling decision on its trace."""
         if not span.context.trace_flags.sampled:
             return
         cleaned = clean_span(span)

@@ -43,7 +43,7 @@ class _Sinks:
 def configure(
     settings: Settings, *, verbose: bool = False, serving: bool = True, developing: bool = False, quiet: bool = False
 ) -> None:
-    """Check the settings and set up the sinks. A second call changes only the logs.
+    """Check the settings and set up the sinks. A second call does not set up metrics and tracing again.
 
     `verbose` starts a debug run. `developing` is for a developer's terminal: errors of the agent are shown with their
     messages. `quiet` shows only warnings and errors on the terminal. A process that only supervises workers passes
