@@ -64,7 +64,10 @@ def _phrases(names: tuple[str, ...]) -> Phrases:
 
 
 def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
-    """Return whether the message consists only of listening sounds, and interrupted a reply that asked no question."""
+    """Return whether the message consists only of listening sounds, and interrupted a reply that asked no question.
+
+    The reply must be of the same session, and not a goodbye.
+    """
     last = turn.last
     if last is None or last.status not in (Status.INTERRUPTED, Status.SUPERSEDED) or last.impact == "goodbye":
         return False

@@ -1,4 +1,4 @@
-"""A model wrapper with a timeout for the first token. It retries requests that failed before their first token.
+"""A model wrapper with a timeout for the first token. Transient errors before the first token are retried.
 
 A retry is possible even after tools ran or words were spoken in the same turn. PydanticAI has a similar timeout and
 similar retries, but its timeout costs time for each piece of the stream. Here each request has one timer instead.
@@ -72,7 +72,7 @@ class BoundedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Send the request, and retry it if it failed before its first token."""
+        """Send the request, and retry it after a transient error before its first token. Raises any other error."""
         while True:
             async with AsyncExitStack() as stack:
                 opened = super().request_stream(messages, model_settings, model_request_parameters, run_context)

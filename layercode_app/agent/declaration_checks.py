@@ -178,7 +178,7 @@ def _check_plain_function(what: str, given: object, of: str, returns: str, examp
 
 
 def check_dependencies(name: str, agent: Any, deps: object, *, state: Any, metadata: Any) -> None:
-    """Raise DeveloperError if the agent would get dependencies that do not fit its `deps_type`.
+    """Raise DeveloperError if the agent would get dependencies that do not fit its `deps_type`, or if `deps` is async.
 
     The dependencies are the result of `deps`. Without `deps`, they are the Turn, whose state and metadata must fit too.
 

@@ -79,7 +79,8 @@ class Found:
     def get(self, name: str = "") -> VoiceAgent[Any, Any]:
         """Return the agent of that name, or the default agent for an empty name.
 
-        Raises the AgentImportError of the agent's file, or AgentNotFoundError, which lists the known names.
+        Raises the AgentImportError of the agent's file, or AgentNotFoundError, which lists the known names. Raises
+        ConfigurationError for an empty name if there are several agents and no default.
         """
         name = name or self.default()
         if name in self.agents:
@@ -106,9 +107,10 @@ def folders(agents_dir: Path | None) -> list[Path]:
 
 
 def discover(agents_dir: Path | None = None) -> Found:
-    """Load every agent file. If a file fails, its error is recorded, and the other files are still loaded.
+    """Load every agent file whose name does not begin with `_`.
 
-    If two agents have the same name, the first is used. Raises AgentNotFoundError if the given folder does not exist.
+    If a file fails, its error is recorded, and the other files are still loaded. If two agents have the same name, the
+    first is used. Raises AgentNotFoundError if the given folder does not exist.
     """
     if agents_dir is not None and not agents_dir.is_dir():
         raise AgentNotFoundError(f"--agents {agents_dir}: no such folder. Create it, or leave the option out.")

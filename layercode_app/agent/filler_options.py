@@ -39,6 +39,6 @@ def offline_filler(filler: Filler | None) -> Filler | None:
 
 
 def is_offline(agent: Any, model: Any) -> bool:
-    """Return whether a PydanticAI agent answers from its offline script; `model` overrides the agent's model."""
+    """Return whether an agent has no model, or answers from its offline script. `model` overrides the agent's model."""
     model = model or (agent.model if agent is not None else None)
     return model is None or getattr(model, "model_name", "") == FREE_MODEL

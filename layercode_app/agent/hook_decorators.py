@@ -70,7 +70,7 @@ class Hooks:
 
     @_decorator
     def on_data(self, hook: HookT) -> HookT:
-        """Call `await hook(turn, data)` when the page sends data. The hook's result is sent to the page as JSON."""
+        """Call `await hook(turn, data)` when the page sends data. The page gets the result of the last hook as JSON."""
         return self._add("data", hook)
 
     @_decorator
@@ -97,12 +97,15 @@ class Hooks:
 
     @_decorator
     def on_authorize(self, hook: HookT) -> HookT:
-        """Call `await hook(request)` before a session is granted to a page; see `AuthorizeRequest`."""
+        """Call `await hook(request)` before a session is granted to a page; see `AuthorizeRequest`.
+
+        A server with several agents calls only the hooks of the agent at LAYERCODE_AGENT_ROUTE, for every page.
+        """
         return self._add("authorize", hook)
 
     @_decorator
     def offline(self, script: Script) -> Script:
-        """Answer with this script if there is no model, or no key for it."""
+        """Answer with this script with `--model offline`, and in development without a model or its key."""
         check_script(script)
         self.script = script
         return script

@@ -88,6 +88,8 @@ async def enqueue_judging(voice: VoiceAgent[Any, Any], store: Store, end: Sessio
 async def judge_call(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, day_limit: float) -> None:
     """Ask the agent's judges about a call, and save their answers as scores of the call's last turn.
 
+    Do nothing if there is no model but the offline script, or if the caller said nothing.
+
     If the judges have already cost `day_limit` dollars on this UTC day, no more questions are asked. Raises JudgeError
     if the model fails. The job is then retried, and skips the questions that were already answered.
     """

@@ -38,7 +38,7 @@ class SpeechWriter:
         self._held: list[str] = []
 
     async def say(self, text: str) -> None:
-        """Filter and speak a piece of text. The text is handed to the socket before this returns."""
+        """Filter a piece of text, and speak what is not held back: it is handed to the socket before this returns."""
         await self._write(self._filter.feed(text))
 
     async def break_off(self) -> None:

@@ -33,7 +33,8 @@ class Stage:
         tools: The tools of this stage: functions, PydanticAI tools and toolsets, and names of the agent's own tools.
             Tools of the agent that are not listed in any stage are available in every stage.
         then: The next stage. If it is one or several names, the model gets the tool `next_stage`. If it is a function
-            of the turn, it returns the next stage's name, or None to stay; it is called after each tool and each reply.
+            of the turn, it returns the next stage's name, or None to stay. It is called after each successful tool call
+            and each reply.
 
     Raises DeveloperError or HookError for an argument of the wrong type.
 

@@ -1,7 +1,8 @@
 """Keep an agent's MCP servers open while the agent is served, and reopen a lost server with exponential backoff.
 
-A turn never opens a server itself, so a server that hangs or is down does not delay the caller. The model still sees
-the last known tools of the server. Calling one of them fails at once, with a message for the model.
+A turn never opens a server itself, so a server that is down does not delay the caller. A server that hangs or is being
+opened delays a turn by at most a few seconds. The model still sees the last known tools of the server. Calling one of
+them while the server is down fails with a message for the model.
 """
 
 from __future__ import annotations

@@ -81,9 +81,9 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         filler_after: Seconds of silence at the start of a turn until a filler is spoken.
         filler_every: Seconds from the last words to the next filler, even while a tool runs. The default is 3.5 for an
             agent with a model. By default, other agents speak a filler only before their first words.
-        guard: A check, or a list of checks, that runs concurrently with the model on every message. If it returns a
-            text, that text replaces the rest of the reply. See `no_card_numbers`, `prompt_injection` and
-            `stay_on_topic`.
+        guard: A check, or a list of checks, that runs concurrently with the model on every message that the model
+            answers. If it returns a text, that text replaces the rest of the reply. See `no_card_numbers`,
+            `prompt_injection` and `stay_on_topic`.
         turn_timeout: Seconds a turn may take; by default the setting LAYERCODE_TURN_TIMEOUT.
         tool_timeout: Seconds one tool call may take; by default the setting LAYERCODE_TOOL_TIMEOUT.
         first_token_timeout: Seconds until the model must begin to answer a request; by default the setting
