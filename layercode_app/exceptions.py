@@ -1,8 +1,8 @@
-"""Every error that this package raises, grouped by where the fault is.
+"""The public errors of this package, grouped by where the fault is.
 
 LayerCodeError
 ├── DeveloperError            fix the project: its settings, its agent file or its use of this package
-│   ├── ConfigurationError    a setting is missing or malformed
+│   ├── ConfigurationError    a setting, an option or a file is missing or malformed
 │   ├── AgentNotFoundError    no agent has that name; the message lists the agents
 │   ├── AgentImportError      an agent file failed to import; carries its own traceback
 │   ├── MissingExtraError     an optional library is not installed; the message names its extra
@@ -28,7 +28,7 @@ from __future__ import annotations
 
 
 class LayerCodeError(Exception):
-    """Base of every error this package raises."""
+    """Base class of the errors of this package."""
 
 
 class DeveloperError(LayerCodeError):
@@ -36,7 +36,7 @@ class DeveloperError(LayerCodeError):
 
 
 class ConfigurationError(DeveloperError):
-    """A setting is missing or malformed. The command line exits with 2."""
+    """A setting, an option or a file is missing or malformed. The command line exits with 2."""
 
 
 class AgentNotFoundError(DeveloperError):
@@ -138,7 +138,7 @@ class JudgeError(LayerCodeError):
 
 
 class CallerError(LayerCodeError):
-    """A simulated caller has nothing to say: its model did not answer in time, or its function returned no line."""
+    """A simulated caller gave no answer: its model failed or took too long, or its function returned no line."""
 
 
 class PlatformAPIError(LayerCodeError):
