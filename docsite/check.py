@@ -1,4 +1,7 @@
-"""Check the built pages: all internal links and anchors exist, and nothing is loaded from another host."""
+"""Check the built pages: all internal links and anchors exist, and nothing is loaded from another host.
+
+Every image must have an alternative text.
+"""
 
 from __future__ import annotations
 

@@ -38,15 +38,15 @@ FIXES = {
     "budget": "Raise the budget in `layercode.toml`, or the agent's usage limit.",
     "parsing": "Read the rejected output on the dev page; simplify the output type, or choose a stronger model.",
     "tool": "`sessions explain` names the tool; its traceback is in the log and in Sentry.",
-    "internal": "`sessions explain` names the file and the line; the traceback is in the log and in Sentry.",
+    "internal": "The dev page shows the file and the line; the traceback is in the log and in Sentry.",
 }
 """General fixes for categories whose exact fix depends on the error."""
 IMPACTS = {
     "nothing": "All was well, or nothing could be said to the caller.",
     "filler": "A filler covered a silence.",
     "apology": "An apology was spoken.",
-    "cut": "The answer ended in mid-sentence, and `LAYERCODE_CUT_ANSWER` was spoken after it.",
-    "refusal": "A budget is used up, and its text was spoken.",
+    "cut": "The provider cut the answer off. If it ended in mid-sentence, `LAYERCODE_CUT_ANSWER` was spoken after it.",
+    "refusal": "A budget was used up, a guard objected, or a tool was deferred; the refusal was spoken.",
     "busy": "`LAYERCODE_BUSY` was spoken, and no agent ran.",
     "goodbye": "The server shut down, and `LAYERCODE_GOODBYE` was spoken.",
 }
@@ -79,7 +79,7 @@ def page() -> str:
 
 
 def classes() -> list[type[LayerCodeError]]:
-    """Return every error class of the package."""
+    """Return every error class of `layercode_app.exceptions`."""
     found = [one for one in vars(exceptions).values() if isinstance(one, type) and issubclass(one, LayerCodeError)]
     return sorted(found, key=lambda one: one.__name__)
 
