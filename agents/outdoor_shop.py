@@ -79,7 +79,7 @@ async def search_products(
 
 
 def matches(product: Product, words: str) -> int:
-    """Return how many of the words are in the product's description."""
+    """Return how many of the words of four letters or more are in the product's name, kind or description."""
     text = f"{product.name} {product.kind} {product.about}".lower()
     wanted = {word.rstrip("s") for word in re.findall(r"[^\W_]{4,}", words.lower())}
     return sum(re.search(rf"\b{word}(?:s|ing)?\b", text) is not None for word in wanted)

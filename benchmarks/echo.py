@@ -24,7 +24,10 @@ PAIRS, SLICES, CALLERS, TURNS = 7, 6, 32, 40
 
 
 def main() -> int:
-    """Measure our server and the bare app alternately, and print the ratios. Return 1 if a turn failed, else 0."""
+    """Measure our server and the bare app alternately, and print the ratios.
+
+    Return 1 if a turn failed or is missing in the journal, else 0.
+    """
     os.sched_setaffinity(0, {1})
     pairs = [measure() for _ in range(PAIRS)]
     return report(pairs)

@@ -73,7 +73,7 @@ async def talk(turn):
 
 
 def malformed(chance: random.Random) -> bytes:
-    """Return a malformed body, which will be signed."""
+    """Return a body to be signed. Nearly all of these bodies are malformed."""
     kind = chance.random()
     if kind < 0.1:
         return chance.randbytes(chance.randint(0, 2_000))

@@ -39,7 +39,8 @@ def request(path: str, conversation_id: str, text: str = TEXT) -> bytes:
 class Measured:
     """The time of each turn in milliseconds: to its first speech (`first`), and to its end (`total`).
 
-    `seconds` is the time that all turns took together, and `failures` the number of turns that failed.
+    `seconds` is the time that all turns took together. `failures` is the number of turns that failed; a lost connection
+    counts once, also if it had more turns to send.
     """
 
     seconds: float = 0.0

@@ -41,7 +41,7 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Install, measure and print. Return 1 if our server fails in any measurement."""
+    """Install, measure and print. Return 1 if our server fails in any measurement, 2 for an unknown measure or peer."""
     asked = options()
     only, chosen = asked.only.split(","), asked.peers.split(",")
     if unknown := [*({*only} - {*MEASURES}), *({*chosen} - {p.key for p in PEERS})]:
