@@ -80,7 +80,10 @@ class Hooks:
 
     @_decorator
     def on_session_end(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` once after a session, even if the server was restarted. A failed hook is retried."""
+        """Call `await hook(event)` once after a session, even if the server was restarted.
+
+        If a hook fails, all `on_session_end` hooks of the agent are called again later.
+        """
         return self._add("session_end", hook)
 
     @_decorator
@@ -105,7 +108,10 @@ class Hooks:
 
     @_decorator
     def offline(self, script: Script) -> Script:
-        """Answer with this script with `--model offline`, and in development without a model or its key."""
+        """Answer with this script if the model is `offline` or not set. In development, also if its key is missing.
+
+        With APP_ENV=production, a server does not start if no model is set.
+        """
         check_script(script)
         self.script = script
         return script
