@@ -1,4 +1,4 @@
-"""Percentiles, computed in one way for all reports, pages, alerts and benchmarks."""
+"""Percentiles, computed in one way for all reports, pages and alerts, and for `bench`."""
 
 from __future__ import annotations
 
