@@ -35,12 +35,12 @@ def looker(before: str, after: str, *, tools: int = 1, say: str = "", **options:
         if before:
             yield before
         for number in range(1, tools + 1):
-            yield {number: DeltaToolCall("look", "{}", tool_call_id=f"call-{number}")}
+            yield {number: DeltaToolCall("look", f'{{"place": {number}}}', tool_call_id=f"call-{number}")}
 
     agent = Agent(FunctionModel(stream_function=model), deps_type=Turn)
 
     @agent.tool(sequential=True)
-    async def look(ctx: RunContext[Turn]) -> int:
+    async def look(ctx: RunContext[Turn], place: int) -> int:
         if say:
             ctx.deps.say(say)
         return 42
