@@ -22,6 +22,7 @@ from .corrections import Corrections
 from .draining import Draining
 from .listener import Listener
 from .live import LiveTurn
+from .orphans import Orphans
 from .prepare_and_save import Refusal, Services
 from .states import LiveStates
 from .turn import Background
@@ -51,6 +52,7 @@ class TurnHandler(Draining):
         self.late = LateSaves(store, enqueue)
         self.states = LiveStates(store, self.late)
         self._corrections = Corrections(store, self.late)
+        self._orphans = Orphans(store, self.late)
         self.services = Services(
             store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late, agents=agents
         )
@@ -212,6 +214,7 @@ class TurnHandler(Draining):
             return
         self.late.obey(signal)
         delivery.obey(signal, self._running, self.store)
+        self._orphans.obey(signal, self._running)
 
     def _let_go(self, live: LiveTurn) -> None:
         if self._running.get(live.record.conversation_id) is live:

@@ -14,9 +14,9 @@ from typing import TypeVar
 from loguru import logger
 
 from ..exceptions import LayerCodeError, StoreError
-from ..journal.crashed_turn import crash, note_tools
+from ..journal.crashed_turn import crash, given_up, note_tools
 from ..journal.record import END, Frame, Status, TurnRecord
-from ..journal.stores.base import Signal, Store
+from ..journal.stores.base import Change, Signal, Store
 from ..journal.task_jobs import enqueue_tasks
 from .listener import Listener
 from .live import LiveTurn
@@ -58,15 +58,15 @@ async def join(live: LiveTurn, listener: Listener) -> None:
 async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
     """Send the frames of another worker's turn to a listener, by polling the journal for new frames.
 
-    Return False if that worker died. The listener then starts over at the first frame, even if it has received some.
-    Raises StoreError if the journal is unavailable.
+    Return False if that worker died or gave the turn up. The listener then starts over at the first frame, even if it
+    has received some. Raises StoreError if the journal is unavailable.
     """
     listener.watch()
     await store.signal(known.owner, Signal("follow", *known.key))
     attempt = known.attempt
     try:
         while not listener.gone:
-            current = await _patiently(lambda: store.get(*known.key))
+            current = await patiently(lambda: store.get(*known.key))
             if current is not None and current.attempt != attempt:
                 attempt = current.attempt
                 listener.begin_again()
@@ -74,7 +74,7 @@ async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
                 await repeat(current or known, listener)
                 return True
             await listener.catch_up(current.frames_so_far)
-            if not await _patiently(lambda: store.alive(known.owner)):
+            if not await _is_run_by(known.owner, current, store):
                 listener.begin_again()
                 return False
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -85,7 +85,14 @@ async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
     return True
 
 
-async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
+async def _is_run_by(owner: str, current: TurnRecord, store: Store) -> bool:
+    """Return whether this worker is alive, and still has the turn."""
+    if current.owner != owner or given_up(current):
+        return False
+    return await patiently(lambda: store.alive(owner))
+
+
+async def patiently(read: Callable[[], Awaitable[T]]) -> T:
     """Retry a read of the journal. Raises StoreError if it is unavailable for longer than `PATIENCE_SECONDS`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE_SECONDS
@@ -111,12 +118,19 @@ async def displace(store: Store, turn: TurnRecord) -> bool:
         logger.warning("The worker of turn {} did not stop it in {} s", turn.turn_id, DISPLACE_SECONDS)
         await store.update(*turn.key, _supersede)
     else:
-        ended = await store.update(*turn.key, crash)
-        # Enqueue the turn's tasks here, because the tools that added them do not run again. A turn that was deleted
-        # meanwhile has no tasks any more.
-        if ended is not None:
-            await enqueue_tasks(ended, store.enqueue)
+        await end_unrun(store, turn, crash)
     return False
+
+
+async def end_unrun(store: Store, turn: TurnRecord, change: Change) -> None:
+    """Change the record of a turn that no worker runs.
+
+    If this ends the turn, enqueue its tasks, because the tools that added them do not run again.
+    """
+    ended = await store.update(*turn.key, change)
+    # A turn that was deleted meanwhile has no tasks any more.
+    if ended is not None and ended.finished:
+        await enqueue_tasks(ended, store.enqueue)
 
 
 async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
@@ -157,7 +171,7 @@ def _supersede(record: TurnRecord) -> None:
 def begin_again(record: TurnRecord) -> None:
     """Prepare the record for a new attempt of the turn. Append what the dead worker has spoken to `record.before`."""
     spoken = record.before + record.spoken_text
-    record.pending, record.resumes = None, ""
+    record.pending, record.resumes, record.error = None, "", None
     # Tools that have run do not run again, so the tasks that they may have added must stay.
     if not record.tools:
         record.tasks = []

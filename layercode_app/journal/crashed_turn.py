@@ -1,9 +1,14 @@
-"""Mark a turn as failed after its worker died, and add a note that tells the model which tools the turn had called."""
+"""Mark turns that their workers no longer run: as failed, or as free for another worker.
+
+A note in the record of a failed turn tells the model which tools the turn had called.
+"""
 
 from __future__ import annotations
 
 from .record import Status, TurnRecord
 
+GIVEN_UP = "TurnGivenUp"
+"""The error of a running turn that its worker does not run, although it is alive. Any worker may claim the turn."""
 UNKNOWN_RESULT = "result unknown, it may have taken effect"
 
 
@@ -13,6 +18,17 @@ def crash(record: TurnRecord) -> None:
         return
     record.status, record.error, record.error_category = Status.FAILED, "CrashedTurnError", "internal"
     note_tools(record)
+
+
+def give_up(record: TurnRecord) -> None:
+    """Let any worker claim a turn that its own worker does not run."""
+    if not record.finished:
+        record.error = GIVEN_UP
+
+
+def given_up(record: TurnRecord) -> bool:
+    """Return whether any worker may claim this turn, although its own worker is alive."""
+    return not record.finished and record.error == GIVEN_UP
 
 
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...exceptions import StoreError
+from ..crashed_turn import given_up
 from ..record import Json, Status, TurnRecord
 from ..tokens import CHARACTERS_PER_TOKEN, characters_of_turn
 
@@ -271,8 +272,8 @@ class Store(ABC):
         """Return whether the worker with this id is still running."""
 
     async def held_elsewhere(self, record: TurnRecord) -> bool:
-        """Return whether the turn is owned by another worker that is still running."""
-        return record.owner != self.owner and await self.alive(record.owner)
+        """Return whether the turn is owned by another worker that is alive and has not given the turn up."""
+        return record.owner != self.owner and not given_up(record) and await self.alive(record.owner)
 
     @abstractmethod
     async def signal(self, owner: str, signal: Signal) -> None:

@@ -1,0 +1,59 @@
+"""End or give up turns that belong to this worker, although it does not run them.
+
+If the store hangs while a turn begins, the caller hears the apology, but the store may still begin the turn later. Other
+workers would then wait for this worker to run it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..jobs.late_saves import LateSaves
+from ..journal.crashed_turn import crash, give_up
+from ..journal.record import TurnRecord
+from ..journal.stores.base import Signal, Store
+from . import delivery
+from .live import LiveTurn
+
+
+class Orphans:
+    """Handles the signals about turns that do not run in this worker."""
+
+    def __init__(self, store: Store, late: LateSaves) -> None:
+        self._store = store
+        self._late = late
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def obey(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
+        """End a turn that another worker wants to stop, and give up a turn that another worker wants to follow.
+
+        Do nothing if the turn runs here or has ended.
+        """
+        if signal.kind in ("stop", "follow") and not self._runs_here(signal, running):
+            task = asyncio.get_running_loop().create_task(self._release(signal, running), name="orphan")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _runs_here(self, signal: Signal, running: Mapping[str, LiveTurn]) -> bool:
+        """Return whether this worker is beginning, running or saving the turn."""
+        live, key = running.get(signal.conversation_id), (signal.conversation_id, signal.turn_id)
+        return (live is not None and live.record.key == key) or self._late.pending(key) is not None
+
+    async def _release(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
+        def change(record: TurnRecord) -> None:
+            # Meanwhile the turn may have been delivered again, to this or to another worker.
+            if record.owner == self._store.owner and not self._runs_here(signal, running):
+                (crash if signal.kind == "stop" else give_up)(record)
+
+        try:
+            turn = await delivery.patiently(lambda: self._store.get(signal.conversation_id, signal.turn_id))
+            if turn is None or turn.finished or turn.owner != self._store.owner:
+                return
+            logger.warning("Turn {} belongs to this worker but does not run, so it is given up.", turn.turn_id)
+            await delivery.patiently(lambda: delivery.end_unrun(self._store, turn, change))
+        except StoreError as error:
+            logger.warning("A turn that does not run here could not be given up: {}", error)

@@ -1,0 +1,96 @@
+"""A turn that the store begins too late for its worker is answered by the worker to which it is delivered again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from layercode_app import Message, Turn, VoiceAgent
+from layercode_app.conversation import delivery
+from layercode_app.conversation.admission import TurnHandler
+from layercode_app.exceptions import StoreError
+from layercode_app.journal.record import Status, TurnRecord
+from layercode_app.journal.stores.base import Begun, Store
+from layercode_app.settings.limits import Limits
+
+from .admitted import admit
+from .conftest import Open
+
+pytestmark = pytest.mark.anyio
+
+ONE, TWO = (Message(session_id="s", conversation_id="c", turn_id=name, text=name) for name in ("one", "two"))
+
+
+class Workers:
+    """Workers that say who answers. The first one stops waiting for a turn that the store then begins."""
+
+    def __init__(self, *stores: Store) -> None:
+        self.handlers = [TurnHandler(store) for store in stores]
+        begin = stores[0].begin
+
+        async def too_late(record: TurnRecord, *, history_tokens: int) -> Begun:
+            await begin(record, history_tokens=history_tokens)
+            stores[0].begin = begin  # type: ignore[method-assign]
+            raise StoreError("away")
+
+        stores[0].begin = too_late  # type: ignore[method-assign]
+
+    async def admit(self, worker: int, event: Message) -> str:
+        voice = VoiceAgent("clerk", history=True)
+
+        @voice.on_message
+        async def answer(turn: Turn) -> str:
+            return f"{worker} knows {len(turn.past)}"
+
+        return await asyncio.wait_for(admit(self.handlers[worker], voice, event), 100)
+
+
+@pytest.fixture
+async def workers(worker: Open) -> Workers:
+    workers = Workers(*[await worker() for _ in range(3)])
+    assert await workers.admit(0, ONE) == Limits().apology
+    return workers
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 100)
+
+
+async def test_it_is_answered_wherever_it_is_delivered_again(workers: Workers) -> None:
+    heard = await asyncio.gather(*[workers.admit(worker, ONE) for worker in (1, 2)])
+    assert heard[0] == heard[1]
+    assert heard[0] in ("1 knows 0", "2 knows 0")
+    record = await workers.handlers[0].store.get("c", "one")
+    assert record is not None
+    assert (record.status, record.error, record.attempt) == (Status.COMPLETE, None, 2)
+    assert await workers.admit(0, ONE) == heard[0]
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_the_next_turn_ends_it_at_once(workers: Workers) -> None:
+    began = time.monotonic()
+    assert await workers.admit(1, TWO) == "1 knows 1"
+    assert time.monotonic() - began < 50
+    record = await workers.handlers[1].store.get("c", "one")
+    assert record is not None
+    assert (record.status, record.error) == (Status.FAILED, "CrashedTurnError")
+
+
+async def test_it_waits_for_its_worker_while_that_worker_cannot_give_it_up(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, warned: list[str]
+) -> None:
+    async def away(*_: Any) -> Any:
+        raise StoreError("away")
+
+    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(workers.handlers[0].store, "get", away)
+    hearing = asyncio.create_task(workers.admit(1, ONE))
+    while not any("could not be given up" in line for line in warned):
+        await asyncio.sleep(0.01)
+    assert not hearing.done()
+    await workers.handlers[0].store.close()
+    assert await hearing == "1 knows 0"
