@@ -20,6 +20,7 @@ from . import current_agent, delivery, earlier_turns, unrecorded
 from .agent_protocol import AgentProtocol
 from .corrections import Corrections
 from .draining import Draining
+from .follower import Follower
 from .listener import Listener
 from .live import LiveTurn
 from .orphans import Orphans
@@ -150,7 +151,7 @@ class TurnHandler(Draining):
                 await delivery.repeat(known, listener)
                 return True
             if known is not None and _is_older(known, other.record):
-                if await delivery.follow(self.store, known, listener):
+                if await self._follow(known, listener):
                     return True
                 await other.ended.wait()  # The worker of this turn has died, so the newer turn ends its record.
                 continue
@@ -171,7 +172,7 @@ class TurnHandler(Draining):
         while not await self._claimed(known):
             # The turn runs on another worker, so later turns of this conversation must not wait for it here.
             self._let_go(live)
-            if await delivery.follow(self.store, known, listener):
+            if await self._follow(known, listener):
                 return True
             # Its worker died, and another worker may have claimed the turn first.
             live.ended.clear()
@@ -186,6 +187,15 @@ class TurnHandler(Draining):
         self._running[known.conversation_id] = live
         await earlier_turns.reload(self.store, begun, tokens=self.services.tokens(agent))
         return False
+
+    async def _follow(self, known: TurnRecord, listener: Listener) -> bool:
+        """Follow another worker's turn; return False if that worker died or gave the turn up."""
+        follower = Follower(self.store, known, listener)
+        self._followers.add(follower)
+        try:
+            return await follower.follow()
+        finally:
+            self._followers.discard(follower)
 
     async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
         """Retry the pending saves of this conversation now, because this turn needs the history and state in them.

@@ -1,4 +1,4 @@
-"""Handle duplicate deliveries and turns of other workers: replay, join, follow or displace a turn.
+"""Handle duplicate deliveries and turns of other workers: replay, join or displace a turn; `follower.py` follows one.
 
 The platform does not deduplicate its deliveries, and a newer message may reach another worker than the one that runs
 the older turn.
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import TypeVar
 
 from loguru import logger
 
 from ..exceptions import LayerCodeError, StoreError
-from ..journal.crashed_turn import crash, given_up, note_tools
+from ..journal.crashed_turn import crash, note_tools
 from ..journal.record import END, Frame, Status, TurnRecord
 from ..journal.stores.base import Change, Signal, Store
 from ..journal.task_jobs import enqueue_tasks
@@ -53,43 +52,6 @@ async def join(live: LiveTurn, listener: Listener) -> None:
     ended.cancel()
     left.cancel()
     await listener.catch_up(live.frames)
-
-
-async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
-    """Send the frames of another worker's turn to a listener, by polling the journal for new frames.
-
-    Return False if that worker died or gave the turn up. The listener then starts over at the first frame, even if it
-    has received some. Raises StoreError if the journal is unavailable.
-    """
-    listener.watch()
-    await store.signal(known.owner, Signal("follow", *known.key))
-    attempt = known.attempt
-    try:
-        while not listener.gone:
-            current = await patiently(lambda: store.get(*known.key))
-            if current is not None and current.attempt != attempt:
-                attempt = current.attempt
-                listener.begin_again()
-            if current is None or current.finished:
-                await repeat(current or known, listener)
-                return True
-            await listener.catch_up(current.frames_so_far)
-            if not await _is_run_by(known.owner, current, store):
-                listener.begin_again()
-                return False
-            await asyncio.sleep(FOLLOW_SECONDS)
-    finally:
-        # If the journal is unavailable, the signal is lost and the turn runs to its end without a listener.
-        with suppress(StoreError):
-            await store.signal(known.owner, Signal("unfollow", *known.key))
-    return True
-
-
-async def _is_run_by(owner: str, current: TurnRecord, store: Store) -> bool:
-    """Return whether this worker is alive, and still has the turn."""
-    if current.owner != owner or given_up(current):
-        return False
-    return await patiently(lambda: store.alive(owner))
 
 
 async def patiently(read: Callable[[], Awaitable[T]]) -> T:

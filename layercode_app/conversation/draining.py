@@ -1,4 +1,7 @@
-"""Drain a worker at shutdown: refuse new turns and wait for running ones. Turns that take too long end with a goodbye."""
+"""Drain a worker at shutdown: refuse new turns and wait for running ones. Turns that take too long end with a goodbye.
+
+A caller who hears a turn of another worker through this one is treated like a running turn.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 
 from loguru import logger
 
+from .follower import Follower
 from .live import LiveTurn
 
 SENTENCE_SECONDS = 3.0
@@ -20,6 +24,7 @@ class Draining:
 
     def __init__(self, saves: set[asyncio.Task[None]]) -> None:
         self._running: dict[str, LiveTurn] = {}
+        self._followers: set[Follower] = set()
         self._saves = saves
         self.closed = False
         """Whether new turns are refused: the caller hears the busy text instead."""
@@ -37,9 +42,10 @@ class Draining:
         """
         self.closed = True
         if not await self._idle(seconds):
-            logger.warning("After {:g} s of draining, {} turn(s) still run; they end now.", seconds, len(self._running))
-            for live in list(self._running.values()):
-                live.say_goodbye(goodbye)
+            streams = self._streams()
+            logger.warning("After {:g} s of draining, {} turn(s) still run; they end now.", seconds, len(streams))
+            for stream in streams:
+                stream.say_goodbye(goodbye)
             if not await self._idle(SENTENCE_SECONDS):
                 await self.cut(goodbye, seconds=SENTENCE_SECONDS)
         while self._saves:
@@ -47,13 +53,17 @@ class Draining:
 
     async def cut(self, goodbye: str, *, seconds: float) -> None:
         """End every running turn now with a goodbye; wait up to `seconds` for them to end."""
-        for live in list(self._running.values()):
-            live.say_goodbye(goodbye, at_once=True)
+        for stream in self._streams():
+            stream.say_goodbye(goodbye, at_once=True)
         await self._idle(seconds)
 
+    def _streams(self) -> list[LiveTurn | Follower]:
+        """Return the running turns, and the followers of other workers' turns."""
+        return [*self._running.values(), *self._followers]
+
     async def _idle(self, seconds: float) -> bool:
-        """Wait up to `seconds` for all running turns to end; return whether they did."""
+        """Wait up to `seconds` for all running turns and followers to end; return whether they did."""
         deadline = time.perf_counter() + seconds
-        while self._running and time.perf_counter() < deadline:
+        while (busy := bool(self._running or self._followers)) and time.perf_counter() < deadline:
             await asyncio.sleep(IDLE_POLL_SECONDS)
-        return not self._running
+        return not busy

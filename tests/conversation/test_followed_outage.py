@@ -3,85 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from layercode_app import LayerCode, Turn, VoiceAgent
 from layercode_app.conversation import delivery
 from layercode_app.exceptions import StoreError
 from layercode_app.journal.record import Json, TurnRecord
 from layercode_app.journal.stores.base import Store
 
-from ..calling import Caller, calling, settings
+from .followed import Counter, Heard
 
 pytestmark = pytest.mark.anyio
-
-EVENT = {"type": "message", "text": "count", "turn_id": "t"}
-
-
-class Counter:
-    """Says a number whenever it is let."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.numbers: asyncio.Queue[str | None] = asyncio.Queue()
-        voice = VoiceAgent("counter")
-
-        @voice.on_message
-        async def count(turn: Turn) -> AsyncIterator[str]:
-            while (number := await self.numbers.get()) is not None:
-                yield number
-
-        self.apps = [LayerCode(voice, settings=settings(tmp_path, apology="Sorry!")) for _ in range(2)]
-
-
-class Heard:
-    """What one caller hears, as it comes."""
-
-    def __init__(self, caller: Caller) -> None:
-        self.frames: list[Any] = []
-        self.more = asyncio.Condition()
-        self.task = asyncio.create_task(self._listen(caller))
-
-    @property
-    def words(self) -> list[Any]:
-        return [frame.content for frame in self.frames if frame.type == "response.tts"]
-
-    async def _listen(self, caller: Caller) -> None:
-        ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id}
-        async with caller.client.deliver(EVENT | ids) as answer:
-            async for frame in answer.frames():
-                async with self.more:
-                    self.frames.append(frame)
-                    self.more.notify_all()
-
-    async def until(self, *words: str) -> None:
-        async with asyncio.timeout(100), self.more:
-            await self.more.wait_for(lambda: self.words == list(words))
-
-
-@pytest.fixture
-def counter(tmp_path: Path) -> Counter:
-    return Counter(tmp_path)
-
-
-@pytest.fixture
-async def heard(counter: Counter) -> AsyncIterator[tuple[Heard, Heard]]:
-    """A turn that runs in the first worker and is followed from the second; both have heard one word."""
-    async with AsyncExitStack() as stack:
-        callers = [await stack.enter_async_context(calling(app)) for app in counter.apps]
-        callers[1].conversation_id = callers[0].conversation_id
-        first = Heard(callers[0])
-        counter.numbers.put_nowait("1 ")
-        await first.until("1 ")
-        second = Heard(callers[1])
-        await second.until("1 ")
-        yield first, second
-        counter.numbers.put_nowait(None)
-        await asyncio.wait_for(asyncio.gather(first.task, second.task), 100)
 
 
 def fail(store: Store, times: int, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:

@@ -1,0 +1,60 @@
+"""A turn that runs in one worker and is heard at another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from layercode_app import LayerCode, Turn, VoiceAgent
+
+from ..calling import Caller, settings
+
+EVENT = {"type": "message", "text": "count", "turn_id": "t"}
+
+
+class Counter:
+    """Says a number whenever it is let."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.numbers: asyncio.Queue[str | None] = asyncio.Queue()
+        voice = VoiceAgent("counter")
+
+        @voice.on_message
+        async def count(turn: Turn) -> AsyncIterator[str]:
+            while (number := await self.numbers.get()) is not None:
+                yield number
+
+        self.apps = [LayerCode(voice, settings=settings(tmp_path, apology="Sorry!")) for _ in range(2)]
+
+
+class Heard:
+    """What one caller hears, as it comes."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.frames: list[Any] = []
+        self.more = asyncio.Condition()
+        self.conversation_id = caller.conversation_id
+        self.task = asyncio.create_task(self._listen(caller))
+
+    @property
+    def words(self) -> list[Any]:
+        return [frame.content for frame in self.frames if frame.type == "response.tts"]
+
+    @property
+    def ended(self) -> bool:
+        types = [frame.type for frame in self.frames]
+        return types.index("response.end") == len(types) - 1
+
+    async def _listen(self, caller: Caller) -> None:
+        ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id}
+        async with caller.client.deliver(EVENT | ids) as answer:
+            async for frame in answer.frames():
+                async with self.more:
+                    self.frames.append(frame)
+                    self.more.notify_all()
+
+    async def until(self, *words: str) -> None:
+        async with asyncio.timeout(100), self.more:
+            await self.more.wait_for(lambda: self.words == list(words))
