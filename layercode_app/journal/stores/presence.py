@@ -100,12 +100,18 @@ class Presence(ABC, Generic[L]):
         """Return whether a worker's lease is still valid.
 
         During an outage, and for LEASE_SECONDS after it, an expired lease means nothing, because that worker could not
-        renew it. So this waits until the lease is renewed or that time is over.
+        renew it. So this waits until the lease is renewed or that time is over. Raises StoreError if leases cannot be
+        renewed for LEASE_SECONDS, for example because the server is full and answers only reads.
         """
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + LEASE_SECONDS
         while not await self.exists(owner):
             if not self._down and loop.time() >= self._unsure_until:
                 return False
+            if self._down and loop.time() >= deadline:
+                raise StoreError(
+                    f"The journal ({self._link.component}) failed: workers cannot renew their leases. Is the server full?"
+                )
             await asyncio.sleep(0.1)
         return True
 

@@ -1,4 +1,4 @@
-"""A worker that closes counts as dead at once, whatever its last renewal still does."""
+"""A worker that closes counts as dead at once; one that cannot renew its lease counts as neither dead nor alive."""
 
 from __future__ import annotations
 
@@ -75,3 +75,33 @@ async def test_a_renewal_in_flight_does_not_outlive_the_withdrawal(
     await worker.stop()
     await asyncio.sleep(0.1)
     assert not row.exists
+
+
+class ReadsOnly(Slow):
+    """The server answers no writes after the first one, and no lease is valid any more."""
+
+    def __init__(self) -> None:
+        super().__init__(fails=True)
+        self.busy.set()
+
+    async def exists(self, owner: str) -> bool:
+        return False
+
+
+async def test_leases_that_cannot_be_renewed_are_an_outage(monkeypatch: pytest.MonkeyPatch, warned: list[str]) -> None:
+    monkeypatch.setattr(presence, "LEASE_SECONDS", 0.1)
+    monkeypatch.setattr(presence, "BEAT_SECONDS", 0)
+    worker = ReadsOnly()
+    await worker.start(Row())
+    while not any("is down" in line for line in warned):
+        await asyncio.sleep(0.001)
+    with pytest.raises(StoreError, match="renew their leases"):
+        await asyncio.wait_for(worker.alive("other"), 100)
+    await worker.stop()
+
+
+async def test_an_expired_lease_is_that_of_a_dead_worker() -> None:
+    worker = ReadsOnly()
+    await worker.start(Row())
+    assert not await asyncio.wait_for(worker.alive("other"), 100)
+    await worker.stop()
