@@ -12,6 +12,7 @@ from ..conversation.fillers import Filler
 from ..conversation.flow import GREETED
 from ..conversation.lasting import lasting
 from ..conversation.page_data import to_json
+from ..conversation.session_values import YES
 from ..conversation.turn import Turn
 from ..exceptions import HookError
 from ..journal.record import Json, Kind, Source
@@ -192,8 +193,8 @@ class AgentRunner:
         flow, waits = turn.live.flow, self.voice.greeting_waits
         if not waits or flow is None or self.voice.greeting is None or is_blank(turn.text) or not self._waits(turn):
             return False
-        greeted = flow.kept(GREETED) == turn.session_id
-        flow.keep(GREETED, turn.session_id)
+        greeted = flow.kept_for(GREETED, turn.session_id) is not None
+        flow.keep_for(GREETED, turn.session_id, YES)
         return not greeted
 
     async def _speak_greeting(self, turn: Turn[Any, Any]) -> None:

@@ -119,11 +119,10 @@ def _tries(turn: Turn[Any, Any]) -> int:
 async def _is_machine(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
     flow = turn.live.flow
     assert flow is not None
-    session, _, count = str(flow.kept(OPENING)).rpartition(" ")
-    number = int(count) + 1 if session == turn.session_id else 1
+    number = int(flow.kept_for(OPENING, turn.session_id) or 0) + 1
     if number > FIRST_MESSAGES:
         return False
-    flow.keep(OPENING, f"{turn.session_id} {number}")
+    flow.keep_for(OPENING, turn.session_id, str(number))
     return await machine_says(voicemail, turn)
 
 

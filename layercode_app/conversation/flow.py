@@ -18,6 +18,7 @@ from ..exceptions import DeveloperError
 from ..journal.outbound import AGENT
 from ..journal.record import Json, Stage
 from ..nearest import nearest
+from .session_values import YES, values_in, with_value
 from .undo import MISSING, Undo
 
 if TYPE_CHECKING:
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
 
 RESERVED = "layercode."
 """The prefix of keys in a conversation's state that are not fields of the state model."""
-CALLER = "layercode.caller."
-"""The prefix of the keys of the sessions' callers; the session's id follows. A value is a text "AGENT ID": the name of
-the agent whose `remember` returned the caller's id, and this id."""
+CALLERS = "layercode.callers"
+"""The key of the sessions' callers, as `session_values.py` keeps them. A value is a text "AGENT ID": the name of the agent
+whose `remember` returned the caller's id, and this id."""
 OPENING = "layercode.opening"
-"""The key of a text "SESSION COUNT": COUNT messages of that session have been checked for voicemail."""
+"""The key of the number of messages that were checked for voicemail, by session."""
 GREETED = "layercode.greeted"
-"""The key of a session id: the session in which a delayed greeting was spoken."""
+"""The key of the sessions in which a delayed greeting was spoken."""
 RESUMED = "layercode.resumed"
-"""The key of a session id: the newest session that began after turns of another session."""
+"""The key of the sessions of a conversation that has several. `YES` marks those that began after turns of another one."""
 STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
 AGENT_STAGE = "agent "
 """The prefix of the stage that times an agent which handed the rest of a turn to another agent."""
-KEPT = (AGENT, OPENING, GREETED, RESUMED)
+KEPT = (AGENT, CALLERS, OPENING, GREETED, RESUMED)
 MOST_HANDOVERS = 3
 """The maximum number of hand-overs in one turn; further hand-overs are ignored."""
 MOST_MOVES = 8
@@ -70,7 +71,10 @@ def handed_fields(stored: Mapping[str, Json], agents: Iterable[str]) -> dict[str
 
 def caller_in(stored: Mapping[str, Json], session_id: str) -> tuple[str, str]:
     """Return the agent that recognised the caller of a session, and the caller's id; two empty texts if none did."""
-    agent, _, key = str(stored.get(CALLER + session_id, "")).partition(" ")
+    caller = values_in(str(stored.get(CALLERS, ""))).get(session_id)
+    # Earlier releases had a key for each session.
+    caller = caller or str(stored.get(f"layercode.caller.{session_id}", ""))
+    agent, _, key = caller.partition(" ")
     return agent, key
 
 
@@ -113,7 +117,7 @@ class Flow:
 
     def _read(self) -> dict[str, str]:
         if self._values is None:
-            kept = (key for key in self._stored if key in KEPT or key.startswith((STAGE, CALLER)))
+            kept = (key for key in self._stored if key in KEPT or key.startswith(STAGE))
             self._values = {key: str(self._stored[key]) for key in kept}
             self._saved, self._undo = dict(self._values), Undo(self._values)
         return self._values
@@ -152,7 +156,7 @@ class Flow:
         self._read()[STAGE + agent] = stage
 
     def keep(self, key: str, value: str) -> None:
-        """Save a value under one of the keys in `KEPT`, or under a session's key with the prefix `CALLER`.
+        """Save a value under one of the keys in `KEPT`.
 
         The value stays even if the running tool is cancelled.
         """
@@ -162,6 +166,24 @@ class Flow:
     def kept(self, key: str) -> str:
         """Return the value of one of the keys in `KEPT`; "" if there is none."""
         return self._read().get(key, "")
+
+    def keep_for(self, key: str, session_id: str, value: str) -> None:
+        """Save a session's value under one of the keys in `KEPT`, beside the values of other sessions."""
+        self.keep(key, with_value(self.kept(key), session_id, value))
+
+    def kept_for(self, key: str, session_id: str) -> str | None:
+        """Return a session's value under one of the keys in `KEPT`; None if it has none."""
+        return values_in(self.kept(key)).get(session_id)
+
+    def resume(self, earlier: str, session_id: str) -> None:
+        """Note that a turn of the session `earlier` came before this turn of another session.
+
+        If the other session already had turns, it continues, and nothing changes.
+        """
+        if self.kept_for(RESUMED, session_id) is None:
+            if self.kept_for(RESUMED, earlier) is None:
+                self.keep_for(RESUMED, earlier, "")
+            self.keep_for(RESUMED, session_id, YES)
 
     # --- saving
 

@@ -29,7 +29,7 @@ from .agent_protocol import AgentProtocol
 from .caller_notes import CallerNotes, read_notes
 from .carried_speech import Carried
 from .checkpoint import Checkpoint, note_jobs
-from .flow import CALLER, RESUMED, Flow, begin_part, end_flow, scope_of
+from .flow import CALLERS, Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
 from .state import LiveState
 from .states import LiveStates
@@ -154,7 +154,7 @@ class Work:
         key, live = self.agent.caller_of(turn), self.live
         if not key or live.flow is None:
             return
-        live.flow.keep(CALLER + live.record.session_id, f"{self.agent.name} {key}")
+        live.flow.keep_for(CALLERS, live.record.session_id, f"{self.agent.name} {key}")
         try:
             live.notes = await read_notes(self.services.store, key)
         except StoreError as error:
@@ -171,7 +171,7 @@ class Work:
         flow.stages = agent.stage_names
         live.record.at_stage = flow.stage(agent.name)
         if self._begins_a_later_session():
-            flow.keep(RESUMED, live.record.session_id)
+            flow.resume(self.begun.history[-1].session_id, live.record.session_id)
         begin_part(live)
         return flow
 

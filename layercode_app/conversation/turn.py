@@ -26,6 +26,7 @@ from .live import LiveTurn
 from .page_data import to_json
 from .playback import say_progress
 from .recorded import record_count, record_outcome, record_score
+from .session_values import YES
 from .stages import staged
 from .summary import KeptSummary, Summary, tokens_of_turns
 from .trimming import fit
@@ -205,7 +206,7 @@ class Turn(Generic[StateT, MetadataT]):
     def resumed(self) -> bool:
         """Whether this session began after an earlier session of the conversation."""
         flow = self._live.flow
-        return flow is not None and flow.kept(RESUMED) == self.session_id
+        return flow is not None and flow.kept_for(RESUMED, self.session_id) == YES
 
     @property
     def stage(self) -> str:

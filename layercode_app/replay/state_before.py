@@ -11,6 +11,7 @@ from typing import Any
 
 from ..agent.voicemail import FIRST_MESSAGES
 from ..conversation.flow import GREETED, OPENING, RESUMED, stage_key
+from ..conversation.session_values import YES, with_value
 from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.history_steps import SUMMARY
 
@@ -37,10 +38,11 @@ def _summary(past: Sequence[TurnRecord], positions: Mapping[str, int]) -> Iterat
 
 def _opening(past: Sequence[TurnRecord], turn: TurnRecord) -> Iterator[tuple[str, Json]]:
     """Yield what is kept about the opening of the turn's session."""
-    if any(one.session_id != turn.session_id for one in past):
-        yield RESUMED, turn.session_id
-    messages = [one for one in past if one.kind is Kind.MESSAGE and one.session_id == turn.session_id]
+    session = turn.session_id
+    if any(one.session_id != session for one in past):
+        yield RESUMED, with_value("", session, "" if past[0].session_id == session else YES)
+    messages = [one for one in past if one.kind is Kind.MESSAGE and one.session_id == session]
     if any(part.source == "greeting" for one in messages for part in one.speech):
-        yield GREETED, turn.session_id
+        yield GREETED, with_value("", session, YES)
     if messages:
-        yield OPENING, f"{turn.session_id} {min(len(messages), FIRST_MESSAGES)}"
+        yield OPENING, with_value("", session, str(min(len(messages), FIRST_MESSAGES)))

@@ -1,0 +1,30 @@
+"""Keep a value for each of the newest sessions of a conversation in one text, which the conversation's state stores."""
+
+from __future__ import annotations
+
+from ..journal.record_json import from_json, to_json
+
+MOST_SESSIONS = 20
+"""The maximum number of sessions in one text; the sessions that were added first are dropped first."""
+YES = "yes"
+
+
+def values_in(text: str) -> dict[str, str]:
+    """Return the values in such a text by session id, oldest first.
+
+    Earlier releases stored only a session id, which then has the value `YES`.
+    """
+    try:
+        values = from_json(text)
+    except ValueError:
+        values = None
+    if isinstance(values, dict):
+        return {str(session): str(value) for session, value in values.items()}
+    return {text: YES} if text else {}
+
+
+def with_value(text: str, session_id: str, value: str) -> str:
+    """Return the text with a new value for this session."""
+    values = values_in(text) | {session_id: value}
+    newest = list(values.items())[-MOST_SESSIONS:]
+    return to_json(dict(newest)).decode()
