@@ -27,7 +27,8 @@ async def within(seconds: float, work: Awaitable[T], what: str) -> T:
     except TimeoutError as error:
         if not deadline.passed:
             raise
-        raise HookTimeoutError(f"The agent took longer than {seconds:g} s to handle {what}.") from error
+        limit = f"LAYERCODE_HOOK_TIMEOUT is {seconds:g} s"
+        raise HookTimeoutError(f"The agent took too long to handle {what}: {limit}.") from error
 
 
 async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Callable[[], LiveTurn | None]) -> Json:

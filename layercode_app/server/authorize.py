@@ -7,7 +7,6 @@ appears in no answer and no log.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -15,7 +14,8 @@ from typing import Any, TypeAlias
 from loguru import logger
 
 from ..agent.authorization import AuthorizeRequest
-from ..exceptions import EventError, PlatformAPIError, PlatformError, RefusedError, StoreError
+from ..conversation.data_events import within
+from ..exceptions import EventError, HookTimeoutError, PlatformAPIError, PlatformError, RefusedError, StoreError
 from ..journal.record import Json
 from ..journal.stores.base import Store
 from ..observability import context
@@ -109,18 +109,23 @@ class Authorize:
         body = await read_body(scope, receive, limit=limit, seconds=self._settings.body_timeout)
         request = self._request(scope, body)
         try:
-            async with asyncio.timeout(self._settings.hook_timeout):
-                for hook in self.hooks:
-                    await hook(request)
+            await within(self._settings.hook_timeout, self._run_hooks(request), "authorize")
         except PlatformError as error:
             # The page gets the reason. The log gets a redacted one, because a hook may quote what the page sent.
             context.refuse(type(error).__name__)
             logger.warning("The on_authorize hook refused with {}: {}", error.status, masking.message_of(error))
             return error.status, {"error": str(error)}
+        except HookTimeoutError as error:
+            logger.error("The on_authorize hook was cancelled: {}", error)
+            return 504, {"error": str(error)}
         except Exception as error:  # noqa: BLE001 - a hook may raise anything, and then the request is refused
             logger.opt(exception=error).error("The on_authorize hook failed: {}", type(error).__name__)
             return 500, {"error": "The server could not check this request."}
         return await self._ask(request)
+
+    async def _run_hooks(self, request: AuthorizeRequest) -> None:
+        for hook in self.hooks:
+            await hook(request)
 
     def _request(self, scope: Scope, body: bytes) -> AuthorizeRequest:
         given = _object(body)

@@ -259,6 +259,20 @@ async def test_a_hook_that_hangs_is_ended(tmp_path: Path) -> None:
 
     async with page(tmp_path, agent=agent, hook_timeout=0.05) as asking:
         got = await asking.ask()
+    told = "The agent took too long to handle authorize: LAYERCODE_HOOK_TIMEOUT is 0.05 s."
+    assert (got.status_code, got.json()) == (504, {"error": told})
+    assert not asking.far.asked
+
+
+async def test_a_timeout_of_the_hook_itself_is_a_failure(tmp_path: Path) -> None:
+    agent = echo()
+
+    @agent.on_authorize
+    async def impatient(request: AuthorizeRequest) -> None:
+        raise TimeoutError
+
+    async with page(tmp_path, agent=agent) as asking:
+        got = await asking.ask()
     assert (got.status_code, got.json()) == (500, {"error": "The server could not check this request."})
     assert not asking.far.asked
 
