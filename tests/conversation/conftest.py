@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import pytest
 
 from layercode_app.conversation.states import LiveStates
 
-from ..calling import calling
-from .followed import Counter, Heard
+from .followed import Counter, Heard, heard_at_both
 
 
 @pytest.fixture
@@ -37,14 +35,5 @@ def counter(tmp_path: Path) -> Counter:
 @pytest.fixture
 async def heard(counter: Counter) -> AsyncIterator[tuple[Heard, Heard]]:
     """A turn that runs in the first worker and is followed from the second; both have heard one word."""
-    async with AsyncExitStack() as stack:
-        callers = [await stack.enter_async_context(calling(app)) for app in counter.apps]
-        callers[1].conversation_id = callers[0].conversation_id
-        first = Heard(callers[0])
-        counter.numbers.put_nowait("1 ")
-        await first.until("1 ")
-        second = Heard(callers[1])
-        await second.until("1 ")
-        yield first, second
-        counter.numbers.put_nowait(None)
-        await asyncio.wait_for(asyncio.gather(first.task, second.task), 100)
+    async with heard_at_both(counter) as callers:
+        yield callers

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from layercode_app import LayerCode, Turn, VoiceAgent
 
-from ..calling import Caller, settings
+from ..calling import Caller, calling, settings
 
 EVENT = {"type": "message", "text": "count", "turn_id": "t"}
 
@@ -17,7 +18,7 @@ EVENT = {"type": "message", "text": "count", "turn_id": "t"}
 class Counter:
     """Says a number whenever it is let."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, **given: Any) -> None:
         self.numbers: asyncio.Queue[str | None] = asyncio.Queue()
         voice = VoiceAgent("counter")
 
@@ -26,7 +27,23 @@ class Counter:
             while (number := await self.numbers.get()) is not None:
                 yield number
 
-        self.apps = [LayerCode(voice, settings=settings(tmp_path, apology="Sorry!")) for _ in range(2)]
+        self.apps = [LayerCode(voice, settings=settings(tmp_path, apology="Sorry!", **given)) for _ in range(2)]
+
+
+@asynccontextmanager
+async def heard_at_both(counter: Counter) -> AsyncIterator[tuple[Heard, Heard]]:
+    """Run a turn in the first worker and follow it from the second, until both callers have heard one word."""
+    async with AsyncExitStack() as stack:
+        callers = [await stack.enter_async_context(calling(app)) for app in counter.apps]
+        callers[1].conversation_id = callers[0].conversation_id
+        first = Heard(callers[0])
+        counter.numbers.put_nowait("1 ")
+        await first.until("1 ")
+        second = Heard(callers[1])
+        await second.until("1 ")
+        yield first, second
+        counter.numbers.put_nowait(None)
+        await asyncio.wait_for(asyncio.gather(first.task, second.task), 100)
 
 
 class Heard:

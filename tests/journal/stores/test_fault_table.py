@@ -16,6 +16,8 @@ from layercode_app.journal.stores import create_store, group_commit, postgres_li
 from layercode_app.settings.limits import Limits
 
 from ...calling import Caller, calling, settings
+from ...conversation.followed import Counter as Counting
+from ...conversation.followed import heard_at_both
 from ...postgres_server import PostgresServer
 from ...redis_server import RedisServer
 from .faults import faults_of
@@ -127,3 +129,16 @@ async def test_a_wrong_password_is_named_at_the_start_and_not_shown(
         await store.open()
     assert "127.0.0.1" in str(refused.value)
     assert "test-wrong" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["Redis", "PostgreSQL"])
+async def test_a_caller_on_another_worker_hears_the_apology_while_the_store_is_full(kind: str, tmp_path: Path) -> None:
+    async with faults_of(kind, "is full", tmp_path) as faults:
+        counter = Counting(tmp_path, store=faults.url)
+        async with heard_at_both(counter) as (first, second):
+            await faults.begin("is full")
+            counter.numbers.put_nowait("2 ")
+            await asyncio.wait_for(second.task, PATIENCE)
+            assert second.words == ["1 ", "Sorry!"]
+            await first.until("1 ", "2 ")
+            await faults.end("is full")
