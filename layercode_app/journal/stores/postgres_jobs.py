@@ -50,10 +50,13 @@ WHERE id = %s AND done_at IS NULL
 _DONE = "UPDATE layercode.jobs SET done_at = clock_timestamp(), body = '' WHERE id = %s"
 _CLEAN = "DELETE FROM layercode.jobs WHERE done_at < clock_timestamp() - %s * interval '1 second'"
 
+# The lock is on all names of a key. Without it, of two workers that add different names at once, neither would read the
+# other's amount.
 _ADD = """
 WITH first AS (INSERT INTO layercode.applied (token) VALUES (%s) ON CONFLICT DO NOTHING RETURNING token)
 INSERT INTO layercode.totals (key, name, amount) SELECT %s, t.name, t.amount
-FROM first CROSS JOIN unnest(%s::text[], %s::double precision[]) AS t (name, amount) ORDER BY t.name
+FROM first CROSS JOIN pg_advisory_xact_lock(hashtextextended(%s, 0))
+CROSS JOIN unnest(%s::text[], %s::double precision[]) AS t (name, amount) ORDER BY t.name
 ON CONFLICT (key, name) DO UPDATE SET amount = totals.amount + excluded.amount
 """
 _OF = "SELECT name, amount FROM layercode.totals WHERE key = %s"
@@ -119,7 +122,7 @@ async def add_totals(link: Link, key: str, amounts: Mapping[str, float]) -> dict
     """Add amounts to the totals of a key; return the totals."""
     names, values = [storable(name) for name in amounts], [float(amount) for amount in amounts.values()]
     stored = storable(key)
-    row = (uuid4().hex, stored, names, values)
+    row = (uuid4().hex, stored, _TOTALS + stored, names, values)
     rows = await link.run(_TOTALS + stored, (_ADD, row), (_OF, (stored,)))
     return {restored(name): amount for name, amount in rows[1]}
 

@@ -211,3 +211,11 @@ async def test_writes_at_once_are_as_if_they_were_one_after_another(worker: Open
         for job in race.jobs:
             await workers[0].settle(job)
         await workers[0].drop_totals("day/", before="day/2")
+
+
+async def test_of_two_totals_that_are_added_at_once_one_reads_both(worker: Open) -> None:
+    one, two = await worker(), await worker()
+    for number in range(100):
+        key = f"day {number}"
+        here, there = await asyncio.gather(one.add_totals(key, {"a": 1.0}), two.add_totals(key, {"b": 1.0}))
+        assert {"a": 1.0, "b": 1.0} in (here, there)
