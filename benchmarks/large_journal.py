@@ -108,7 +108,7 @@ def report(url: str) -> tuple[float, float, str]:
 
 
 async def first_words(url: str) -> list[float]:
-    """Hold calls of one turn, one after another; return the milliseconds to the first word of each."""
+    """Make calls that have one turn each, one after another; return the milliseconds to the first word of each."""
     voice = VoiceAgent("echo")
 
     @voice.on_message

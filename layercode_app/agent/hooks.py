@@ -48,7 +48,7 @@ def check_hook(name: str, function: object, parameters: Sequence[str] | None = N
 
 
 def check_script(script: object) -> None:
-    """Raise HookError, which shows the fix, unless the offline script can be an async generator of the scene."""
+    """Raise HookError, which shows the fix, unless the script is an async generator function that takes the scene."""
     shown = getattr(script, "__qualname__", repr(script))
     wrong = "not a function" if not callable(script) else ""
     wrong = wrong or ("an async function without `yield`" if inspect.iscoroutinefunction(script) else "")

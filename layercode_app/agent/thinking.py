@@ -38,7 +38,7 @@ class Thinking:
         self._over = False
 
     async def __aenter__(self) -> Thinking:
-        """Start the hook."""
+        """Start the `while_thinking` hook, if the agent has one."""
         if self._hook is not None:
             self._between.set()
             self._task = asyncio.create_task(self._run(self._hook))

@@ -32,7 +32,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     given = [name for name, source in settings.sources.items() if source != "default"]
     yield ok("settings", f"{len(given)} set, {len(settings.sources) - len(given)} at their default")
     for message in ignored_settings():
-        yield warning("settings", message, "Correct the name or the line, or remove the setting.")
+        yield warning("settings", message, "Correct the setting's name or its line in .env, or remove it.")
 
 
 def check_secrets(settings: Settings) -> Iterator[Finding]:

@@ -160,7 +160,7 @@ def _reason(error: ErrorDetails) -> str:
 
 
 def _shown(info: FieldInfo, value: object) -> str:
-    """Return the end of a message with the wrong value; empty for a secret."""
+    """Return the last part of an error message: the wrong value. It is empty for a secret."""
     return "" if _is_secret(info) else f"; it is {_PASSWORD.sub('://…@', repr(value)[:100])}"
 
 

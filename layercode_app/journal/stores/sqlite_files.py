@@ -23,7 +23,8 @@ CHECK_SECONDS = 3.0
 def connect(path: Path) -> sqlite3.Connection:
     """Open the journal, readable by its owner only. The Checkpointer replaces SQLite's automatic checkpoints.
 
-    Raises sqlite3.DatabaseError, and leaves the file as it is, if it is not a journal of this version and not empty.
+    Raises sqlite3.DatabaseError, and leaves the file as it is, unless the file is empty or a journal of this
+    version.
     """
     make_folder(path.parent, mode=0o700)
     with contextlib.suppress(FileExistsError):
