@@ -11,12 +11,17 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from . import forked
 from .forked import AsyncProcess
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 100.0
+
+hangs_up = pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="under nohup, the programs of the tests ignore SIGHUP too"
+)
 
 MEASURED_BY = Path(__file__).with_name("programs.coveragerc")
 

@@ -26,7 +26,7 @@ from ..server.app import LayerCode
 from ..server.collector import spare_the_collector
 from ..server.port import listen_from
 from ..server.serve import ServeOptions
-from ..server.shutdown import drain_on_signals
+from ..server.shutdown import drain_on_signals, hangup_as_term
 from ..server.tunnelling import TunnelBeside, repair_webhook
 from ..settings import Settings, export_env_file
 from .agents import AgentFiles
@@ -107,7 +107,7 @@ async def _serve(options: DevOptions) -> None:
             ws_ping_interval=PING_SECONDS,
         )
         server = DevServer(config, app)
-        with _tunnel(options, app.layercode, port):
+        with hangup_as_term(), _tunnel(options, app.layercode, port):
             async with watching(app.watched, lambda: reload(app, options)):
                 await server.serve(sockets=[listener])
 

@@ -30,7 +30,7 @@ from .connections import BoundedConnection, Bounds
 from .listening import run_server, supervise
 from .origins import LOCAL_ORIGINS
 from .port import check_port, free_port
-from .shutdown import drain_on_signals
+from .shutdown import drain_on_signals, hangup_as_term
 from .tunnelling import EndsWithTunnel, TunnelBeside, repair_webhook
 from .warmup import warm_up
 
@@ -116,7 +116,7 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
     announce(app, settings)
     repair_webhook(settings)
     end = EndsWithTunnel(app) if options.needs_tunnel else None
-    with _tunnel(options, settings, app, lost=end.lose if end else None):
+    with hangup_as_term(), _tunnel(options, settings, app, lost=end.lose if end else None):
         _run(options, settings, app)
     if end is not None and end.lost:
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""Handle SIGTERM and Ctrl-C: the first signal drains the app, a second one ends it at once; the exit code is 0.
+"""Handle SIGTERM, SIGHUP and Ctrl-C: the first signal drains the app, a second ends it at once; the exit code is 0.
 
 Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot report that the app is draining. At the
 end it raises the signal again, which kills the process. We replace the handler in every process that uvicorn starts,
@@ -12,7 +12,8 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -32,6 +33,24 @@ CUT_SECONDS = 1.0
 def drain_on_signals(app: LayerCode) -> None:
     """Drain the app when this process gets a signal to stop. Does nothing if the signal handler is not uvicorn's."""
     app.on_start.append(lambda: _Shutdown.install(app))
+
+
+@contextmanager
+def hangup_as_term() -> Iterator[None]:
+    """Treat SIGHUP, which a closed terminal sends, like SIGTERM in this context. Does nothing outside the main thread.
+
+    With several workers, uvicorn replaces this handler: SIGHUP then restarts the workers one by one.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    # `nohup` starts programs with SIGHUP ignored, so that they survive the terminal.
+    if not main or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 class _Shutdown:
@@ -54,6 +73,10 @@ class _Shutdown:
             shutdown = cls(app, server)
             for number in SIGNALS:
                 signal.signal(number, shutdown.handle)
+            # Only in a worker; elsewhere `hangup_as_term` handles it, or it is ignored. A terminal sends SIGHUP to the
+            # workers too, and then their parent sends them SIGTERM, which must not count as a second request to stop.
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+                signal.signal(signal.SIGHUP, shutdown.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         # One request to stop may send several signals. A terminal sends Ctrl-C to the workers too, and then their

@@ -23,7 +23,7 @@ from layercode_app.platform.probe import probe
 
 from ..forked import AsyncProcess
 from ..ports import free_port
-from ..processes import command, listening
+from ..processes import command, hangs_up, listening
 from ..serving import serve
 
 pytestmark = pytest.mark.anyio
@@ -182,10 +182,11 @@ async def test_a_tunnel_that_dies_gives_the_webhook_back_at_once(tmp_path: Path)
         assert await run.end() == 0
 
 
-async def test_ctrl_c_gives_it_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=hangs_up)])
+async def test_ctrl_c_or_a_closed_terminal_gives_it_back(tmp_path: Path, number: int) -> None:
     async with platform() as api, started(tmp_path, api, "normal", *TAKE, program="dev") as run:
         await run.until_webhook(run.ours)
-        await run.end(signal.SIGINT)
+        assert await run.end(number) == 0
         assert await run.webhook() == BEFORE
 
 

@@ -1,10 +1,11 @@
-"""SIGTERM on a real server: no call is cut before the drain period, each call hears an end, and the exit code is 0."""
+"""SIGTERM and SIGHUP on a real server: no call is cut before the drain period, each hears an end, the exit code is 0."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from layercode_app.emulator.webhooks import WebhookClient
 
 from ..forked import AsyncProcess
 from ..ports import free_port
-from ..processes import START_SECONDS, command, listening
+from ..processes import START_SECONDS, command, hangs_up, listening
 from ..waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -72,14 +73,15 @@ class Server:
 
 
 @asynccontextmanager
-async def running(folder: Path, *options: str, **env: str) -> AsyncIterator[Server]:
+async def running(folder: Path, *options: str, prefix: Sequence[str] = (), **env: str) -> AsyncIterator[Server]:
     agents = folder / "agents"
     agents.mkdir(exist_ok=True)
     (agents / "talker.py").write_text(AGENT)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     arguments = ("run", "--agent", "talker", "--host", "127.0.0.1", "--port", str(port), *options)
-    async with command(*arguments, cwd=folder, env={"LAYERCODE_WEBHOOK_SECRET": SECRET, **env}) as process:
+    given = {"LAYERCODE_WEBHOOK_SECRET": SECRET, **env}
+    async with command(*arguments, cwd=folder, env=given, prefix=prefix) as process:
         await listening(url, process)
         async with WebhookClient(url + "/api/agent", SECRET) as client:
             yield Server(url, process, client)
@@ -152,6 +154,43 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 
     assert_ended_once(streams)
     assert code == 0
+
+
+@hangs_up
+@pytest.mark.parametrize("options", [(), pytest.param(("--reload",), marks=pytest.mark.slow)], ids=["alone", "reload"])
+async def test_a_closed_terminal_ends_it_like_sigterm(tmp_path: Path, options: Sequence[str]) -> None:
+    async with running(tmp_path, *options, LAYERCODE_DRAIN_SECONDS="30") as server:
+        tasks = await begin(server, 3, "5 0.2")
+        server.process.send_signal(signal.SIGHUP)
+        streams = await asyncio.gather(*tasks)
+        code = await server.exit_code()
+
+    assert_ended_once(streams)
+    assert {stream.spoken.count("Word") for stream in streams} == {5}
+    assert code == 0
+
+
+@pytest.mark.slow
+@hangs_up
+async def test_a_worker_that_gets_the_signals_of_the_terminal_and_of_its_parent_drains(tmp_path: Path) -> None:
+    async with running(tmp_path, "--workers", "2", LAYERCODE_DRAIN_SECONDS="30") as server:
+        tasks = await begin(server, 6, "20 0.2")
+        os.killpg(server.process.pid, signal.SIGHUP)
+        streams = await asyncio.gather(*tasks)
+        server.process.send_signal(signal.SIGTERM)
+        code = await server.exit_code()
+
+    assert_ended_once(streams)
+    assert {stream.spoken.count("Word") for stream in streams} == {20}
+    assert code == 0
+
+
+async def test_with_nohup_a_closed_terminal_changes_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, prefix=("nohup",)) as server:
+        tasks = await begin(server, 1, "2 0.4")
+        server.process.send_signal(signal.SIGHUP)
+        assert_ended_once(await asyncio.gather(*tasks))
+        assert (await server.talk(9, "1 0")).spoken == "Word 0, "
 
 
 @pytest.mark.slow
