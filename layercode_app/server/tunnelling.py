@@ -11,8 +11,8 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
@@ -22,6 +22,7 @@ from ..platform.client import PlatformClient
 from ..platform.probe import Verdict, probe_until_reached
 from ..platform.tunnel import Tunnel, check_program, words_of
 from ..settings import Settings
+from .shutdown import SIGNALS
 
 if TYPE_CHECKING:
     from .app import LayerCode
@@ -69,6 +70,8 @@ def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
 class TunnelBeside:
     """A context manager that keeps a tunnel open in a thread. On exit it restores the webhook, then closes the tunnel.
 
+    The exit takes a while if the platform is slow. Meanwhile Ctrl-C and SIGTERM do not end the process.
+
     `lost` is called in that thread when the tunnel fails: it did not open, does not reach this server, or has ended.
     It is also called when the webhook could not be changed. Pass `lost` only for a server that is useless without the
     tunnel.
@@ -84,12 +87,20 @@ class TunnelBeside:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._begun = threading.Event()
+        self._claimed = ""
+        """The id of the agent whose webhook must be restored."""
+        self._exiting = False
+        self._handlers: dict[int, Any] = {}
+        """The signal handlers before this context."""
         # A daemon thread, so that the process can end even if the tunnel does not end in time.
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="tunnel", daemon=True)
 
     def __enter__(self) -> TunnelBeside:
         self._thread.start()
         self._begun.wait()
+        # Before uvicorn starts: it puts these handlers back when it stops, so that no signal finds the default ones.
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
     def __exit__(
@@ -97,9 +108,20 @@ class TunnelBeside:
     ) -> None:
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
+        self._exiting = True
+        if self._claimed and self._thread.is_alive():
+            logger.info("Restoring the webhook of {}...", self._claimed)
         self._thread.join(JOIN_SECONDS)
         if self._thread.is_alive():
             logger.error("The tunnel did not end within {:g} s; its program may still run.", JOIN_SECONDS)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self._exiting:
+            raise SystemExit(128 + number)
+        what = f"restoring the webhook of {self._claimed}" if self._claimed else "closing the tunnel"
+        logger.warning("Still {}. This takes at most {:g} s.", what, JOIN_SECONDS)
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -149,6 +171,7 @@ class TunnelBeside:
             logger.error("{}", error)
             logger.error("The webhook of {} was not changed. The tunnel stays open: {}", agent_id, url)
         else:
+            self._claimed = agent_id
             logger.info("The webhook of {} is {} until this server stops.", agent_id, url)
 
 

@@ -69,15 +69,22 @@ class Started:
 
 
 class Refusing:
-    """The emulated platform; it answers 503 to a number of webhook changes, and counts all changes."""
+    """The emulated platform; it answers 503 to a number of webhook changes, and counts all changes.
+
+    While `quick` is not set, it does not answer.
+    """
 
     def __init__(self, emulator: Any) -> None:
         self._emulator = emulator
         self.failures = 0
         self.refused = 0
         self.changes = 0
+        self.quick = asyncio.Event()
+        self.quick.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await self.quick.wait()
         self.changes += scope["type"] == "http" and scope["method"] == "POST"
         if scope["type"] == "http" and scope["method"] == "POST" and self.refused < self.failures:
             self.refused += 1
@@ -187,6 +194,21 @@ async def test_ctrl_c_or_a_closed_terminal_gives_it_back(tmp_path: Path, number:
     async with platform() as api, started(tmp_path, api, "normal", *TAKE, program="dev") as run:
         await run.until_webhook(run.ours)
         assert await run.end(number) == 0
+        assert await run.webhook() == BEFORE
+
+
+@pytest.mark.parametrize("program", ["run", pytest.param("dev", marks=pytest.mark.slow)])
+async def test_no_further_signal_ends_it_before_a_slow_platform_has_given_it_back(tmp_path: Path, program: str) -> None:
+    async with refusing() as (side, api), started(tmp_path, api, "normal", *TAKE, program=program) as run:
+        await run.until_webhook(run.ours)
+        side.quick.clear()
+        run.process.send_signal(signal.SIGINT)
+        await run.until(lambda: "Restoring the webhook of a1" in run.output)
+        for count, number in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
+            run.process.send_signal(number)
+            await run.until(lambda count=count: run.output.count("Still restoring") == count)  # type: ignore[misc]
+        side.quick.set()
+        assert await asyncio.wait_for(run.process.wait(), 100) == 0
         assert await run.webhook() == BEFORE
 
 
