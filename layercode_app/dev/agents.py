@@ -5,22 +5,21 @@ If a changed file cannot be imported, its last good version keeps answering.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ..agent.discovery import Found, discover, find_by_import, folders
 from ..agent.instructions import prompt_of
 from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
-from ..exceptions import ConfigurationError, DeveloperError
+from ..exceptions import ConfigurationError
 from ..journal.record import Json
 from ..observability.setup import keep_ours
 from ..server.announce import tell_of
+from .fresh_imports import fresh_imports
 
 Voice = VoiceAgent[Any, Any]
 
@@ -55,11 +54,19 @@ class AgentFiles:
     """The default agent of the last load."""
 
     def load(self) -> Loaded:
-        """Load every agent file. A file that fails is reported, and its last good version is kept.
+        """Load every agent file, and again the modules that lie beside them.
 
-        Raises AgentNotFoundError or AgentImportError if the chosen agent has no version at all, if it is an address
-        that cannot be imported now, or if the folder of agents does not exist.
+        A file that fails is reported, and its last good version is kept. Raises AgentNotFoundError or AgentImportError
+        if the chosen agent has no version at all, if it is an address that cannot be imported now, or if the folder of
+        agents does not exist.
         """
+        with fresh_imports(self.watched()) as fresh:
+            loaded = self._load()
+            if loaded.failed:
+                fresh.put_back()
+        return loaded
+
+    def _load(self) -> Loaded:
         found = discover(self.agents_dir)
         kept = self._kept(found)
         agents = found.agents | kept
@@ -81,7 +88,7 @@ class AgentFiles:
 
     def _first(self, found: Found, agents: dict[str, Voice], own: Sequence[str]) -> Voice:
         if ":" in self.chosen:
-            return _import_again(self.chosen)
+            return find_by_import(self.chosen)
         chosen = self.chosen or self._default(found, own)
         return agents[chosen] if chosen in agents else found.get(chosen)
 
@@ -106,19 +113,6 @@ class AgentFiles:
         module = sys.modules.get(self.chosen.partition(":")[0]) if ":" in self.chosen else None
         own = getattr(module, "__file__", None)
         return [*found, Path(own).resolve().parent] if own else found
-
-
-def _import_again(address: str) -> Voice:
-    """Import the agent anew from its module; if that fails, the old module stays in place."""
-    name = address.partition(":")[0]
-    before: ModuleType | None = sys.modules.pop(name, None)
-    importlib.invalidate_caches()
-    try:
-        return find_by_import(address)
-    except DeveloperError:
-        if before is not None:
-            sys.modules[name] = before
-        raise
 
 
 def describe(voice: Voice, *, example: bool = False) -> dict[str, Json]:
