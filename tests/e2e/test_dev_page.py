@@ -9,12 +9,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
+from layercode_app.dev.app import DevApp
 from layercode_app.journal.record import Status, TurnRecord
 
-from ..dev.serving import AGENTS
-from .dev_page import DevPage, dev_page
+from ..dev.serving import AGENTS, dev_server
+from .dev_page import SECONDS, DevPage, dev_page
 
 pytestmark = pytest.mark.anyio
 
@@ -277,3 +278,28 @@ async def test_an_exported_call_opens_from_a_file(tmp_path: Path, browser: Brows
         await dev.tab("messages")
         await expect(page.locator(".message").first).to_be_visible()
         assert dev.errors == []
+
+
+@pytest.mark.slow
+async def test_more_tabs_than_a_browser_opens_connections_all_hear_of_a_reload(
+    tmp_path: Path, browser: Browser
+) -> None:
+    agent = "from layercode_app import VoiceAgent\nagent = VoiceAgent('word', greeting='Hello.')\n"
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    (folder / "word.py").write_text(agent)
+
+    async def reload(app: DevApp, text: str, tabs: list[Page], problems: int) -> None:
+        (folder / "word.py").write_text(text)
+        app.reload(app.layercode.settings)
+        for tab in tabs:
+            await expect(tab.locator("#problems-button")).to_have_count(problems, timeout=SECONDS)
+
+    async with dev_server(tmp_path, agents=folder, agent="word") as app, await browser.new_context() as context:
+        tabs = [await context.new_page() for _ in range(7)]
+        for tab in tabs:
+            await tab.goto(app.url)
+            await expect(tab.locator('[data-agent="word"]').first).to_be_visible(timeout=SECONDS)
+        await reload(app, "1 / 0", tabs, problems=1)
+        await tabs.pop(0).close()
+        await reload(app, agent, tabs, problems=0)

@@ -51,7 +51,26 @@ export const api = {
   setFaults: (faults) => send("PUT", "/emulator/faults", faults),
 };
 
+// Pass on the items of the live feed, and whether it is open. A browser opens only six connections to a host, so one tab
+// reads the feed, and sends the items to the others. When that tab is closed, the browser gives the lock to another one.
 export function follow(onItem, onState) {
+  if (!navigator.locks) return read(onItem, onState); // the page came over http from another machine
+  const tabs = new BroadcastChannel("live");
+  const take = ({ item, open }) => { if (item) onItem(item); else if (open !== undefined) onState(open); };
+  const tell = (message) => { tabs.postMessage(message); take(message); };
+  let follows = false;
+  tabs.onmessage = ({ data }) => { follows ||= "open" in data; take(data); };
+  navigator.locks.request("live", () => new Promise(() => {
+    if (follows) tell({ open: false }); // Items may be lost until the feed is open again.
+    const source = read((item) => tell({ item }), (open) => tell({ open }));
+    tabs.addEventListener("message", ({ data }) => {
+      if (data.asks && source.readyState !== EventSource.CONNECTING) tabs.postMessage({ open: source.readyState === EventSource.OPEN });
+    });
+  }));
+  tabs.postMessage({ asks: true });
+}
+
+function read(onItem, onState) {
   const source = new EventSource("/dev/api/live");
   source.onmessage = (event) => onItem(JSON.parse(event.data));
   source.onopen = () => onState(true);
