@@ -10,8 +10,8 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
@@ -147,13 +147,24 @@ def _in_each(value: Any, change: Callable[[Any], Json]) -> Json:
     return [change(item) for item in value] if isinstance(value, list) else value
 
 
-@cache
+_round_trips: WeakKeyDictionary[type[BaseModel], bool] = WeakKeyDictionary()
+"""The answers of `needs_round_trip`. The keys are weak, so that classes that `dev` has replaced are freed."""
+
+
 def needs_round_trip(kind: type[BaseModel]) -> bool:
     """Return whether the model, or a model in it, would refuse or misread its own computed fields or `Json` fields.
 
     Such models are dumped with `round_trip=True`, which leaves out the computed fields of the models in them.
     `VoiceAgent` calls this function when it is created, because the first call takes milliseconds.
     """
+    try:
+        return _round_trips[kind]
+    except KeyError:
+        answer = _round_trips[kind] = _misreads_itself(kind)
+        return answer
+
+
+def _misreads_itself(kind: type[BaseModel]) -> bool:
     try:
         with warnings.catch_warnings():
             # A default that is not JSON, for example, has no effect on the answer.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import decimal
+import gc
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from layercode_app import Turn, VoiceAgent
 from layercode_app.conversation.state import LiveState
+from layercode_app.conversation.state_json import needs_round_trip
 from layercode_app.exceptions import DeveloperError, StateError
 from layercode_app.testing import open_call
 from layercode_app.testing.call import CallError
@@ -281,3 +284,14 @@ async def test_a_data_event_whose_state_cannot_be_saved_fails_and_keeps_the_rest
         with pytest.raises(CallError, match="500"):
             await call.send_data({"put": 1})
         assert await call.state() == {"n": 1, "cart": {}, "photo": ""}
+
+
+def test_a_state_class_that_is_no_longer_used_is_freed() -> None:
+    class Replaced(BaseModel):
+        n: int = 0
+
+    needs_round_trip(Replaced)
+    replaced = weakref.ref(Replaced)
+    del Replaced
+    gc.collect()
+    assert replaced() is None
