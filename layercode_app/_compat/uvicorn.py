@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from array import array
 from collections.abc import Iterable
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -18,12 +20,58 @@ FLOW = ("resume_reading", "write_paused")
 """The attributes that `BodyReceive` and `StreamSend` use on the cycle's flow control."""
 
 
+class _Parser(httptools.HttpRequestParser):
+    """A parser that ignores `Upgrade` headers, as HTTP allows. The original stops at them, and drops the body."""
+
+    def __init__(self, connection: CycleConnection) -> None:
+        super().__init__(connection)
+        self._connection = connection
+        # As in uvicorn: answer the first of several requests even if it asks to close the connection.
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    @property
+    def stops(self) -> bool:
+        """Whether the parser stops at the header `Upgrade` of this request. It always stops at CONNECT."""
+        return self.should_upgrade() and self.get_method() != b"CONNECT"
+
+    def feed_data(self, data: bytes | bytearray | memoryview | array[int]) -> None:
+        """Parse data. If the parser stops at an `Upgrade` header, parse the request again without this header."""
+        while True:
+            try:
+                return super().feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                if not self.stops:
+                    raise
+                data = self._head() + bytes(data[stopped.args[0] :])
+
+    def _head(self) -> bytes:
+        line = b"%s %s HTTP/%s\r\n" % (self.get_method(), self._connection.url, self.get_http_version().encode())
+        headers = (b"%s: %s\r\n" % header for header in self._connection.headers if header[0] != b"upgrade")
+        return b"".join([line, *headers, b"\r\n"])
+
+
 class CycleConnection(HttpToolsProtocol):
-    """An HTTP connection that lets a subclass replace the `receive` and `send` of each request.
+    """An HTTP connection that lets a subclass replace the `receive` and `send` of each request. It has no WebSockets.
 
     If uvicorn lacks the private method `_start_asgi_task`, or its `RequestResponseCycle` has changed, uvicorn's own
     `receive` and `send` are used. They are slower, and drop the body of a client that has already disconnected.
     """
+
+    parser: _Parser
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.parser = _Parser(self)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer the request, unless the parser will parse it again."""
+        if not self.parser.stops:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note the end of the body, unless the parser will parse the request again."""
+        if not self.parser.stops:
+            super().on_message_complete()
 
     def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:
         """Return the `receive` and `send` that the application gets for a request. Subclasses override this method.

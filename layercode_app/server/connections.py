@@ -81,11 +81,6 @@ class BoundedConnection(CycleConnection):
         self._look_no_more()
         super().connection_lost(exc)
 
-    def handle_websocket_upgrade(self) -> None:
-        """Stop the checks: the WebSocket protocol has its own limits."""
-        self._look_no_more()
-        super().handle_websocket_upgrade()
-
     def data_received(self, data: bytes) -> None:
         """Pass data to the parser, and refuse a head that is too large, even if it arrives in small pieces."""
         if self._awaited is None:
@@ -95,8 +90,8 @@ class BoundedConnection(CycleConnection):
             self._feed(data[:room])
             if self._awaited == "head":
                 self._refuse(431, self._too_large)
-            if self.transport.is_closing() or self._look_timer is None:
-                return  # refused, or a WebSocket by now
+            if self.transport.is_closing():
+                return  # refused
             data = data[room:]
         self._feed(data)
 
