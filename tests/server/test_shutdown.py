@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.server.serve import WORKER_SECONDS
 
 from ..forked import AsyncProcess
 from ..ports import free_port
@@ -191,6 +194,21 @@ async def test_with_nohup_a_closed_terminal_changes_nothing(tmp_path: Path) -> N
         server.process.send_signal(signal.SIGHUP)
         assert_ended_once(await asyncio.gather(*tasks))
         assert (await server.talk(9, "1 0")).spoken == "Word 0, "
+
+
+@pytest.mark.slow
+async def test_a_worker_that_ends_while_its_parent_waits_for_its_answer_delays_no_shutdown(tmp_path: Path) -> None:
+    async with running(tmp_path, "--workers", "2") as server:
+        # Another child is the resource tracker of `multiprocessing`.
+        children = psutil.Process(server.process.pid).children()
+        worker = next(child for child in children if "spawn_main" in str(child.cmdline()))
+        worker.suspend()
+        await asyncio.sleep(2)  # The parent asks every half second whether it lives.
+        server.process.send_signal(signal.SIGINT)
+        worker.kill()
+        begun = time.monotonic()
+        assert await server.exit_code() == 0
+    assert time.monotonic() - begun < WORKER_SECONDS - 5
 
 
 @pytest.mark.slow
