@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -26,6 +27,7 @@ from layercode_app.settings import Settings, env_name
 from layercode_app.webhook import SessionEnd, events
 
 from ..imports import modules
+from ..processes import ROOT
 
 
 def _cells(page: str) -> set[str]:
@@ -201,6 +203,12 @@ def test_every_log_field_is_shown_and_none_that_is_gone() -> None:
     logged = _logged()
     assert logged - INSIDE - FIELDS.keys() == set()
     assert FIELDS.keys() - logged == set()
+
+
+def test_every_log_field_is_a_column_in_lnav() -> None:
+    described = json.loads((ROOT / "docs/lnav/layercode.json").read_text())["layercode_log"]
+    columns = {described["timestamp-field"], *(name.partition("/")[0] for name in described["value"])}
+    assert columns == set(FIELDS)
 
 
 def test_every_error_class_and_category_is_shown() -> None:
