@@ -26,7 +26,7 @@ app()
 
 
 def main() -> int:
-    """Run `--help` of this package and of the bare app alternately, and print the ratio of their times."""
+    """Run `--help` of this package and of a bare Typer app alternately, and print the ratio of their times."""
     with tempfile.TemporaryDirectory() as folder:
         bare = Path(folder, "bare.py")
         bare.write_text(BARE)

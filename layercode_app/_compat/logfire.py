@@ -16,7 +16,7 @@ def span_processors() -> Sequence[object] | None:
 
 
 def configured() -> bool:
-    """Return whether some code has configured Logfire, or False if this release does not say so."""
+    """Return whether some code has configured Logfire; False if this release of Logfire cannot tell."""
     import logfire
 
     return bool(getattr(getattr(logfire.DEFAULT_LOGFIRE_INSTANCE, "config", None), "_initialized", False))

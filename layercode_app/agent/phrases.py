@@ -11,7 +11,7 @@ class Phrases:
     """A set of phrases. `fit` tells whether a text consists only of these phrases."""
 
     def __init__(self, phrases: Iterable[str], *, beside: Iterable[str] = ()) -> None:
-        """Prepare the phrases. A text may also contain phrases of `beside`, such as "please", but not only those."""
+        """Prepare the phrases. `beside` are phrases such as "please", which a text may have in addition; see `fit`."""
         known = {plain for phrase in phrases if (plain := plain_words(phrase))}
         polite = {plain for phrase in beside if (plain := plain_words(phrase))}
         self._all = {tuple(phrase.split()) for phrase in known | polite}

@@ -26,7 +26,7 @@ AGAIN = "I did not get an amount. How much is it?"
 
 
 def understand(heard: str, *, currency: str = "USD") -> Result[Decimal]:
-    """Return the amount that was heard, in this currency, or a question, such as if another currency was named."""
+    """Return the amount that was heard in this currency. Return a question if it is unclear or in another currency."""
     text = re.sub(r"([$€£₹¥])\s*(\d[\d,.]*)", r"\2 \1 ", heard)
     tokens = without(split(text), LEAD - {"a"}, {"altogether", "total", "in", "all", "then", "exactly"})
     if doubtful(tokens):

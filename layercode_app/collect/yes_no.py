@@ -41,7 +41,7 @@ def understand(heard: str) -> Result[bool]:
 def _answers(tokens: list[str]) -> set[bool]:
     """Return the answers in the words: True for yes, False for no.
 
-    The result is {True, False}, which is unclear, if a word is neither part of an answer nor a filler.
+    If a word is neither part of an answer nor a filler, the answer is unclear. The result is then {True, False}.
     """
     found: set[bool] = set()
     at = 0

@@ -1,7 +1,7 @@
 """Admit a turn: run it, join or follow it, or replay it. Only one turn of a conversation runs at a time.
 
 The steps of a new turn: begin it in the journal, end older turns, let the agent speak (`turn_lifecycle.py`), then save
-and end the turn. `server/` passes the store, the agent and the listener; the handler knows neither HTTP nor models.
+and end the turn. `server/` passes the store, the agent and the listener; this module knows neither HTTP nor models.
 """
 
 from __future__ import annotations

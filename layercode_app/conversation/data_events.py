@@ -62,8 +62,8 @@ async def _undoable(live: LiveTurn, answering: Awaitable[T]) -> T:
 async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
     """Pass on the output of the hooks, save the record, and return the answer.
 
-    A running turn speaks and sends the output; if none runs, the next turn does. The answer is what a hook returned. If
-    no hook returned anything, no turn is running, and `turn.data` sent exactly one item, the answer is this item.
+    A running turn speaks and sends the output; if none runs, the next turn does. The answer is what a hook returned. It is
+    the item that `turn.data` sent, if there is exactly one, no hook returned anything, and no turn is running.
     """
     live, record, left = work.live, work.live.record, []
     live.end_text()

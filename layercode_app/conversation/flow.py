@@ -210,11 +210,11 @@ class Flow:
         return self._values is not None and self._undo.busy
 
     def compare(self) -> None:
-        """Count the newest changes as made by the running tools and data events."""
+        """Note that the newest changes were made by some of the running tools and data events."""
         self._undo.compare(self._read())
 
     def settle(self) -> None:
-        """Count the newest changes as made by something that is not undone."""
+        """Keep the newest changes: no tool or data event made them, so they are never undone."""
         self._undo.settle(self._read())
 
     def begin(self, work: object) -> None:

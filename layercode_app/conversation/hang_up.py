@@ -20,11 +20,11 @@ class HangUp:
         return self._undo is not None and self._undo.busy
 
     def compare(self) -> None:
-        """Count a new request as made by the running tools and data events."""
+        """Note that a new request to hang up was made by one of the running tools and data events."""
         self._changes().compare({_NAME: self.asked})
 
     def settle(self) -> None:
-        """Count a new request as made by something that is not undone."""
+        """Keep a new request to hang up: no tool or data event made it, so it is never undone."""
         self._changes().settle({_NAME: self.asked})
 
     def begin(self, work: object) -> None:

@@ -56,4 +56,4 @@ class Orphans:
             logger.warning("Turn {} belongs to this worker but does not run, so it is given up.", turn.turn_id)
             await delivery.patiently(lambda: delivery.end_unrun(self._store, turn, change))
         except StoreError as error:
-            logger.warning("A turn that does not run here could not be given up: {}", error)
+            logger.warning("A turn that nothing runs any more could not be handed to another worker: {}", error)

@@ -94,11 +94,11 @@ class LiveState(Generic[ModelT]):
         return self._undo.busy
 
     def compare(self) -> None:
-        """Count the newest changes as made by the running tools and data events."""
+        """Note that the newest changes were made by some of the running tools and data events."""
         self._undo.compare(self.fields())
 
     def settle(self) -> None:
-        """Count the newest changes as made by something that is not undone."""
+        """Keep the newest changes: no tool or data event made them, so they are never undone."""
         self._undo.settle(self.fields())
 
     def begin(self, work: object) -> None:
@@ -131,7 +131,7 @@ class LiveState(Generic[ModelT]):
                 _restore_extra(self.model.model_extra, restored.model_extra or {}, name)
 
     def assign(self, model: Any) -> None:
-        """Give the model the values of another one. Raises DeveloperError unless it is of the same class."""
+        """Copy the values of `model` into the state. Raises DeveloperError unless it is of the state's class."""
         kind = type(self.model)
         if type(model) is not kind:
             raise DeveloperError(f"turn.state = {model!r}: expected a {kind.__name__}, such as {kind.__name__}().")

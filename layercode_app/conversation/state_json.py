@@ -72,7 +72,7 @@ def _dump(model: BaseModel) -> dict[str, Json]:
 def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[str]) -> StateError | None:
     """Return an error that names the fields that the model would refuse when it is loaded, or None if there are none.
 
-    If the model refuses them only together, these are all fields that `changed`.
+    If the model accepts each field, but not all of them together, the error names the fields in `changed`.
     """
     try:
         load_model(kind, fields)

@@ -39,7 +39,7 @@ class Undo:
         return bool(self._running)
 
     def begin(self, work: object, values: Mapping[str, Any]) -> None:
-        """Note that a tool or a data event begins. `values` are the current values, here and below."""
+        """Note that a tool or a data event begins. `values` are the current values, as in the other methods."""
         self.compare(values)
         self._running.add(work)
 
@@ -71,11 +71,11 @@ class Undo:
         self._changes.pop(key, None)
 
     def compare(self, values: Mapping[str, Any]) -> None:
-        """Count what changed since the last comparison as made by the tools and data events that are running."""
+        """Note that the running tools and data events made what has changed since the last comparison."""
         self._compare(values, frozenset(self._running))
 
     def settle(self, values: Mapping[str, Any]) -> None:
-        """Count what changed since the last comparison as made by something that is not undone."""
+        """Keep what changed since the last comparison: no tool or data event made it, so it is never undone."""
         self._compare(values, frozenset())
 
     def _compare(self, values: Mapping[str, Any], by: frozenset[object]) -> None:

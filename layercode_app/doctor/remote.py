@@ -139,7 +139,9 @@ async def _through(url: str, settings: Settings) -> Finding:
     verdict = await probe(url, secrets[0])
     if verdict.fine:
         took = f"{verdict.milliseconds:.0f} ms"
-        return ok("webhook at the platform", f"{url} reaches a server with this secret in {took}, unbuffered")
+        return ok(
+            "webhook at the platform", f"{url} reaches a server that has this secret, and answers in {took}, unbuffered"
+        )
     if verdict.reached:
         return failed("webhook at the platform", verdict.reason, "Turn the proxy's buffering off for this path.")
     return failed("webhook at the platform", verdict.reason,

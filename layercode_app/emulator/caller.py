@@ -81,7 +81,7 @@ class TextCaller:
         return await self._turn(event, text)
 
     async def end(self) -> None:
-        """Hang up: send `session.end`. A status that is not 2xx is ignored; raises DeliveryError without an answer."""
+        """Hang up: send `session.end`. A status other than 2xx is ignored. Raises DeliveryError if no answer comes."""
         event = {
             "type": "session.end",
             "started_at": _iso(self._started),

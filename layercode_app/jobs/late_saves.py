@@ -47,7 +47,7 @@ class LateSaves:
         """The turns that are not saved yet, by conversation and turn id, oldest first."""
 
     def open(self) -> None:
-        """Retry the pending saves on this event loop. If there are any, an earlier loop was closed without `close`."""
+        """Retry on this event loop the saves that an earlier loop has left pending, because it ended without `close()`."""
         self._tasks.clear()
         for kept in self.waiting.values():
             kept.saving = asyncio.Lock()

@@ -1,4 +1,4 @@
-"""Mark turns that their workers no longer run: as failed, or as free for another worker.
+"""End or free the turns of workers that no longer run them: mark them as failed, or as free for another worker.
 
 A note in the record of a failed turn tells the model which tools the turn had called.
 """

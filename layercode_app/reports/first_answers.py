@@ -18,9 +18,9 @@ class FirstAnswers:
         """The position of the first turn that was given."""
 
     async def is_first(self, record: TurnRecord) -> bool:
-        """Return whether a turn is the first answer in its conversation. Takes all turns, in journal order.
+        """Return whether a turn is the first answer in its conversation. It must be called for all turns in order.
 
-        An interrupted turn never is, and neither is the next answer.
+        If the first answer of a conversation was interrupted, no turn of the conversation is a first answer.
         """
         self._opening = self._opening or record.position
         if record.kind is not Kind.MESSAGE or record.conversation_id in self._answered:

@@ -65,8 +65,8 @@ def check(
 def check_place(where: str) -> tuple[Path, str]:
     """Return the folder of a new project and its name. `.` is the current folder, which need not be empty.
 
-    Raises ConfigurationError for a name that cannot be used. Unless it is `.`, also for a folder that exists, or whose
-    parent is not a folder.
+    Raises ConfigurationError for a name that cannot be used, for a folder that exists (other than `.`), and for a folder
+    whose parent is not a folder.
     """
     folder = Path(where)
     if not where.strip():

@@ -50,7 +50,7 @@ def wants_person(record: TurnRecord) -> bool:
 async def notify(job: Job, settings: Settings) -> None:
     """Post the notice of one hand-off. Raises httpx.HTTPError if it was not accepted, so that the job is retried.
 
-    Raises DeveloperError if no URL is set: no worker has had one for a day.
+    Raises DeveloperError if no URL is set. Such a job is left to other workers first, for a day.
     """
     if not settings.handoff_url:
         raise DeveloperError(f"Job {job.id} needs the setting LAYERCODE_HANDOFF_URL, which is not set.")

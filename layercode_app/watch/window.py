@@ -59,7 +59,7 @@ class Windows:
         return {rule.name: (tallies[rule.name], witnesses[rule.name]) for rule in rules}
 
     async def reading(self, rule: Rule, counted: Counted, now: float) -> Reading:
-        """Return the reading of a rule's current window, in which `count` counted these turns."""
+        """Return the reading of a rule's current window. `counted` is what the method `count` returned for the rule."""
         beside = await self._beside(rule, now - rule.window, now)
         if beside is not None:
             return beside

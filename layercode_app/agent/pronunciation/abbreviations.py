@@ -119,7 +119,7 @@ def say_initials(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_version_end(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for a name such as v2.5 from its first point on: the part before it was already spoken."""
+    """Return the words for the end of a name such as v2.5, from the first point on. What precedes is already spoken."""
     return "".join(f" point {digits(part)}" for part in match["n"].split(".")[1:]) if place.word[-1].isdigit() else None
 
 

@@ -95,7 +95,7 @@ def _is_private(name: str, value: Any) -> bool:
 
 
 def _key(key: str, taken: Collection[str]) -> str:
-    """Return a key with personal data masked, and a number if several keys of an object are masked."""
+    """Return a key with its personal data masked. If another key of the object looks the same then, add a number."""
     masked = _mask(key)
     if masked == key or masked not in taken:
         return masked

@@ -67,7 +67,7 @@ def _loader(yaml: Any) -> Any:
 
 
 def _check(yaml: Any, node: Any, inside: list[Any], checked: set[int]) -> None:
-    """Refuse what would be lost, or cannot be written as JSON, in a node and the nodes within it."""
+    """Refuse duplicate keys, which YAML would drop, and values that JSON does not have, in a node and its children."""
     if any(node is outer for outer in inside):
         raise _error(yaml, node, "an anchor contains itself")
     if id(node) in checked:

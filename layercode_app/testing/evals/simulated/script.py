@@ -61,7 +61,7 @@ class ByFunction:
 
     @property
     def satisfied(self) -> bool:
-        """Return False, because a function that has said everything hangs up. If the agent does, something is left."""
+        """Return False. A function that has nothing more to say hangs up, so if the agent hung up, the call was cut short."""
         return False
 
     async def next(self, hearing: Hearing) -> Move:
@@ -74,7 +74,7 @@ class ByFunction:
 
 
 def scripted_mind(spec: CallerSpec, *, invoke: Invoke = _at_once) -> Mind:
-    """Return the mind of a caller with a script. Raises ConfigurationError if what it names is no function."""
+    """Return the mind of a caller with a script. Raises ConfigurationError if `script` names something else than a function."""
     if isinstance(spec.script, list):
         return Rules(spec.script)
     return ByFunction(_function(spec.script or ""), spec.script or "", invoke=invoke)
