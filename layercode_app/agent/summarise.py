@@ -14,12 +14,13 @@ from ..blank import is_blank
 from ..conversation.summary import KeptSummary, Summary, bounded, due, summary_in
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError, HookError
-from ..journal.cost import FREE_MODEL, price_of
-from ..journal.record import ModelCall, TurnRecord
+from ..journal.cost import FREE_MODEL
+from ..journal.record import TurnRecord
 from ..journal.record_json import to_json
 from ..journal.stores.base import SPEAKING_KINDS, Store
 from ..journal.stores.history_steps import SUMMARY
 from .hooks import check_hook
+from .job_usage import Count, JobUsage
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -65,15 +66,21 @@ def enqueue_summary(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
         turn.live.add_task(SUMMARY, {"until": until, "turn": turn.turn_id, "tokens": turn.tokens})
 
 
-async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: str, asked: dict[str, Any]) -> None:
-    """Summarise the turns up to the position `asked["until"]`, unless this was already done. A failure is logged."""
-    until = int(asked["until"])
+async def summarise(
+    voice: VoiceAgent[Any, Any], store: Store, conversation_id: str, asked: dict[str, Any], *, count: Count
+) -> None:
+    """Summarise the turns up to the position `asked["until"]`, unless this was already done. A failure is logged.
+
+    `count` counts the usage of the model that writes the summary.
+    """
+    until, turn_id = int(asked["until"]), str(asked["turn"])
     before = summary_in((await store.conversation(conversation_id)).state)
     if (before is not None and before.until >= until) or not voice.sums_up:
         return
     turns = await turns_between(store, conversation_id, before.until if before else 0, until)
+    usage = JobUsage(store, count, voice.name, (conversation_id, turn_id))
     try:
-        summary, response = await _new_summary(voice, before.summary if before else None, transcript_of(turns))
+        summary = await _new_summary(voice, before.summary if before else None, transcript_of(turns), usage)
     except Exception as error:  # noqa: BLE001 - the call goes on without a summary, and the next turn enqueues it again
         logger.warning("Summarising the call failed, so its older turns are cut instead: {}", type(error).__name__)
         return
@@ -81,17 +88,14 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
     if now is not None and now.until >= until:
         return  # Another worker was faster. Keep its summary, so that the next requests begin like the previous ones.
     kept = KeptSummary(until, bounded(summary, int(asked["tokens"])))
-    saved = await store.save_state(conversation_id, {SUMMARY: kept.to_json()}, turn_id=str(asked["turn"]))
+    saved = await store.save_state(conversation_id, {SUMMARY: kept.to_json()}, turn_id=turn_id)
     if saved and turns:
-        note = partial(_note_summary, kept.summary, turns[-1].turn_id, response)
-        await store.update(conversation_id, str(asked["turn"]), note)
+        await store.update(conversation_id, turn_id, partial(_note_summary, kept.summary, turns[-1].turn_id))
 
 
-def _note_summary(summary: Summary, covered: str, result: Any, record: TurnRecord) -> None:
+def _note_summary(summary: Summary, covered: str, record: TurnRecord) -> None:
     """Note a summary in the record of its turn, because the state has only the newest one and forks need earlier ones."""
     record.summary = {"text": summary.text, "facts": list(summary.facts), "turn_id": covered}
-    if result is not None:
-        count_summary(record, result)
 
 
 async def turns_between(
@@ -129,8 +133,10 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-async def _new_summary(voice: VoiceAgent[Any, Any], before: Summary | None, transcript: str) -> tuple[Summary, Any]:
-    """Return the new summary and the result of the model's run, which is None if a function wrote the summary."""
+async def _new_summary(
+    voice: VoiceAgent[Any, Any], before: Summary | None, transcript: str, usage: JobUsage
+) -> Summary:
+    """Let the agent's function or the model write the new summary. `usage` counts the model's usage."""
     if inspect.isroutine(voice.summary):
         made = await voice.summary(before, transcript)
         if isinstance(made, str):
@@ -139,37 +145,17 @@ async def _new_summary(voice: VoiceAgent[Any, Any], before: Summary | None, tran
             raise HookError(f"summary returned a {type(made).__name__}; expected a Summary or a str.")
         if is_blank(made.text) and not made.facts:
             raise HookError(f"summary returned {made!r}; expected a text or facts.")
-        return made, None
+        return made
     from pydantic_ai import Agent
 
     known = "\n".join(f"- {fact}" for fact in before.facts) if before else ""
     prompt = f"Summary before: {before.text if before else 'none'}\nKnown facts:\n{known or 'none'}\n\nTranscript:\n{transcript}"
     writer = Agent(voice.summary_writer, output_type=Draft, instructions=INSTRUCTIONS, name="summary")
-    result = await writer.run(prompt)
-    draft = result.output
+    draft = await usage.run(writer, prompt)
     if is_blank(draft.summary):
         raise ValueError("the model returned no summary")  # An empty summary would hide the turns that it covers.
     kept = [fact for fact in (before.facts if before else ()) if fact not in draft.corrected]
-    return Summary(draft.summary, list(dict.fromkeys([*kept, *draft.facts]))), result
-
-
-def count_summary(record: TurnRecord, result: Any) -> None:
-    """Add the usage and cost of a run, which wrote a summary or notes, to the record of a turn."""
-    at = record.timings.get("total", 0.0)
-    for response in (message for message in result.new_messages() if message.kind == "response"):
-        usage, price = response.usage, price_of(response)
-        counted = {"requests": 1, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-        counted["unpriced_requests"] = int(price is None)
-        name = response.model_name or ""
-        record.requests.append(ModelCall(name, at, None, at, "done", SUMMARY_STAGE, counted, price))
-        for key, amount in counted.items():
-            record.usage[key] = record.usage.get(key, 0) + amount
-        if price is not None:
-            record.cost = (record.cost or 0.0) + price
-
-
-SUMMARY_STAGE = "summary"
-"""The stage of summary requests in a turn's record."""
+    return Summary(draft.summary, list(dict.fromkeys([*kept, *draft.facts])))
 
 
 def writes(model: Any) -> bool:

@@ -10,7 +10,8 @@ from ..conversation.caller_notes import read_notes, write_notes_of_job
 from ..conversation.turn import Turn
 from ..journal.stores.base import Job, Store
 from ..wellformed import well_formed
-from .summarise import Draft, count_summary, transcript_of, turns_of_session, writes
+from .job_usage import Count, JobUsage
+from .summarise import Draft, transcript_of, turns_of_session, writes
 
 if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
@@ -36,8 +37,11 @@ def caller_of(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> str:
         return ""
 
 
-async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job) -> None:
-    """Let the model take notes from the transcript of an ended call, and save them. A model failure is logged."""
+async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, count: Count) -> None:
+    """Let the model take notes from the transcript of an ended call, and save them. A model failure is logged.
+
+    `count` counts the usage of the model.
+    """
     if voice.remember is None or not writes(voice.summary_writer):
         return
     key, session_id = job.payload["arguments"]["key"], job.payload["arguments"]["session_id"]
@@ -46,20 +50,19 @@ async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job) -> Non
     if not turns:
         return
     notes = await read_notes(store, key)
+    usage = JobUsage(store, count, voice.name, turns[-1].key)
     try:
-        draft, result = await _draft(voice, list(notes.facts), transcript_of(turns)[-LONGEST_CALL:])
+        draft = await _draft(voice, list(notes.facts), transcript_of(turns)[-LONGEST_CALL:], usage)
     except Exception as error:  # noqa: BLE001 - notes are optional, so this job must not be retried
         logger.warning("No notes were taken of a caller: {}", type(error).__name__)
         return
     # The call or its caller may have been forgotten while the model wrote.
-    if await write_notes_of_job(store, job, key, draft.facts, draft.corrected):
-        await store.update(job.conversation_id, turns[-1].turn_id, lambda record: count_summary(record, result))
+    await write_notes_of_job(store, job, key, draft.facts, draft.corrected)
 
 
-async def _draft(voice: VoiceAgent[Any, Any], known: list[str], transcript: str) -> tuple[Draft, Any]:
+async def _draft(voice: VoiceAgent[Any, Any], known: list[str], transcript: str, usage: JobUsage) -> Draft:
     from pydantic_ai import Agent
 
     listed = "\n".join(f"- {fact}" for fact in known) or "none"
     writer = Agent(voice.summary_writer, output_type=Draft, instructions=INSTRUCTIONS, name="notes")
-    result = await writer.run(f"Known facts:\n{listed}\n\nTranscript:\n{transcript}")
-    return result.output, result
+    return await usage.run(writer, f"Known facts:\n{listed}\n\nTranscript:\n{transcript}")

@@ -94,7 +94,12 @@ class LayerCode:
         self.model = model
         self._offline_without_key = offline_without_key
         dispatch = JobDispatch(
-            lambda: self.watch, lambda: self.settings, lambda: self.runners, lambda: self.sessions.correct, self.store
+            lambda: self.watch,
+            lambda: self.settings,
+            lambda: self.runners,
+            lambda: self.sessions.correct,
+            self.store,
+            self._count_job,
         )
         self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF), elsewhere=dispatch.retry_elsewhere)
         self.watch = Watch(self.settings, self.store, self.jobs.enqueue)
@@ -319,6 +324,11 @@ class LayerCode:
         self.watch.count(record)
         if wants_person(record) and self.settings.handoff_url:
             self.jobs.background(enqueue_handoffs(record, self.jobs))
+
+    def _count_job(self, record: TurnRecord) -> None:
+        """Count the usage of a job that belongs to a turn, such as one that writes a summary."""
+        metrics.record_usage(record)
+        self.watch.count(record)
 
 
 def create_app(found: Found, first: VoiceAgent[Any, Any], **options: Any) -> LayerCode:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..agent.job_usage import Count
 from ..agent.live_judges import JUDGE_CALL, enqueue_judging, judge_call
 from ..agent.runner import AgentRunner
 from ..agent.summarise import summarise
@@ -32,7 +33,7 @@ class JobDispatch:
     """Runs jobs. Each job uses the watch, settings and agents that the server has when the job runs.
 
     So `watch`, `settings` and `runners` are functions. `runners` returns the agents' runners by name. `correct` returns
-    the function that corrects turns which ran on after the end of their session.
+    the function that corrects turns which ran on after the end of their session. `count` counts the usage of jobs.
     """
 
     watch: Callable[[], Watch]
@@ -40,6 +41,7 @@ class JobDispatch:
     runners: Callable[[], Mapping[str, AgentRunner]]
     correct: Callable[[], Callable[[Job], Awaitable[float | None]]]
     store: Store
+    count: Count
     put_back: PutBack = field(default_factory=PutBack, init=False)
 
     def retry_elsewhere(self, job: Job) -> float | None:
@@ -85,9 +87,10 @@ class JobDispatch:
         elif job.name == TASK and job.payload["task"] == JUDGE_CALL:
             await judge_call(runner.voice, self.store, job, day_limit=self.settings().judge_max_cost)
         elif job.name == TASK and job.payload["task"] == NOTES_OF_CALL:
-            await take_notes(runner.voice, self.store, job)
+            await take_notes(runner.voice, self.store, job, count=self.count)
         elif job.name == TASK and job.payload["task"] == SUMMARY:
-            await summarise(runner.voice, self.store, job.conversation_id, job.payload["arguments"])
+            asked = job.payload["arguments"]
+            await summarise(runner.voice, self.store, job.conversation_id, asked, count=self.count)
         elif job.name == TASK and job.payload["task"] == NOTES:
             await write_notes_of_job(self.store, job, **job.payload["arguments"])
         elif job.name == TASK:

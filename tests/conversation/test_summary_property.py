@@ -131,7 +131,9 @@ class LongCall(StoreMachine):
     def the_summaries_are_written(self) -> None:
         async def work() -> None:
             while (job := await self._lease()) is not None:
-                await summarise(self.voice, self.store, CONVERSATION, job.payload["arguments"])
+                await summarise(
+                    self.voice, self.store, CONVERSATION, job.payload["arguments"], count=lambda record: None
+                )
                 await self.store.settle(job)
 
         self.run(work())
@@ -142,7 +144,9 @@ class LongCall(StoreMachine):
 
         async def work() -> None:
             if (job := await self._lease()) is not None:
-                await summarise(self.voice, self.store, CONVERSATION, job.payload["arguments"])
+                await summarise(
+                    self.voice, self.store, CONVERSATION, job.payload["arguments"], count=lambda record: None
+                )
 
         self.dies = True
         task = self.loop.create_task(work())

@@ -1,0 +1,80 @@
+"""Run a model in a job that belongs to a turn, such as one that writes a summary, and count its tokens and cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..journal.cost import price_of
+from ..journal.record import Kind, ModelCall, TurnRecord
+from ..journal.stores.base import Store
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+    from pydantic_ai.messages import ModelResponse
+
+OutputT = TypeVar("OutputT")
+SUMMARY_STAGE = "summary"
+"""The stage of these requests in a turn's record."""
+Count: TypeAlias = "Callable[[TurnRecord], None]"
+"""Adds the usage of a record to the usage totals and the metrics. The turn itself was counted when it ended."""
+
+
+@dataclass(frozen=True)
+class JobUsage:
+    """Counts the usage of a job: in the record of the turn with this `key`, and with `count`."""
+
+    store: Store
+    count: Count
+    agent: str
+    """The name of the agent whose job it is."""
+    key: tuple[str, str]
+
+    async def run(self, writer: Agent[None, OutputT], prompt: str) -> OutputT:
+        """Run an agent and return its output. The usage is counted also if the run fails."""
+        from pydantic_ai import capture_run_messages
+
+        with capture_run_messages() as messages:
+            try:
+                return (await writer.run(prompt)).output
+            finally:
+                # Answers that were not usable cost money too.
+                await self._add([message for message in messages if message.kind == "response"])
+
+    async def _add(self, responses: Sequence[ModelResponse]) -> None:
+        """Count these responses, in the totals of the turn's day and agent, so that reports find the same sums."""
+        if not responses:
+            return
+        # Like an event with data, it has usage, but it is no turn.
+        spent = TurnRecord(*self.key, Kind.DATA, self.agent, started_at=time.time())
+        _add_to(spent, responses=responses)
+        try:
+            turn = await self.store.update(*self.key, partial(_add_to, responses=responses))
+        except StoreError as error:
+            # A retry of the job would pay the model again.
+            logger.warning("The cost of a summary or of notes was not stored with its turn: {}", error)
+            turn = None
+        if turn is not None:
+            spent.agent, spent.started_at = turn.agent, turn.started_at
+        self.count(spent)
+
+
+def _add_to(record: TurnRecord, responses: Sequence[ModelResponse]) -> None:
+    """Add the usage and cost of these responses to a record."""
+    at = record.timings.get("total", 0.0)
+    for response in responses:
+        usage, price = response.usage, price_of(response)
+        counted = {"requests": 1, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        counted["unpriced_requests"] = int(price is None)
+        name = response.model_name or ""
+        record.requests.append(ModelCall(name, at, None, at, "done", SUMMARY_STAGE, counted, price))
+        for key, amount in counted.items():
+            record.usage[key] = record.usage.get(key, 0) + amount
+        if price is not None:
+            record.cost = (record.cost or 0.0) + price
