@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loguru import logger
@@ -20,7 +21,8 @@ from ..judging.judge import WHOLE_CALL, Judge, Verdict, model_judge
 from ..judging.spending import Spent, counting
 from ..judging.stock import questions, stock
 from ..observability import metrics, spans
-from ..observability.privacy import masking
+from ..observability.privacy import caller_secrets, masking
+from ..observability.privacy.masked_values import masked
 from ..webhook import SessionEnd
 from .models import named_model
 from .summarise import transcript_of, turns_of_session, writes
@@ -117,11 +119,26 @@ async def judge_call(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, day
 
 
 async def _case(store: Store, turns: Sequence[TurnRecord]) -> str:
+    """Return the text about the call that the judges read. Secrets in it are masked."""
     instructions = instructions_of([await _messages(store, turn) for turn in _first_of_each_stage(turns)])
     outcomes = [outcome["name"] for turn in turns for outcome in turn.outcomes]
-    state = (await store.conversation(turns[0].conversation_id)).state
-    own = own_fields(state) | handed_fields(state, {turn.agent for turn in turns})
-    return written_case(instructions, transcript_of(turns)[-LONGEST_CALL:], outcomes, own)
+    kept = await store.conversation(turns[0].conversation_id)
+    own = own_fields(kept.state) | handed_fields(kept.state, {turn.agent for turn in turns})
+    # A secret that a field names, such as a tool's `password`, is also masked where the call repeats its value.
+    calls = [{"args": call.args, "result": call.result} for turn in turns for call in turn.tools]
+    with caller_secrets.only([kept.metadata, own, *(turn.metadata for turn in turns), *calls]):
+        transcript = transcript_of([_without_secrets(turn) for turn in turns])[-LONGEST_CALL:]
+        return written_case(masking.without_secrets(instructions), transcript, outcomes, _masked(own))
+
+
+def _without_secrets(turn: TurnRecord) -> TurnRecord:
+    """Return a copy of a turn without secrets. This precedes the cut of long texts, which might cut a secret too."""
+    tools = [replace(call, args=_masked(call.args), result=_masked(call.result)) for call in turn.tools]
+    said, heard = masking.without_secrets(turn.user_text), masking.without_secrets(turn.heard)
+    return replace(turn, user_text=said, heard_text=heard, tools=tools)
+
+
+_masked = partial(masked, text=masking.without_secrets)
 
 
 def _first_of_each_stage(turns: Sequence[TurnRecord]) -> list[TurnRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .caller_secrets import SECRET_NAMES, is_secret_name
@@ -12,17 +12,18 @@ SHORTEST_NUMBER = 100_000
 """Smaller numbers are no secrets."""
 
 
-def masked(value: Any, name: str = "") -> Any:
+def masked(value: Any, name: str = "", *, text: Callable[[str], str] = clean) -> Any:
     """Return the value with secrets and phone numbers masked.
 
-    `name` is the name of the value. If it is a name such as "token", the value is masked completely.
+    `name` is the name of the value. If it is a name such as "token", the value is masked completely. `text` masks the
+    other texts; with `masking.without_secrets`, personal data stays.
     """
     if isinstance(value, str):
-        return MASK if value and is_secret_name(name) else clean(value)
+        return MASK if value and is_secret_name(name) else text(value)
     if isinstance(value, Mapping):
-        return {clean(str(key)): masked(part, str(key)) for key, part in value.items()}
+        return {text(str(key)): masked(part, str(key), text=text) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [masked(part, name) for part in value]
+        return [masked(part, name, text=text) for part in value]
     if isinstance(value, int) and abs(value) >= SHORTEST_NUMBER and name.lower().endswith(SECRET_NAMES):
         return MASK
-    return value if value is None or isinstance(value, (bool, int, float)) else clean(str(value))
+    return value if value is None or isinstance(value, (bool, int, float)) else text(str(value))
