@@ -19,6 +19,7 @@ from ..journal.record import Json, Kind, Status, TurnRecord
 from ..journal.stores.base import Job
 from ..journal.task_jobs import TASK
 from ..observability import context, spans
+from ..observability.errors import ends_task
 from ..observability.privacy import caller_secrets
 from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
 from . import current_agent, data_events, delivery
@@ -86,7 +87,9 @@ class SessionHandler:
             await self._store.save(record)
         try:
             await self._take_note(agent, event)
-        except Exception as error:
+        except BaseException as error:
+            if ends_task(error):
+                raise
             record.error = type(error).__name__
             with suppress(StoreError):
                 await self._store.save(record)

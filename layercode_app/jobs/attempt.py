@@ -14,6 +14,7 @@ from ..exceptions import StoreError
 from ..journal import steady_clock
 from ..journal.stores.base import Job, Store
 from ..observability import context, spans
+from ..observability.errors import ends_process, ends_task
 from ..observability.privacy import caller_secrets
 
 Run = Callable[[Job], Awaitable[float | None]]
@@ -116,14 +117,16 @@ async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
             # A job without an agent is periodic: tracing each run would make a trace every few seconds when idle.
             with spans.continued(job.name, job.trace) if job.agent or job.trace else spans.upkeep():
                 again = await run(job)
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything; the job is retried
+        except BaseException as error:  # a hook may raise anything; the job is retried
+            if ends_task(error) or ends_process(error):
+                raise
             return _after(job, error, pauses)
     if again is not None:
         job.attempts = 0
     return again
 
 
-def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
+def _after(job: Job, error: BaseException, pauses: Sequence[float]) -> float | None:
     """Return the time at which a failed job is due again; None if it is given up."""
     job.error = f"{type(error).__name__}: {error}"
     if job.attempts > len(pauses):

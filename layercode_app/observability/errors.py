@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,6 +36,22 @@ _CODE = re.compile(r"[\w.\[\]/:-]{1,80}")
 """Matches an error's code, type or parameter. Text that does not match is not shown: it may quote the caller."""
 
 CATEGORIES = (*(category for category, _ in RULES), "internal")
+
+
+def ends_task(error: BaseException) -> bool:
+    """Return whether an error ends the running task from outside, and is not a failure of the code that raised it.
+
+    A CancelledError of a task that was not cancelled is a failure: the agent's own code raised it.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit)
+
+
+def ends_process(error: BaseException) -> bool:
+    """Return whether an error is meant to end the process."""
+    return isinstance(error, KeyboardInterrupt | SystemExit)
 
 
 def category_of(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from ..conversation.admission import TurnHandler
 from ..conversation.session_events import SessionHandler
 from ..exceptions import HookTimeoutError, PlatformError, SignatureError, StoreError
 from ..observability import context, spans
-from ..observability.errors import category_of
+from ..observability.errors import category_of, ends_process, ends_task
 from ..observability.turns import running
 from ..platform.probe import PROBE, project_here
 from ..settings import Settings
@@ -106,7 +106,9 @@ class Webhook:
             logger.error("The hook for {} was cancelled: {}", event.type, error)
             await send_error(send, 504, str(error))
             return
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything
+        except BaseException as error:  # a hook may raise anything
+            if ends_task(error) or ends_process(error):
+                raise
             spans.failed(error, category_of(error))
             logger.opt(exception=error).error("The hook for {} failed: {}", event.type, type(error).__name__)
             await send_error(send, 500, "The agent could not handle this event.")

@@ -129,7 +129,7 @@ class RecordingRunner(AgentRunner):
         """Run the `on_session_end` hooks, and record that they ended and with which exception."""
         try:
             await super().end_session(event)
-        except Exception as error:
+        except BaseException as error:
             self._seen.ended[event.session_id] = error
             raise
         self._seen.ended[event.session_id] = None

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, computed_field
 from pydantic_ai import Agent, RunContext
 
-from layercode_app import Call, Turn, VoiceAgent
+from layercode_app import Call, LayerCode, SessionEnd, Turn, VoiceAgent
 from layercode_app.settings.limits import Limits
 from layercode_app.testing import open_call, scripted
+from layercode_app.testing.call import CallError
+
+from ..calling import calling, settings
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +85,48 @@ async def test_the_caller_hears_an_apology(make: Any, error: type[BaseException]
     assert (bad.record.status, bad.record.error) == ("failed", error.__name__)
     assert [tool.status for tool in bad.record.tools] == ["cancelled" if error is not PanicError else "failed"] * called
     assert good.spoken == "done"
+
+
+@pytest.mark.parametrize("error", [PanicError, asyncio.CancelledError])
+@pytest.mark.parametrize("kind", ["session.update", "own.event"])
+async def test_a_session_event_whose_hook_raises_is_failed_and_not_running(
+    kind: str, error: type[BaseException], tmp_path: Path
+) -> None:
+    voice: VoiceAgent[Any, Any] = VoiceAgent("shop")
+    on = voice.on_session_update if kind == "session.update" else voice.on_event
+
+    @on
+    async def note(event: Any) -> None:
+        raise error
+
+    app = LayerCode(voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        answer = await caller.send({"type": kind, "recording_status": "completed"})
+        [record] = [record async for record in app.store.turns()]
+    assert (answer.status, answer.json) == (500, {"error": "The agent could not handle this event."})
+    assert record.error == error.__name__
+
+
+@pytest.mark.parametrize("error", [PanicError, asyncio.CancelledError])
+async def test_a_session_end_whose_hook_raises_is_tried_again_after_a_pause(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layercode_app.jobs.queue.RETRY_SECONDS", (0.01, 0.01))
+    voice, tries = VoiceAgent[Any, Any]("shop", greeting="Hello."), list[int]()
+
+    @voice.on_session_end
+    async def note(event: SessionEnd) -> None:
+        tries.append(1)
+        raise error
+
+    async with open_call(voice) as call:
+        await call.greet()
+        with pytest.raises(CallError, match=error.__name__):
+            await call.end()
+        async with asyncio.timeout(20):
+            while any(job.name == "session_end" for job in await call.app.store.pending_jobs()):
+                await asyncio.sleep(0.005)
+    assert len(tries) == 3, "then the job was given up"
 
 
 class Item(BaseModel):
