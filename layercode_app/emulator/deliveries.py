@@ -151,7 +151,7 @@ class Deliveries:
         quiet = Quiet(event, lambda text: self._watch("notice", text=text))
         try:
             async with client.deliver(event, headers=self._headers, on_sent=on_sent) as answer:
-                quiet.heard()
+                quiet.begin(streams=answer.is_stream)
                 self._watch("answer", event=event, status=answer.status, at_ms=answer.accepted_ms)
                 if not answer.ok:
                     body = await answer.body()

@@ -45,10 +45,15 @@ def undelivered(event: dict[str, Any], error: DeliveryError) -> str:
     return _line(event, f"{error}. {_ADVICE[error.reason]}" if error.reason in _ADVICE else str(error))
 
 
-def quiet(event: dict[str, Any], seconds: float, *, answered: bool) -> str:
-    """Return the message for a backend that has sent nothing for `seconds`, before or during its answer."""
+def quiet(event: dict[str, Any], seconds: float, *, answered: bool, streams: bool) -> str:
+    """Return the message for a backend that has sent nothing for `seconds`, before or during its answer.
+
+    `streams` tells whether the answer that has begun is a stream.
+    """
     if not answered:
         return _line(event, f"no answer for {seconds:g} s. Answer at once, and stream the reply as it is generated.")
+    if not streams:
+        return _line(event, f"the body of the answer is not complete after {seconds:g} s. Send the whole body at once.")
     return _line(event, f"the stream has sent no event for {seconds:g} s and is still open. {_END}")
 
 
@@ -57,12 +62,16 @@ class Quiet:
 
     def __init__(self, event: dict[str, Any], tell: Callable[[str], None]) -> None:
         self._event, self._tell = event, tell
-        self._answered = self._told = False
+        self._answered = self._streams = self._told = False
         self._timer = self._arm()
 
+    def begin(self, *, streams: bool) -> None:
+        """Restart the timer: the status has arrived. `streams` tells whether a stream follows."""
+        self._answered, self._streams = True, streams
+        self.heard()
+
     def heard(self) -> None:
-        """Restart the timer: the status or an event of the stream has arrived."""
-        self._answered = True
+        """Restart the timer: an event of the stream has arrived."""
         self._timer.cancel()
         if not self._told:
             self._timer = self._arm()
@@ -76,7 +85,7 @@ class Quiet:
 
     def _report(self) -> None:
         self._told = True
-        self._tell(quiet(self._event, QUIET_SECONDS, answered=self._answered))
+        self._tell(quiet(self._event, QUIET_SECONDS, answered=self._answered, streams=self._streams))
 
 
 def unended(event: dict[str, Any]) -> str:

@@ -50,6 +50,12 @@ async def never(event: dict[str, Any], send: Any) -> None:
     await asyncio.sleep(5)
 
 
+async def slow_body(event: dict[str, Any], send: Any) -> None:
+    await send({"type": "http.response.start", "status": 500, "headers": TYPED})
+    await send({"type": "http.response.body", "body": b'{"reply":', "more_body": True})
+    await asyncio.sleep(5)
+
+
 class Odd(Backend):
     """Answers `message` as a test wants, and everything else as it should be."""
 
@@ -123,6 +129,7 @@ async def test_a_failed_message_is_one_line(answer: Answer, parts: list[str]) ->
             stream(b'{"type": "response.tts", "content": "Hi"}', then=lambda: asyncio.sleep(5)),
             "has sent no event for",
         ),
+        (slow_body, "the body of the answer is not complete after 0.5 s"),
         (stream(END, then=lambda: asyncio.sleep(5)), "End each answer with response.end, then close it"),
     ],
 )
