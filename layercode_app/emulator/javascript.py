@@ -24,15 +24,19 @@ DEEPEST = 100
 def parse(text: str | bytes) -> Any:
     """Parse a JSON value, lone surrogates included. NaN and Infinity are accepted too; `stringify` prints them as null.
 
-    Raises ValueError for invalid JSON, and for values nested more than DEEPEST levels deep.
+    Raises ValueError for invalid JSON, such as NaN, and for values nested more than DEEPEST levels deep.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     if not _is_nested(value, DEEPEST):
         return value
     raise ValueError(_TOO_DEEP)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 _TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"

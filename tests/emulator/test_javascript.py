@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layercode_app.emulator.javascript import stringify
+from layercode_app.emulator.javascript import parse, stringify
 
 from ..support import need_program
 from ..thoroughness import times
@@ -80,3 +80,9 @@ def test_stringifying_again_changes_nothing(value: Any) -> None:
 def test_what_json_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match=r"JSON"):
         stringify(value)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", '{"a": [NaN]}'])
+def test_numbers_that_javascript_refuses_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not JSON"):
+        parse(text)
