@@ -157,18 +157,20 @@ async def check_port(settings: Settings) -> Finding:
 async def _who_has(url: str, settings: Settings) -> str | None:
     """Find out which server uses the port.
 
-    Returns None for a server of this project, a description for a layercode-app server of another project, and "" for
-    any other program.
+    Returns None for a server of this project, a description for any other layercode-app server, and "" for any other
+    program.
     """
     if not await _is_ours(url):
         return ""
     secrets = [secret.get_secret_value() for secret in (*settings.webhook_secret, *settings.agent_secrets.values())]
+    why = "Its project cannot be asked for without a webhook secret"
     for secret in secrets:
         verdict = await probe(f"{url}{settings.agent_route}", secret)
         if verdict.reached:
             same = verdict.project == project_here()
             return None if same else f"another project serves its agent {verdict.agent!r} there, with the same secret"
-    return "a server of another project uses it, with another webhook secret"
+        why = verdict.reason.removesuffix(".")
+    return f"a layercode-app server of another project or with other settings uses it. {why}"
 
 
 async def _is_ours(url: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode, VoiceAgent
+from layercode_app.doctor.local import check_port
 from layercode_app.emulator.agents import AgentSpec
 from layercode_app.emulator.app import create_emulator
 
@@ -198,8 +199,28 @@ async def test_a_server_of_another_project_is_not_taken_for_this_ones(tmp_path: 
     assert (other.state("port"), other.code) == ("failed", 1)
     assert "another project serves its agent 'echo' there, with the same secret" in other.line("port")["detail"]
     assert stranger.state("port") == "failed"
-    assert "with another webhook secret" in stranger.line("port")["detail"]
+    assert "The server has another webhook secret" in stranger.line("port")["detail"]
     assert other.line("port")["fix"]
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ({"webhook_secret": ""}, "Its project cannot be asked for without a webhook secret"),
+        ({"agent_route": "/elsewhere"}, "/elsewhere answers 404: it is another server, or the path is wrong"),
+        ({"webhook_secret": "another-long-secret"}, "The server has another webhook secret"),
+    ],
+)
+async def test_a_server_whose_project_is_not_known_is_not_said_to_have_another_secret(
+    own: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    app = LayerCode(VoiceAgent("echo", greeting="Hi"), settings=settings(tmp_path))
+    async with serve(app) as url:
+        port = int(url.rpartition(":")[2])
+        finding = await check_port(settings(tmp_path, host="127.0.0.1", port=port, **own))
+    assert finding.state == "failed"
+    assert told in finding.detail
+    assert ("secret" in finding.detail) is ("webhook_secret" in own)
 
 
 async def test_a_port_that_something_else_holds(tmp_path: Path) -> None:
