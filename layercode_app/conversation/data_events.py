@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..exceptions import HookTimeoutError
+from ..journal.cost import DATA_COSTS
 from ..journal.record import Json, Status
 from ..observability.errors import category_of
 from ..webhook import Data
@@ -72,6 +73,8 @@ async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
         if answered is None and record.status is Status.COMPLETE and len(said.get("data", ())) == 1:
             answered = said.pop("data")[0]
         left = [said] if said else []
+    if record.usage and live.flow is not None:
+        live.flow.keep(DATA_COSTS, "yes")
     await work.save(total=live.elapsed_ms(), left=left)
     work.services.finished(record)
     return answered

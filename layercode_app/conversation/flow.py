@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from ..exceptions import DeveloperError
+from ..journal.cost import DATA_COSTS
 from ..journal.outbound import AGENT
 from ..journal.record import Json, Stage
 from ..nearest import nearest
@@ -39,7 +40,7 @@ STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
 AGENT_STAGE = "agent "
 """The prefix of the stage that times an agent which handed the rest of a turn to another agent."""
-KEPT = (AGENT, CALLERS, OPENING, GREETED, RESUMED)
+KEPT = (AGENT, CALLERS, OPENING, GREETED, RESUMED, DATA_COSTS)
 MOST_HANDOVERS = 3
 """The maximum number of hand-overs in one turn; further hand-overs are ignored."""
 MOST_MOVES = 8

@@ -17,7 +17,7 @@ from loguru import logger
 from ..exceptions import StoreError
 from ..jobs.late_saves import LateSaves
 from ..journal.outbound import AGENT
-from ..journal.record import Frame, TurnRecord
+from ..journal.record import Frame, Json, TurnRecord
 from ..journal.stores.base import Begun, Job, LazyHistory, Store
 from ..journal.task_jobs import enqueue_tasks, task_jobs
 from ..observability import spans
@@ -36,8 +36,8 @@ from .states import LiveStates
 from .summary import summary_in, tokens_of_turns
 from .turn import Background, Turn
 
-Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
-"""Given a turn and the newest turns before it, return a text to speak instead of the answer, or None to answer."""
+Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord], Mapping[str, Json]], Awaitable[str | None]]
+"""Given a turn, the newest turns before it and the conversation's state, return a text to speak instead of the answer, or None to answer."""
 
 
 @dataclass

@@ -143,7 +143,7 @@ class Run(Work):
             self.live.speak(self.services.limits.cut_answer, "apology")
 
     async def _refused(self, refusal: Refusal) -> bool:
-        text = await refusal(self.live.record, self.begun.history)
+        text = await refusal(self.live.record, self.begun.history, self.begun.state)
         if text is None:
             return False
         self.live.record.error_category, self.live.record.impact = "budget", "refusal"

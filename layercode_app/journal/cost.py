@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 FREE_MODEL = "offline"
 """The scripted model; it costs nothing."""
+DATA_COSTS = "layercode.data_costs"
+"""The key in a conversation's state that is set once a data event has used a model. History has no data events."""
 
 
 class Priced(Protocol):

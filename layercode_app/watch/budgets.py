@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from loguru import logger
 
 from ..exceptions import ConfigurationError
-from ..journal.cost import dollars
-from ..journal.record import Kind, TurnRecord
+from ..journal.cost import DATA_COSTS, dollars
+from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.base import Store
 from ..reports.usage_totals import totals_by_day
 from ..settings import Settings
 from .pending import PendingTotals
-from .spending import cost_and_tokens, spent_before
+from .spending import spent_before
 
 WARNED = "warned/"
 _AMOUNT = re.compile(r"(?:\$\s*)?(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*([kM])?\s*tokens")
@@ -69,16 +69,19 @@ class Budgets:
         """True if a budget is set."""
         return self._day is not None or self._conversation is not None
 
-    async def refusal(self, record: TurnRecord, history: Sequence[TurnRecord]) -> str | None:
+    async def refusal(self, record: TurnRecord, history: Sequence[TurnRecord], state: Mapping[str, Json]) -> str | None:
         """Return the text to speak instead of an answer, or None if the turn may be answered. Raises StoreError.
 
-        `history` holds the newest turns before the turn `record`. Only messages are refused.
+        `history` holds the newest turns before the turn `record`, and `state` the state of its conversation. Only
+        messages are refused.
         """
         if record.kind is not Kind.MESSAGE:
             return None
         if self._day is not None and await self._spent_today(self._day):
             return self._refusal
-        if self._conversation is not None and await self._spent(self._conversation, record, history):
+        if self._conversation is not None and await self._spent(
+            self._conversation, record, history, data=DATA_COSTS in state
+        ):
             return self._refusal
         return None
 
@@ -92,11 +95,11 @@ class Budgets:
             logger.warning("The day's budget of {} is {:.0%} used", amount, spent / amount.limit)
         return spent >= amount.limit
 
-    async def _spent(self, amount: Amount, current: TurnRecord, history: Sequence[TurnRecord]) -> bool:
-        known = await spent_before(self._store, current, history)
-        spent, last = amount.of(known.cost, known.tokens), amount.of(*cost_and_tokens(known.last))
-        # Warn once: only after the turn that crossed the warning threshold.
-        if self._warns(spent, amount) and not self._warns(spent - last, amount):
+    async def _spent(self, amount: Amount, current: TurnRecord, history: Sequence[TurnRecord], *, data: bool) -> bool:
+        known = await spent_before(self._store, current, history, data=data)
+        spent, newest = amount.of(known.cost, known.tokens), amount.of(*known.newest)
+        # Warn once: only after the turn or data event that crossed the warning threshold.
+        if self._warns(spent, amount) and not self._warns(spent - newest, amount):
             logger.warning("The conversation's budget of {} is {:.0%} used", amount, spent / amount.limit)
         return spent >= amount.limit
 

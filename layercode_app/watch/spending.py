@@ -1,16 +1,17 @@
 """Compute what a conversation has spent. Each turn's record stores the sum that all turns before it have spent.
 
 Only the turns since the newest record with such a sum are read: usually one, however long the call is. If no record
-has a sum yet, because no budget was set, the whole conversation is read once.
+has a sum yet, because no budget was set, the whole conversation is read once. Data events are not in the history, so
+they are read from the journal, but only in a conversation whose state says that they have spent something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from ..journal.cost import cost_of
-from ..journal.record import TurnRecord
+from ..journal.record import Kind, TurnRecord
 from ..journal.stores.base import Store
 from ..reports.figures import is_turn
 
@@ -22,51 +23,71 @@ LATE_SECONDS = 600.0
 
 @dataclass
 class Spent:
-    """The dollars and tokens that turns have spent, and the newest of these turns."""
+    """The dollars and tokens that turns and data events have spent.
+
+    `newest` is the part of the newest turn, and of the data events after it.
+    """
 
     cost: float = 0.0
     tokens: float = 0.0
-    last: TurnRecord | None = None
+    newest: tuple[float, float] = (0.0, 0.0)
+    has_turn: bool = False
+    """Whether a turn was counted."""
 
     def add(self, cost: float, tokens: float) -> None:
         """Add dollars and tokens."""
         self.cost += cost
         self.tokens += tokens
 
+    def count(self, record: TurnRecord) -> None:
+        """Add what a turn or a data event spent. The newest one is added first."""
+        if not is_turn(record) and not (record.finished and record.kind is Kind.DATA):
+            return
+        self.add(*cost_and_tokens(record))
+        if not self.has_turn:
+            self.newest = self.cost, self.tokens
+            self.has_turn = is_turn(record)
 
-def cost_and_tokens(record: TurnRecord | None) -> tuple[float, float]:
-    """Return the dollars and tokens that one turn spent; zeros for None."""
-    if record is None:
-        return 0.0, 0.0
+
+def cost_and_tokens(record: TurnRecord) -> tuple[float, float]:
+    """Return the dollars and tokens that one turn or data event spent."""
     return cost_of(record).amount, record.usage.get("input_tokens", 0) + record.usage.get("output_tokens", 0)
 
 
-async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnRecord]) -> Spent:
+async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnRecord], *, data: bool = False) -> Spent:
     """Return the dollars and tokens that the conversation spent before this turn. Raises StoreError.
 
-    `history` holds the newest earlier turns, as they were in the journal when this turn began. The sum is stored in
-    this turn's record if it is final. It is not final while an earlier turn is running, unless that turn began more
-    than LATE_SECONDS before this one.
+    `history` holds the newest earlier turns, as they were in the journal when this turn began. `data` tells whether
+    data events have spent something, too. The sum is stored in this turn's record if it is final. It is not final while
+    an earlier turn is running, unless that turn began more than LATE_SECONDS before this one.
     """
-    spent, settled, tokens = Spent(), True, READ_TOKENS
+    spent, settled = Spent(), True
+    async for turn in _with_data(store, record) if data else _turns(store, record, history):
+        spent.count(turn)
+        settled = settled and _settled(turn, record)
+        if turn.spent_before is not None:
+            spent.add(**turn.spent_before)
+            break
+    record.spent_before = {"cost": spent.cost, "tokens": spent.tokens} if settled else None
+    return spent
+
+
+async def _turns(store: Store, record: TurnRecord, history: Sequence[TurnRecord]) -> AsyncIterator[TurnRecord]:
+    """Yield the earlier turns, newest first."""
+    tokens = READ_TOKENS
     while history:
         for turn in reversed(history):
-            if is_turn(turn):
-                spent.add(*cost_and_tokens(turn))
-                spent.last = spent.last or turn
-            settled = settled and _settled(turn, record)
-            if turn.spent_before is not None:
-                spent.add(**turn.spent_before)
-                return _known(record, spent, settled)
+            yield turn
         history = await store.history(record.conversation_id, tokens=tokens, before=history[0].position)
         tokens *= 2
-    return _known(record, spent, settled)
+
+
+async def _with_data(store: Store, record: TurnRecord) -> AsyncIterator[TurnRecord]:
+    """Yield the earlier turns and data events, newest first. This reads more than `_turns`."""
+    async for turn in store.turns(conversation_id=record.conversation_id, newest_first=True, bodies=False):
+        if turn.position < record.position and turn.kind is not Kind.SESSION:
+            yield turn
 
 
 def _settled(turn: TurnRecord, now: TurnRecord) -> bool:
     return turn.ended_at is not None or now.started_at - turn.started_at > LATE_SECONDS
-
-
-def _known(record: TurnRecord, spent: Spent, settled: bool) -> Spent:
-    record.spent_before = {"cost": spent.cost, "tokens": spent.tokens} if settled else None
-    return spent

@@ -16,6 +16,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from layercode_app import Event, LayerCode, SessionUpdate, Turn, VoiceAgent
 from layercode_app.conversation import carried_speech
 from layercode_app.exceptions import StoreError
+from layercode_app.journal.cost import DATA_COSTS
 from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.reports.report import make_report
 
@@ -132,7 +133,7 @@ async def test_a_click_has_tasks_outcomes_scores_history_state_and_helpers(tmp_p
         report = (await make_report(app.store)).total
         state = (await app.store.conversation(caller.conversation_id)).state
 
-    assert state == {"items": 1}
+    assert state == {"items": 1, DATA_COSTS: "yes"}
     assert record.outcomes == [{"name": "ordered", "value": 12.0}]
     assert record.usage["output_tokens"] > 0
     assert record.cost is not None
@@ -298,7 +299,7 @@ async def test_what_data_changed_is_saved_when_the_journal_is_back(
             assert await shop.sent.get() == "ada@example.com"
             while str((await data_record(app)).status) == "running":
                 await asyncio.sleep(0.02)
-        assert (await app.store.conversation(caller.conversation_id)).state == {"items": 1}
+        assert (await app.store.conversation(caller.conversation_id)).state == {"items": 1, DATA_COSTS: "yes"}
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["no turn runs", "an interrupted turn runs"])
