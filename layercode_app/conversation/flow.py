@@ -219,12 +219,12 @@ class Flow:
         self._undo.settle(self._read())
 
     def begin(self, work: object) -> None:
-        """Note that a tool or a data event begins, which may hand the call over or move to another stage."""
+        """Record that a tool or a data event begins. It may hand the call over or move to another stage."""
         values = self._read()
         self._undo.begin(work, values)
 
     def end(self, work: object) -> None:
-        """Note that a tool or a data event has ended. Cancelling another one no longer undoes what this one changed."""
+        """End the record of a tool or a data event. From now on, no cancellation undoes what it changed."""
         self._undo.end(work, self._read())
 
     def cancel(self, work: object) -> None:
@@ -258,7 +258,7 @@ def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
 
 
 def _show_agent(live: LiveTurn) -> None:
-    """Write the agent that takes over into the turn's record, and set whether it does so in this turn."""
+    """Note in the turn's record which agent takes the call over, and set whether it answers the rest of this turn."""
     flow, record = live.flow, live.record
     assert flow is not None
     record.handed_to = "" if flow.agent == record.agent else flow.agent

@@ -28,11 +28,11 @@ class HangUp:
         self._changes().settle({_NAME: self.asked})
 
     def begin(self, work: object) -> None:
-        """Note that a tool or a data event begins, which may end the call."""
+        """Record that a tool or a data event begins. It may ask to end the call."""
         self._changes().begin(work, {_NAME: self.asked})
 
     def end(self, work: object) -> None:
-        """Note that a tool or a data event has ended. Cancelling another one no longer undoes what this one changed."""
+        """End the record of a tool or a data event. From now on, no cancellation undoes what it changed."""
         self._changes().end(work, {_NAME: self.asked})
 
     def cancel(self, work: object) -> None:

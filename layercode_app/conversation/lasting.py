@@ -18,7 +18,10 @@ T = TypeVar("T")
 
 @contextmanager
 def lasting_step(live: LiveTurn) -> Iterator[None]:
-    """Keep the changes that the block makes to state, stage, agent and hang-up. The block must not await anything."""
+    """Protect the changes that the block makes to state, stage, agent and hang-up: no cancelled tool undoes them.
+
+    The block must not await anything.
+    """
     parts = live.busy_parts()
     for part in parts:
         part.compare()

@@ -29,7 +29,7 @@ class Orphans:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def obey(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
-        """End a turn that another worker wants to stop, and give up a turn that another worker wants to follow.
+        """End a turn that another worker wants to stop. Let a worker that wants to follow a turn run it instead.
 
         Do nothing if the turn runs here or has ended.
         """

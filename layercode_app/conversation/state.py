@@ -102,11 +102,11 @@ class LiveState(Generic[ModelT]):
         self._undo.settle(self.fields())
 
     def begin(self, work: object) -> None:
-        """Note that a tool or a data event begins, which may change the state."""
+        """Record that a tool or a data event begins. It may change the state."""
         self._undo.begin(work, self.fields())
 
     def end(self, work: object) -> None:
-        """Note that a tool or a data event has ended. Cancelling another one no longer undoes what this one changed."""
+        """End the record of a tool or a data event. From now on, no cancellation undoes what it changed."""
         self._undo.end(work, self.fields())
 
     def cancel(self, work: object) -> None:

@@ -85,7 +85,7 @@ def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[
 
 
 def _keys_of(kind: type[BaseModel], fields: dict[str, Json], place: str) -> list[str]:
-    """Return the key of the field that an error names by its name or one of its aliases."""
+    """Return the keys in `fields` of the field that an error calls `place`: its name or one of its aliases."""
     for name, info in kind.model_fields.items():
         names = {name, info.alias, info.validation_alias, info.serialization_alias}
         if place in names:

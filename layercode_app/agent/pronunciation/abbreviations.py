@@ -94,7 +94,7 @@ def say_title(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_ending(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for an abbreviation, without its first letters if they were already spoken."""
+    """Return the words for an abbreviation; if the stream has already spoken its first letters, only the rest."""
     short = place.word + match["short"]
     stop = "." if short.endswith(".") and ends_sentence(match, place) and short not in ("e.g.", "i.e.", "vs.") else ""
     return ENDING[short][len(place.word) :] + stop
