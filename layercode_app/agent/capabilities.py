@@ -84,8 +84,8 @@ def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
 def _is_plain(agent: Agent[Any, Any]) -> bool:
     """Return whether all capabilities of the agent are PydanticAI's, and none of them wraps tool calls.
 
-    Any other capability might have to run between the spans and TurnTools. This includes the agent's own
-    instrumentation, which wraps tool calls too.
+    Any other capability might have to run within PydanticAI's instrumentation and outside of TurnTools. The agent's own
+    instrumentation wraps tool calls, too, so it is such a capability.
     """
     return all(
         type(one).__module__.startswith("pydantic_ai.capabilities.")

@@ -55,7 +55,7 @@ def clean_refusal(error: BaseException) -> None:
 
 
 def refusal_of(error: ToolRetryError | ToolFailedError, call_id: str) -> ToolRetryError | ToolFailedError:
-    """Return the same error for another call: its part is the result of the call with this id."""
+    """Return the same error as the result of another tool call, the one with this id."""
     if isinstance(error, ToolFailedError):
         return ToolFailedError(replace(error.tool_failed, tool_call_id=call_id))
     part = error.tool_retry

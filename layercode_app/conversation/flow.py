@@ -207,7 +207,7 @@ class Flow:
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running, whose changes may be undone."""
+        """Whether a tool or a data event is running. Its changes would be undone if it is cancelled."""
         return self._values is not None and self._undo.busy
 
     def compare(self) -> None:

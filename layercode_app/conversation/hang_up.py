@@ -16,7 +16,7 @@ class HangUp:
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running, whose request may be undone."""
+        """Whether a tool or a data event is running. Its request to hang up would be undone if it is cancelled."""
         return self._undo is not None and self._undo.busy
 
     def compare(self) -> None:

@@ -13,7 +13,8 @@ def to_json(what: str, content: object) -> Json:
     """Return the content as JSON. Pydantic converts models, dataclasses, dates, sets and the like.
 
     Raises DeveloperError, which names the type, if the content cannot be converted. `what` is the beginning of the
-    error's message. The frames of a turn are encoded later and together, so such content would lose the words beside it.
+    error's message. Without this check, the error would come when all frames of the turn are
+    encoded together, and the turn's words would be lost, too.
     """
     try:
         return to_jsonable_python(content)

@@ -90,7 +90,7 @@ class LiveState(Generic[ModelT]):
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running, whose changes may be undone."""
+        """Whether a tool or a data event is running. Its changes would be undone if it is cancelled."""
         return self._undo.busy
 
     def compare(self) -> None:

@@ -98,9 +98,9 @@ class LiveStates:
 
 
 def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> dict[str, Json]:
-    """Reset the fields that cannot be saved, note the error, and return the fields as the journal keeps them.
+    """Reset the fields that cannot be saved, so that the turn can end, and note the error.
 
-    Without them, the turn can end.
+    Return the fields as the journal keeps them.
     """
     if state is None:
         return {}

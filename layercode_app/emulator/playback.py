@@ -28,7 +28,7 @@ class Playback:
         self._words: list[tuple[float, int]] = []  # end time of each word, and its end index in the text
 
     def play(self, text: str, speech: Speech, now: float) -> None:
-        """Record that audio for the next part of the text was sent."""
+        """Count the next part of the text as sent to the player, as audio."""
         start = max(now, self.until)
         for word, end in zip(_WORD.finditer(text), speech.word_ends, strict=False):
             self._words.append((start + end, len(self.text) + word.end()))

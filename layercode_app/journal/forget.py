@@ -89,7 +89,7 @@ async def forget_notes(store: Store, key: str) -> None:
 async def notes_forgotten_since(store: Store, job: Job, since: float) -> bool:
     """Return whether a job adds notes about a caller, and the caller's notes were forgotten after `since`.
 
-    True may be wrong for one caller in 65,536, because the mark must not identify the caller. Raises StoreError.
+    Forgetting leaves a mark that must not identify the caller. So for one in 65,536 other callers, True is wrong. Raises StoreError.
     """
     if job.payload.get("task") not in (NOTES, NOTES_OF_CALL):
         return False

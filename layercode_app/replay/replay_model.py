@@ -83,8 +83,8 @@ class RecordedModel:
     def _is_own(self, messages: Sequence[ModelMessage]) -> bool:
         """Return whether the agent itself made the request. A helper agent's request has another conversation id.
 
-        After an interrupted turn, the recorded history ends with a note for the model. PydanticAI merges this note and
-        the agent's request into one message, which has the conversation id of the recording.
+        The agent's requests may also have the id of the recording: after an interrupted turn, PydanticAI merges the
+        note at the end of the recorded history and the request into one message.
         """
         return messages[-1].conversation_id in (self._conversation_id, self._turn.conversation_id, None)
 

@@ -55,9 +55,9 @@ class Wanted:
 
     @property
     def described(self) -> str:
-        """The filter in words, for the end of a message; empty if every line passes.
+        """The filter in words, empty if every line passes. It is the end of a message such as "No log line in logs matches …".
 
-        A text that is not empty begins with a space. An example is `" agent 'bakery', that period"`.
+        A text that is not empty begins with a space, as in `" agent 'bakery', that period"`.
         """
         asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
         parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]
@@ -160,8 +160,8 @@ class Follower:
     def _offset(self, inode: int, head: bytes, size: int) -> int:
         """Return where to continue to read a file.
 
-        A file that is shorter than before or begins differently was truncated, or has the inode of a deleted file. It
-        is read from its beginning.
+        If the file is shorter than before, or begins differently, it was truncated, or it is a new file with the inode of a
+        deleted one. Then it is read from its beginning.
         """
         offset, before = self._read.get(inode, (0, b""))
         return offset if size >= offset and head.startswith(before) else 0

@@ -128,7 +128,10 @@ def _env_of(name: str) -> str:
 
 
 def _by_variable(in_toml: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with the lower-case names of their variables; only a TOML file may use the settings' names."""
+    """Return the values by the environment variables of their settings, in lower case.
+
+    A TOML file may also use a setting's name in Python, such as `store` for LAYERCODE_STORE.
+    """
     return {(_env_of(key) if key in Settings.model_fields else key).lower(): value for key, value in in_toml.items()}
 
 

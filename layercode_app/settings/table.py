@@ -312,7 +312,7 @@ class Settings(BaseSettings):
         "I'm sorry, I can't take that right now. Please try again in a moment.",
         "LAYERCODE_BUSY",
         "Conversation",
-        "Spoken above LAYERCODE_MAX_TURNS, and while the server shuts down.",
+        "Spoken if LAYERCODE_MAX_TURNS turns are running, and while the server shuts down.",
     )
     goodbye: str = _setting(
         " I'm sorry, I have to stop here. Please say that again in a moment.",
@@ -397,7 +397,7 @@ class Settings(BaseSettings):
         None,
         "SERVICE_VERSION",
         "Observability",
-        "Version of your service; default the version in ./pyproject.toml, else that of the installed distribution.",
+        "Version of your service. The default is the version in ./pyproject.toml, else that of the installed distribution.",
     )
     telemetry_enabled: bool = _setting(
         True, "TELEMETRY_ENABLED", "Observability", "false turns off spans, error reports and metrics."

@@ -254,7 +254,7 @@ class AgentCall:
     async def _leave_after(
         self, cue: Coroutine[Any, Any, Any], event: dict[str, Json], turn: HeardTurn, cut: Cut
     ) -> None:
-        """Close the connection as soon as `cue` returns: when a tool has started, or when the seconds are over.
+        """Close the connection as soon as `cue` returns: when a tool has started, or the seconds of the cut are over.
 
         A very fast tool may have finished by then.
         """

@@ -162,8 +162,8 @@ def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) ->
     """Return whether a rule fires now.
 
     The state stays as `before` if there is no value, no limit or too few turns. Without any turn, a rule keeps firing,
-    because a lack of traffic does not mean that it recovered. This does not apply to rules about the volume of traffic,
-    hosts and refused requests.
+    because a lack of traffic does not mean that it recovered. Rules about the volume of traffic, about
+    hosts, and about refused requests recover without turns, too.
     """
     if reading.value is None or limit is None or reading.turns < rule.at_least:
         return before

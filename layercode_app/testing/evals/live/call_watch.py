@@ -15,7 +15,7 @@ from ...mocks import Mocks, check_tool
 
 
 class CallWatch:
-    """The agent's side of one simulated call: mocked tools, and events for a started tool and the ended session.
+    """The agent's side of one simulated call: its mocked tools, and whether a tool has started and the session has ended.
 
     `answers` maps the names of mocked tools to their answers.
     """

@@ -22,7 +22,7 @@ class End(Part):
     """The expectations of a whole conversation. A failed expectation overrides every judge."""
 
     state: dict[str, Any] = Field(
-        default={}, description="Fields that the state must have at the end: that of the agent that was called."
+        default={}, description="Fields that the state of the agent that was called must have at the end."
     )
     states: dict[str, dict[str, Any]] = Field(
         default={}, description="Fields of the states of agents that took the call over, by the agent's name."
