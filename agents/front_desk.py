@@ -39,7 +39,7 @@ def stage_of(turn: Turn[Visit]) -> str:
 
 
 def next_question(turn: Turn[Visit]) -> str:
-    """Go to the stage of the call. Return what to say next, or "" if the stage has no question."""
+    """Go to the stage of the first value that is missing. Return what to say next, or "" if the stage has no question."""
     visit, stage = turn.state, stage_of(turn)
     turn.go_to(stage)  # also while the caller is asked about a booking: another day must be looked up first
     if stage == "time" and (times := [f"{at:%I:%M %p}" for day, at in visit.free if day == visit.day]):

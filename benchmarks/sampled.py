@@ -32,7 +32,7 @@ _roots: list[Any] = []
 def held(roots: Iterable[Any]) -> Counter[str]:
     """Return the sizes of the containers that can be reached from the roots and from this package's modules.
 
-    The key is the class or module that holds the container, a dot, and the name of the attribute. Containers with the
+    A key has the form `HOLDER.ATTRIBUTE`; the holder is the class or module to which the container belongs. Containers with the
     same key are added up.
     """
     found: Counter[str] = Counter()

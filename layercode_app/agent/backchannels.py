@@ -75,7 +75,7 @@ def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
 
 
 def keep_hangup(turn: Turn[Any, Any]) -> None:
-    """End the call after this turn, which continues the interrupted reply, if it was to end after that reply."""
+    """If the call was to end after the interrupted reply, end it after this turn, which continues that reply."""
     last = turn.last
     if last is not None and last.session_id == turn.session_id:
         turn.live.hang_up.asked = turn.live.hang_up.asked or last.hangup

@@ -73,7 +73,7 @@ def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
     """Return the settings of the instrumentation that PydanticAI adds to all agents.
 
     Returns None if PydanticAI adds none, if the agent or its model has instrumentation of its own, or if a
-    capability of the agent wraps tool calls: it may have to run outside of TurnTools and within the instrumentation.
+    capability of the agent wraps tool calls. PydanticAI then has to decide the order of the wrappers.
     """
     default = default_instrumentation()
     if not isinstance(default, InstrumentationSettings) or isinstance(model, InstrumentedModel):

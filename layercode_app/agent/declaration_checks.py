@@ -47,7 +47,10 @@ def check_saved_fields(kind: Any) -> None:
 
 
 def _is_hidden(kind: Any, name: str, secret: SecretStr | SecretBytes) -> bool:
-    """Return whether the text "probe" is never saved, in whichever way the secret is put into this field."""
+    """Return whether a secret in this field is never saved, in whichever way the field is given it.
+
+    `secret` holds the text "probe", which the saved JSON must not contain.
+    """
     saved = []
     for value in (secret, [secret], {"key": secret}):
         try:

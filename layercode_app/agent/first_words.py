@@ -59,7 +59,10 @@ def turnstile_of(loop: asyncio.AbstractEventLoop) -> Turnstile:
 
 
 class LaterPieces(WrappedEvents):
-    """Iterates over the events of a model's stream. As soon as `spoke()` is true, each event waits at the turnstile."""
+    """Iterates over the events of a model's stream.
+
+    As soon as `spoke()` is true, each event waits at the loop's `Turnstile`, through which one event passes at a time.
+    """
 
     __slots__ = ("_loop", "_spoke", "_turnstile")
 

@@ -142,7 +142,7 @@ _masked = partial(masked, text=masking.without_secrets)
 
 
 def _first_of_each_stage(turns: Sequence[TurnRecord]) -> list[TurnRecord]:
-    """Return the first turn that ended in each stage of each agent. Only a message has a turn with instructions."""
+    """Return the first turn that ended in each stage of each agent. Only turns that answer a message have instructions."""
     first: dict[tuple[str, str], TurnRecord] = {}
     for turn in turns:
         if turn.user_text:

@@ -62,7 +62,7 @@ class OpenCalls:
                 self._begin(voice, starts=isinstance(event, SessionStart))
 
     def open(self) -> None:
-        """Forget the calls and the timer of an event loop that was closed without `close`."""
+        """Begin on a new event loop: forget the calls and the timer that an earlier loop has left, if it ended without `close()`."""
         self._calls.clear()
         self._connecting.clear()
         self._timer = None

@@ -74,7 +74,7 @@ class TurnTools(AbstractCapability[Any]):
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Return the toolset without the tools of other stages, and with MCP servers that the run does not open itself.
+        """Return the toolset without the tools of other stages. Its MCP servers are those that the worker keeps open.
 
         Return None if nothing has to be changed.
         """

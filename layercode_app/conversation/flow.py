@@ -65,7 +65,7 @@ def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
 
 
 def handed_fields(stored: Mapping[str, Json], agents: Iterable[str]) -> dict[str, Json]:
-    """Return the fields of each of these agents that took the call over and has a state, by the agent's name."""
+    """Return, by agent, the state of each of these agents that took the call over. Agents without state are left out."""
     found = {name: own_fields(stored, scope_of(name, "")) for name in agents}
     return {name: fields for name, fields in found.items() if fields}
 
@@ -177,10 +177,7 @@ class Flow:
         return values_in(self.kept(key)).get(session_id)
 
     def resume(self, earlier: str, session_id: str) -> None:
-        """Note that a turn of the session `earlier` came before this turn of another session.
-
-        If the other session already had turns, it continues, and nothing changes.
-        """
+        """Record that a session began after a turn of the session `earlier`, unless it has had turns before."""
         if self.kept_for(RESUMED, session_id) is None:
             if self.kept_for(RESUMED, earlier) is None:
                 self.keep_for(RESUMED, earlier, "")

@@ -1,7 +1,8 @@
 """Keep the changes that hooks and guards make while tools run, although the tools may be cancelled and undone.
 
 Nothing tells who has changed a value (see `undo.py`). But only one task runs at a time, so the values are compared
-before and after each step of a hook: what changed before the step was made by the tools, what changed in it by the hook.
+before and after each step of a hook: the tools made the changes before the step, and
+the hook made those in it.
 """
 
 from __future__ import annotations

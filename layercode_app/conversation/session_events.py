@@ -126,7 +126,7 @@ class SessionHandler:
         await self._jobs.enqueue(Job(job_id, CORRECT, agent.name, later, event.conversation_id))
 
     async def correct(self, job: Job) -> float | None:
-        """Correct the turns that have ended since. Return when to try again (epoch seconds), or None if all are done.
+        """Correct the turns that ended only after `session.end`. Return when to try again (epoch seconds), or None if done.
 
         It is a job, because the turns may end when this worker has stopped, or run on another worker.
         """

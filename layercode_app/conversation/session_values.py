@@ -24,7 +24,7 @@ def values_in(text: str) -> dict[str, str]:
 
 
 def with_value(text: str, session_id: str, value: str) -> str:
-    """Return the text with a new value for this session."""
+    """Return such a text with a new value for this session; see `values_in`."""
     values = values_in(text) | {session_id: value}
     newest = list(values.items())[-MOST_SESSIONS:]
     return to_json(dict(newest)).decode()

@@ -56,7 +56,7 @@ async def _spoken_in(store: Store, late: LateSaves, event: SessionEnd) -> list[T
 
 
 def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tuple[TurnRecord, str]]:
-    """Yield each turn that was not played to its end, together with the line of the transcript that was played of it.
+    """Yield each turn that was not played to its end, with the line of the transcript that says what was played.
 
     Each line is matched to the next turn whose spoken text begins with the line. A line that matches no remaining turn,
     for example because of its spelling, is skipped. A turn whose text was already corrected during the call is not

@@ -99,7 +99,7 @@ async def notes_forgotten_since(store: Store, job: Job, since: float) -> bool:
 
 
 def _mark(key: str, at: float) -> str:
-    """Return a mark that notes were forgotten: four digits of a hash of the caller's id, and the time."""
+    """Return the mark of a caller whose notes were forgotten: four digits of a hash of the id, and the time."""
     return f"{hashlib.sha256(well_formed(key).encode()).hexdigest()[:4]} {at:.3f}"
 
 

@@ -30,7 +30,7 @@ SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 
 TURNS = Metric("layercode.turns", "counter", "Turns that ended.", ("agent", "kind", "status"))
 ERRORS = Metric("layercode.errors", "counter", "Turns with an error, by category.", ("agent", "category", "impact"))
-TTFT = Metric("layercode.turn.ttft", "histogram", "Time to first model token, answered turns.", ("agent",), "s")
+TTFT = Metric("layercode.turn.ttft", "histogram", "Time to first model token of answered turns.", ("agent",), "s")
 TTFS = Metric("layercode.turn.ttfs", "histogram", "Time to first speech, answered turns.", ("agent",), "s")
 DURATION = Metric("layercode.turn.duration", "histogram", "Time from request to end.", ("agent", "status"), "s")
 ACTIVE = Metric("layercode.turns.active", "gauge", "Turns in progress.", ("agent",))

@@ -41,7 +41,7 @@ def scenario_of(turns: Sequence[TurnRecord], turn_id: str) -> ScenarioFile:
 
 
 def _unchecked(step: Step) -> Step:
-    """Return the step without its checks, except that of a hang-up: without it, the caller could not say any more."""
+    """Return the step without its checks. Only the check for a hang-up stays: it allows that the caller says more."""
     return step.model_copy(update={"expect": Expectation(hangup=step.expect.hangup), "judge": None})
 
 

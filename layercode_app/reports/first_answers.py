@@ -9,7 +9,7 @@ from .many import Distinct
 
 
 class FirstAnswers:
-    """Finds the first answers among the turns since `since` (epoch seconds; 0 for the whole journal)."""
+    """Finds the first answer of each conversation among the turns since `since` (epoch seconds; 0 for the whole journal)."""
 
     def __init__(self, store: Store, since: float) -> None:
         self._store, self._since = store, since

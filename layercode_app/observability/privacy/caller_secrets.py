@@ -71,7 +71,7 @@ def _named_secrets(value: Any, *, name: str = "", named: bool = False) -> Iterat
     """Yield the secrets in a JSON value, whose field has this name.
 
     `named` tells whether the name of an outer field suggests a secret. In such a field, texts with a digit are secrets,
-    and others are not: of `{"token": {"value": "a1b2c3", "role": "admin"}}`, only the value.
+    and others are not: in `{"token": {"id": "a1b2c3", "role": "admin"}}`, `a1b2c3` is a secret and `admin` is not.
     """
     if isinstance(value, Mapping):
         for key, item in value.items():

@@ -140,9 +140,9 @@ class Series:
         return sum(measured.turns for measured in self.rounds)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form: counts, seconds and CPU seconds are sums over the rounds, figures are medians.
+        """Return the JSON form: counts, seconds and CPU seconds are sums over the rounds, all other figures are medians.
 
-        The memory is that before the first round and after the last, and the highest of all rounds.
+        The memory is given as it was before the first round and after the last one, and as the maximum of all rounds.
         """
         figures = {name: _rounded(self.figure(name)) for name in FIGURES}
         return {

@@ -115,9 +115,9 @@ async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played:
 
 
 def _is_unheard(step: Step, before: Step, turns: Sequence[HeardTurn]) -> bool:
-    """Return whether the agent hung up before this step. A step without words calls again.
+    """Return whether the agent hung up before this step, so that it hears nothing of the step.
 
-    If the step before expects the agent to hang up, the scenario continues on purpose.
+    Return False for a step without words, which makes a new call, and if the step before expects the hang-up.
     """
     return bool(turns) and turns[-1].hangup and step.say is not None and not before.expect.hangup
 
