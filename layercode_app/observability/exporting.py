@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import copy_context
 from typing import Any, Literal, TypeAlias
 
@@ -16,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from .._compat.opentelemetry import preferences, send_encoded
-from ..settings import environment
+from ..settings import environment, overlaid
 from .encoding import encode
 from .metric_attributes import masked
 from .outages import SinkOutage
@@ -25,6 +26,13 @@ TIMEOUT_SECONDS = 2.0
 """Timeout of one export, retries included."""
 MOST_SENDING = 2
 """Maximum concurrent exports of metrics to one target. Beyond that, the target is skipped until the next export."""
+COLLECTOR_ONLY = ("OTEL_EXPORTER_OTLP_", "OTEL_PYTHON_EXPORTER_OTLP_")
+"""Prefixes of the standard variables that describe the OTLP collector: headers, certificates, keys, timeouts."""
+ALL_TARGETS = (
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+)
+"""The variables among them that say how metrics are collected. Metrics are collected once, so they apply to all targets."""
 REASON = f"it refused the data, failed, or did not answer in {TIMEOUT_SECONDS:g} s"
 
 
@@ -35,7 +43,8 @@ SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
 class Target:
     """A destination of spans, metrics or both, as `signals` tells. `name` is shown in logs.
 
-    `endpoint` is the base URL. Without it, the URL in the standard OTEL variables is used.
+    `endpoint` is the base URL. Without it, the collector in the standard OTEL variables is used. With it, these variables
+    are ignored, so that the collector's secrets are sent nowhere else.
     """
 
     def __init__(
@@ -64,11 +73,20 @@ class Target:
 
     def spans(self) -> BatchSpanProcessor:
         """Return a processor that sends spans to this target in batches, in a separate thread."""
-        return BatchSpanProcessor(_Spans(OTLPSpanExporter(**self._options("traces")), self))
+        with self._only_own_variables():
+            exporter = OTLPSpanExporter(**self._options("traces"))
+        return BatchSpanProcessor(_Spans(exporter, self))
 
     def metrics(self) -> _Metrics:
         """Return an exporter that sends metrics to this target."""
-        return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
+        with self._only_own_variables():
+            exporter = OTLPMetricExporter(**self._options("metrics"))
+        return _Metrics(exporter, self)
+
+    def _only_own_variables(self) -> AbstractContextManager[None]:
+        """Hide the collector's variables from an exporter to another endpoint, which would merge them with its options."""
+        names = [name for name in environment() if name.startswith(COLLECTOR_ONLY) and name not in ALL_TARGETS]
+        return overlaid(dict.fromkeys(names if self._endpoint else ()))
 
     def attempt(self, export: Callable[[], bool], *, signal: Signal) -> bool:
         """Run an export; record and return whether it succeeded. If the target is closed, only return False."""

@@ -47,21 +47,25 @@ def overlay(values: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def overlaid(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for a library that reads its options only from the environment.
+def overlaid(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables for a library that reads its options only from the environment. None removes a variable.
 
     Restore the variables when the block ends.
     """
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    _set(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def pass_to_workers(options: Mapping[str, Any]) -> None:

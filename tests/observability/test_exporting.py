@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
 
 from layercode_app.observability import exporting
 from layercode_app.observability.exporting import TIMEOUT_SECONDS, Target, metrics_to
@@ -55,3 +57,26 @@ def test_exports_to_a_target_that_never_answers_do_not_pile_up(monkeypatch: pyte
         # The collector has a thread for each request that it answers, or does not.
         assert threading.active_count() <= before + 3 * exporting.MOST_SENDING
         reader.shutdown(timeout_millis=100)
+
+
+@pytest.mark.parametrize("signal", ["", "TRACES_", "METRICS_"])
+def test_the_variables_of_the_collector_are_not_used_for_another_target(
+    signal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with collecting() as logfire:
+        for name in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"):
+            # The SDK fails if these files are missing.
+            monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}{name}", "/missing.pem")
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}HEADERS", "x-api-key=of-the-collector")
+        monkeypatch.setenv(f"OTEL_PYTHON_EXPORTER_OTLP_HTTP_{signal}CREDENTIAL_PROVIDER", "missing")
+        before = dict(os.environ)
+        target = Target("Logfire", logfire.url, {"Authorization": "own"})
+        count_two([target], 30)
+        traces = TracerProvider(shutdown_on_exit=False)
+        traces.add_span_processor(target.spans())
+        traces.get_tracer("test").start_span("one").end()
+        traces.shutdown()
+        assert os.environ == before
+        assert {path for path, _ in logfire.bodies} == {"/v1/metrics", "/v1/traces"}
+        assert {headers["authorization"] for headers in logfire.headers} == {"own"}
+        assert b"of-the-collector" not in logfire.raw
