@@ -119,7 +119,9 @@ def _pid(path: Path) -> int:
 
 def _encode(dumped: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(dumped)
+        text = orjson.dumps(dumped)
     except TypeError:
         # An agent's own metrics may contain a number of over 64 bits.
         return json.dumps(dumped).encode()
+    # orjson writes NaN and infinity as null, which cannot be added up. `json` writes them as they are.
+    return json.dumps(dumped).encode() if b"null" in text else text

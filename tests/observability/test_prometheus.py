@@ -16,6 +16,7 @@ import prometheus_client
 import pytest
 
 from layercode_app.observability import prometheus
+from layercode_app.observability.metric_files import MetricFiles
 from layercode_app.observability.metric_sums import Sums
 from layercode_app.observability.metrics import ACTIVE, TTFS, TURNS, Metric
 from layercode_app.observability.prometheus import Prometheus
@@ -216,3 +217,20 @@ def test_a_full_disk_leaves_the_figures_in_the_process_and_says_so_once(tmp_path
     assert " 3\n" in done.stdout
     assert done.stdout.count("can be written again") == 1
     assert done.stdout.endswith("[True]\n")
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf"), 2.0**70])
+def test_unusual_numbers_of_another_process_are_shown(amount: float, tmp_path: Path) -> None:
+    revenue = Metric("layercode.custom.revenue", "counter", "May be null.", ())
+    files, sums = MetricFiles(tmp_path), Sums()
+    sums.add(revenue, (), [amount])
+    wait = ["wait_seconds", "gauge", "", [["wait_seconds", {}, amount]]]
+    files.write({"sums": sums.dump(), "registry": [wait]})
+    (tmp_path / f"{os.getpid()}.json").rename(tmp_path / f"{os.getppid()}.json")
+    kept = Prometheus(tmp_path)
+    try:
+        text = kept.text().decode().replace("+Inf", "inf").lower()
+        assert f"layercode_custom_revenue_total {amount}" in text
+        assert f'wait_seconds{{pid="{os.getppid()}"}} {amount}' in text
+    finally:
+        kept.close()
