@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,43 @@ def test_only_the_newest_secrets_of_callers_are_kept() -> None:
     for number in range(caller_secrets.KEPT + 1):
         caller_secrets.remember({"token": f"test-caller-{number:04}"})
     assert masking.clean("test-caller-0000 test-caller-0001") == "test-caller-0000 [redacted]"
+
+
+class _Turn:
+    """The current turn, as far as masking reads it."""
+
+    def __init__(self, metadata: dict[str, Any]) -> None:
+        self.metadata = metadata
+        self.conversation_id = self.session_id = self.turn_id = self.agent = self.trace_id = self.span_id = ""
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"orders": [{"sku": f"item-{number}", "n": number} for number in range(4000)]},
+        {f"token{number}": f"test-caller-{number:04}" for number in range(4 * caller_secrets.KEPT)},
+    ],
+)
+def test_a_turns_secrets_are_searched_for_only_once(metadata: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with context.within(_Turn(metadata)):
+        masking.clean("to fill the caches")
+        for name in ("dump_json", "quote"):
+            monkeypatch.setattr(masking, name, None)
+        monkeypatch.setattr(caller_secrets, "is_secret_name", None)
+        assert masking.clean("test-caller-9999 item-1") == "test-caller-9999 item-1"
+        assert masking.is_clean("item-2")
+
+
+def test_secrets_that_an_agent_adds_to_the_metadata_are_masked_at_once() -> None:
+    metadata: dict[str, Any] = {"user": {"name": "somebody"}}
+    with context.within(_Turn(metadata)):
+        assert masking.clean("test-caller-1") == "test-caller-1"
+        metadata["user"]["token"] = "test-caller-1"
+        assert masking.clean("test-caller-1") == masking.MASK
+        metadata["user"]["token"] = "test-caller-2"
+        assert masking.clean("test-caller-2") == masking.MASK
+        metadata["session"] = {"token": "test-caller-3", "of": _Turn({})}
+        assert masking.clean("test-caller-3") == masking.MASK
 
 
 def test_an_error_is_hidden_in_a_request_and_where_nobody_knows_whose_it_is() -> None:

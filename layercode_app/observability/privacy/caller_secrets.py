@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from .. import context
 
@@ -42,7 +45,7 @@ def is_secret_name(name: str) -> bool:
 
 def remember(metadata: Mapping[str, Any] | None) -> None:
     """Remember a turn's secrets for code that lacks the turn's context: threads, and handlers of uncaught errors."""
-    for secret in _named_secrets(metadata) if metadata else ():
+    for secret in _secrets_in(metadata) if metadata else ():
         _newest.pop(secret, None)
         _newest[secret] = None
         if len(_newest) > KEPT:
@@ -52,19 +55,36 @@ def remember(metadata: Mapping[str, Any] | None) -> None:
 @contextmanager
 def only(metadata: Iterable[Mapping[str, Any] | None]) -> Iterator[None]:
     """While the block runs, mask the secrets in the metadata of these turns and no other secrets; for exports."""
-    token = _scope.set(tuple(secret for one in metadata if one for secret in _named_secrets(one)))
+    token = _scope.set(tuple(secret for one in metadata if one for secret in _secrets_in(one)))
     try:
         yield
     finally:
         _scope.reset(token)
 
 
-def known() -> Iterable[str]:
+def known() -> tuple[str, ...]:
     """Return the secrets in the current turn's metadata. Without a turn or metadata, return the remembered secrets."""
     if (scope := _scope.get()) is not None:
         return scope
     metadata = getattr(context.current(), "metadata", None)
-    return _named_secrets(metadata) if metadata else tuple(_newest)
+    return _secrets_in(metadata) if metadata else tuple(_newest)
+
+
+def _secrets_in(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the secrets in a turn's metadata.
+
+    Every log line and span asks for them, and metadata may have thousands of entries. Encoding it as JSON takes little
+    time, so the secrets are cached by the JSON. The JSON also shows what the agent changed in it during the turn.
+    """
+    try:
+        return _secrets_in_json(orjson.dumps(metadata, option=orjson.OPT_NON_STR_KEYS))
+    except TypeError:
+        return tuple(_named_secrets(metadata))
+
+
+@lru_cache(maxsize=128)
+def _secrets_in_json(metadata: bytes) -> tuple[str, ...]:
+    return tuple(_named_secrets(orjson.loads(metadata)))
 
 
 def _named_secrets(value: Any, *, name: str = "", named: bool = False) -> Iterator[str]:

@@ -92,13 +92,18 @@ def _without_known(text: str) -> str:
     for secret in _secrets:
         if secret in text:
             text = text.replace(secret, MASK)
-    for secret in caller_secrets.known():
-        for form in _forms(secret):
-            text = text.replace(form, MASK)
+    for form in _all_forms(caller_secrets.known()):
+        text = text.replace(form, MASK)
     return text
 
 
 @lru_cache(maxsize=caller_secrets.KEPT)
+def _all_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the forms of all these secrets. Longest first, because a secret may be the beginning of another."""
+    return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
+
+
+@lru_cache(maxsize=4 * caller_secrets.KEPT)
 def _forms(secret: str) -> tuple[str, ...]:
     """Return a secret as it may stand in a text: as it is, escaped in JSON, in Python or in a URL, or line by line.
 
@@ -127,9 +132,7 @@ def is_clean(text: str, usual: str = "") -> bool:
 
 def _holds_known(text: str) -> bool:
     """Return whether a text contains a secret of this process or of a caller."""
-    if any(map(text.__contains__, _secrets)):
-        return True
-    return any(any(map(text.__contains__, _forms(secret))) for secret in caller_secrets.known())
+    return any(map(text.__contains__, _secrets)) or any(map(text.__contains__, _all_forms(caller_secrets.known())))
 
 
 _looks_usual = lru_cache(maxsize=1024)(patterns.looks_clean)
