@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from ..output.visible import shortened, visible, visible_lines
+from .pipes import STDERR
 from .privacy import masking
 
 if TYPE_CHECKING:
@@ -48,8 +49,11 @@ def add(*, level: str, brief: bool, full: bool = False, **options: Any) -> int:
 
 
 def _write(message: Message) -> None:
+    text = masking.clean(message)
+    if STDERR.write(text.encode(errors="backslashreplace")):
+        return
     try:
-        sys.stderr.write(masking.clean(message))
+        sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError):
         return

@@ -20,6 +20,7 @@ from . import context
 from .console import OWN
 from .log_files import RotatingFile
 from .outages import LogOutage
+from .pipes import STDOUT
 from .privacy import masking
 from .privacy.masked_values import masked
 
@@ -147,9 +148,12 @@ class Stdout:
 
     def __init__(self) -> None:
         self._outage = LogOutage("stdout")
+        STDOUT.failed, STDOUT.worked = self._outage.failed, self._outage.worked
 
     def __call__(self, agent: Any, lines: bytes) -> None:
-        """Write the lines and flush them."""
+        """Write the lines and flush them. Lines for a pipe are queued instead."""
+        if STDOUT.write(lines):
+            return
         try:
             sys.stdout.buffer.write(lines)
             sys.stdout.buffer.flush()

@@ -22,6 +22,7 @@ from . import console, context
 from .intercept import intercept, intercepted
 from .json_lines import Files, JsonSink, Output, Stdout
 from .log_files import parse_retention, parse_rotation
+from .pipes import STDERR, STDOUT
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -80,6 +81,8 @@ def configure(
     shown = max(level, "WARNING", key=lambda name: logger.level(name).no) if quiet else level
     check(rotation=rotation, retention=retention)
     flush()
+    for pipe in (STDOUT, STDERR):
+        pipe.open()
     logger.remove()
     logger.enable("layercode_app")
     logger.configure(patcher=_patch)
@@ -109,9 +112,11 @@ def _add_json(sink: JsonSink, level: str, alone: bool) -> int:
 
 
 def flush() -> None:
-    """Write the buffered log lines of turns now, not in the next iteration of the event loop."""
+    """Write all queued log lines now: those of turns, and those that wait for the reader of a pipe."""
     for sink in list(_alone.values()):
         sink.flush()
+    for pipe in (STDOUT, STDERR):
+        pipe.flush()
 
 
 atexit.register(flush)

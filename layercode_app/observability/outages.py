@@ -7,6 +7,8 @@ import threading
 
 from loguru import logger
 
+from .pipes import STDERR
+
 
 class Outage:
     """The state of one sink: down or not. Thread-safe."""
@@ -101,6 +103,8 @@ class LogOutage(Outage):
 
 
 def _say(text: str) -> None:
+    if STDERR.write(f"{text}\n".encode()):
+        return
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -17,6 +17,7 @@ from . import checks, context, debug_run, logs, metrics
 from .attempts import attempt
 from .bounded import wait_for
 from .host_figures import observe
+from .pipes import STDERR, STDOUT
 from .privacy import masking
 
 if TYPE_CHECKING:
@@ -194,4 +195,5 @@ def shutdown() -> None:
     wait_for(closers, CLOSE_SECONDS)
     logger.complete()
     logs.flush()
+    wait_for([STDOUT.close, STDERR.close], CLOSE_SECONDS)
     _Sinks.sentry = False

@@ -1,0 +1,106 @@
+"""A program that stops to read the server's output stops no call, and costs no line once it reads again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ..ports import free_port
+from ..processes import clean_environment
+
+WRITER = """
+import logging, multiprocessing, os, sys
+from loguru import logger
+from layercode_app.observability import logs, pipes, setup
+pipes.MOST_BYTES = int(sys.argv[2])
+logs.configure(log_format=sys.argv[1], log_dir="")
+for number in range(3000):
+    logger.info("line {}", number)
+os.write(os.open("logged", os.O_CREAT | os.O_WRONLY), b"1")
+sys.stdin.readline()
+logs.flush()
+logger.info("last")
+setup.shutdown()
+logger.info("very last")
+if os.fork() == 0:
+    logger.info("of a fork")
+    os._exit(0)
+os.wait()
+os.kill(os.getpid(), 9)
+"""
+
+
+def written(folder: Path, log_format: str, most: int) -> list[str]:
+    """The lines of WRITER, whose reader reads only when all are logged."""
+    stream = {"stdout" if log_format == "json" else "stderr": subprocess.PIPE}
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, log_format, str(most)],
+        cwd=folder, env=clean_environment(), stdin=subprocess.PIPE, **stream,
+    ) as process:  # type: ignore[call-overload]  # fmt: skip
+        deadline = time.monotonic() + 100
+        while not (folder / "logged").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.stdin.write(b"go on\n")
+        process.stdin.flush()
+        read = process.stdout or process.stderr
+        return [line.decode() for line in read]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_reader_that_pauses_loses_no_line(log_format: str, tmp_path: Path) -> None:
+    lines = written(tmp_path, log_format, 4_000_000)
+    if log_format == "json":
+        lines = [json.loads(line)["message"] for line in lines]
+    assert [line.strip().rpartition("  ")[2] for line in lines] == [
+        *(f"line {number}" for number in range(3000)), "last", "very last", "of a fork",
+    ]  # fmt: skip
+
+
+def test_lines_that_are_dropped_are_counted(tmp_path: Path) -> None:
+    messages = [json.loads(line)["message"] for line in written(tmp_path, "json", 200_000)]
+    kept = sum(message.startswith("line") for message in messages)
+    assert kept < 3000
+    assert f"The reader of stdout was too slow: {3000 - kept} log lines were dropped." in messages
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_calls_go_on_and_the_server_ends_if_nothing_reads_its_output(log_format: str, tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "one.py").write_text(
+        "from layercode_app import VoiceAgent\nagent = VoiceAgent('one', greeting='Hello')\n"
+    )
+    port = free_port()
+    read, write = os.pipe()
+    env = clean_environment(LAYERCODE_WEBHOOK_SECRET="test-secret", LOG_FORMAT=log_format)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "layercode_app", "run", "--agent", "one", "--port", str(port), "--host", "127.0.0.1"],
+        cwd=tmp_path, env=env, stdout=write, stderr=write,
+    )  # fmt: skip
+    os.close(write)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            while True:
+                try:
+                    await client.get("/health")
+                    break
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.1)
+            for _ in range(600):
+                assert (await client.post("/api/agent", content=b"{}")).status_code == 401
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 30) == 0
+    finally:
+        process.kill()
+        os.close(read)
