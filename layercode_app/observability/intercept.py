@@ -23,22 +23,32 @@ class _Intercept(logging.Handler):
     """Passes the standard library's log records to Loguru, with the place in the code that logged them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith("uvicorn") and record.getMessage().rstrip().endswith(CANCELLED):
+        text = _text(record)
+        if record.name.startswith("uvicorn") and text.rstrip().endswith(CANCELLED):
             return
-        level = _level(record)
+        level = _level(record, text)
         frame, depth = inspect.currentframe(), 0
         while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
             frame, depth = frame.f_back, depth + 1
         # uvicorn logs an app's uncaught error after the request has ended. The error may still quote the caller.
         with context.for_reader() if record.name.startswith("uvicorn") else nullcontext():
             # Pass the text as an argument, because it may contain braces.
-            logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
+            logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", text)
 
 
-def _level(record: logging.LogRecord) -> str | int:
-    """Return the level at which Loguru writes a record."""
+def _text(record: logging.LogRecord) -> str:
+    """Return the text of a record. If its arguments do not fit, return it without them: a faulty log call stops no turn."""
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 - the text of an argument may raise any error
+        text = record.msg if isinstance(record.msg, str) else f"An object of type {type(record.msg).__name__}"
+        return f"{text} (logged without its arguments, because formatting them failed: {type(error).__name__})"
+
+
+def _level(record: logging.LogRecord, text: str) -> str | int:
+    """Return the level at which Loguru writes a record with this text."""
     step = record.name.startswith("uvicorn") and record.levelno == logging.INFO
-    if step and not record.getMessage().startswith(TOLD):
+    if step and not text.startswith(TOLD):
         return "DEBUG"
     try:
         return logger.level(record.levelname).name

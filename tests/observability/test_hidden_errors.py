@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,30 @@ async def test_what_escaped_an_app_and_uvicorn_logs(captured: bool, lines: list[
         assert (await page.get(url)).status_code == 500
     (line,) = [line for line in lines if "ValueError" in line]
     assert (WORDS in line) is captured
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError("marzipan")
+
+
+@pytest.mark.parametrize(
+    ("message", "argument", "shown"),
+    [
+        ("%d items", "many", "%d items (logged without its arguments, because formatting them failed: TypeError)"),
+        ("%s", Unprintable(), "%s (logged without its arguments, because formatting them failed: RuntimeError)"),
+        (
+            Unprintable(),
+            1,
+            "An object of type Unprintable (logged without its arguments, because formatting them failed: RuntimeError)",
+        ),
+    ],
+)
+def test_a_faulty_log_call_raises_no_error(message: Any, argument: Any, shown: str) -> None:
+    heard: list[str] = []
+    number = logger.add(heard.append, format="{level} {message}")
+    intercept("INFO")
+    for name in ("a.tool", "uvicorn.error"):
+        logging.getLogger(name).warning(message, argument)
+    logger.remove(number)
+    assert heard == [f"WARNING {shown}\n"] * 2
