@@ -1,6 +1,6 @@
-"""Log uncaught errors of tasks, callbacks, threads and finalizers, without quoting the person who calls.
+"""Log Python's warnings, and uncaught errors of tasks, callbacks, threads and finalizers, without quoting the caller.
 
-Python handles these errors outside of the turn in which they occurred, and would print the whole text of the errors.
+Python would print their whole text to stderr. It handles uncaught errors outside of the turn in which they occurred.
 Only our own servers install these hooks; an embedded app does not change the hooks of its host.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import Any
+import warnings
+from typing import Any, TextIO
 
 from loguru import logger
 
@@ -17,10 +18,12 @@ from . import context
 
 
 def catch_all() -> None:
-    """Log uncaught errors in the running event loop, and in the threads and finalizers of this process."""
+    """Log uncaught errors in the running event loop, and the errors and warnings of this process."""
     asyncio.get_running_loop().set_exception_handler(_in_loop)
     threading.excepthook = _in_thread
     sys.unraisablehook = _in_finalizer
+    # Python has applied the filters for warnings when it calls this function, so they still work.
+    warnings.showwarning = _warn
 
 
 def _in_loop(_: asyncio.AbstractEventLoop, met: dict[str, Any]) -> None:
@@ -39,6 +42,18 @@ def _in_thread(met: threading.ExceptHookArgs) -> None:
 def _in_finalizer(met: sys.UnraisableHookArgs) -> None:
     where = getattr(met.object, "__qualname__", type(met.object).__name__)
     _log(f"Exception ignored in {where}: {met.exc_type.__name__}", met.exc_value)
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    error = message if isinstance(message, Warning) else category(message)
+    logger.opt(exception=error).warning("{} in {}, line {}", category.__name__, filename, lineno)
 
 
 def _log(message: str, error: BaseException | None) -> None:

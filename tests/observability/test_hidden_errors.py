@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
 
 from layercode_app import AuthorizeRequest, LayerCode, RefusedError, Turn, VoiceAgent
+from layercode_app.observability import context
 from layercode_app.observability.intercept import intercept
 from layercode_app.observability.json_lines import JsonSink
 from layercode_app.observability.privacy import masking
+from layercode_app.observability.uncaught import catch_all
 
 from ..calling import calling, settings
 from ..serving import serve
@@ -84,6 +89,25 @@ async def test_what_escaped_an_app_and_uvicorn_logs(captured: bool, lines: list[
         assert (await page.get(url)).status_code == 500
     (line,) = [line for line in lines if "ValueError" in line]
     assert (WORDS in line) is captured
+
+
+async def test_warnings_are_logged_and_quote_nobody_in_a_turn(
+    captured: bool, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, hook in ((warnings, "showwarning"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(module, hook, getattr(module, hook))
+    catch_all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "unwanted")
+        warnings.warn("unwanted", stacklevel=1)
+        warnings.warn("an old habit, token=test1234", DeprecationWarning, stacklevel=1)
+        with context.within(context.Ids("an agent")):
+            warnings.warn(f"odd value {WORDS}", stacklevel=1)
+    old, odd = lines
+    assert "DeprecationWarning: an old habit, token=[redacted]" in old
+    assert f"UserWarning in {__file__}, line " in odd
+    assert (WORDS in odd) is captured
 
 
 class Unprintable:
