@@ -169,7 +169,7 @@ def clean_attributes(attributes: Mapping[str, Any], name: str = "") -> Mapping[s
             return attributes
     hides = not masking.capture_content()
     return {
-        masking.clean(key): _clean_value(key, value)
+        masking.clean_key(key): _clean_value(key, value)
         for key, value in copied.items()
         if not (hides and kind_of(key) == "content" and type(value) not in _NUMBERS)
     }
@@ -200,7 +200,7 @@ def _clean_value(key: str, value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return tuple(_clean_value(key, part) for part in value)
     if isinstance(value, Mapping):
-        return {masking.clean(name): _clean_value(name, part) for name, part in value.items()}
+        return {masking.clean_key(name): _clean_value(name, part) for name, part in value.items()}
     if isinstance(value, bytes):
         text = value.decode(errors="replace")
         return value if masking.clean(text) == text else masking.clean(text).encode()

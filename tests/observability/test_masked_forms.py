@@ -14,6 +14,8 @@ from loguru import logger
 from layercode_app.observability import pipeline
 from layercode_app.observability.json_lines import JsonSink
 from layercode_app.observability.privacy import caller_secrets, masking
+from layercode_app.observability.privacy.masked_export import redact
+from layercode_app.observability.privacy.masked_values import masked
 
 SECRET = 'test-"quoted\\99'
 KEY = "-----BEGIN TEST KEY-----\ntestkeyline0001\ntestkeyline0002\n-----END TEST KEY-----"
@@ -126,6 +128,23 @@ def test_a_secret_is_found_anywhere_in_the_metadata(metadata: dict[str, Any]) ->
 def test_a_role_below_a_secret_name_is_no_secret() -> None:
     caller_secrets.remember({"authorization": {"role": "customer-of-tests"}, "max_token": 47110})
     assert masking.clean("customer-of-tests 47110") == "customer-of-tests 47110"
+
+
+@pytest.mark.parametrize("name", ["token_type", "authorization_status", "tokenType", "credential-kind"])
+def test_an_ordinary_word_that_describes_a_secret_is_no_secret(name: str) -> None:
+    caller_secrets.remember({name: "complete-in-tests", "password": "sunshine-of-tests"})
+    caller_secrets.remember({name: "test-described-1"})
+    shown = masking.clean("complete-in-tests sunshine-of-tests test-described-1")
+    assert shown == f"complete-in-tests {masking.MASK} {masking.MASK}"
+
+
+def test_keys_stay_though_a_word_of_them_is_a_password() -> None:
+    fields = {"session_id": "session", "message": {"session": 1, "session of test-1234": 2}}
+    with caller_secrets.only([{"password": "session"}, {"password": "message"}]):
+        assert masked(fields) == {"session_id": "[redacted]", "message": {"session": 1, "[redacted] of test-1234": 2}}
+        attributes = pipeline.clean_attributes({"some.session.id": "session"})
+        assert attributes == {"some.session.id": "[redacted]"}
+        assert redact({"message": {"session": 1}}) == {"message": {"session": 1}}
 
 
 FIELDS = st.recursive(

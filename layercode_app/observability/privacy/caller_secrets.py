@@ -27,6 +27,9 @@ SECRET_NAMES = (
     "signature",
     "credential",
 )
+DESCRIPTIONS = ("type", "status", "kind", "scope", "method", "format", "algorithm", "issuer", "expires", "expiry")
+"""A name that ends so, such as `token_type`, may describe a secret and hold an ordinary word."""
+LONGEST_WORD = 24
 KEPT = 256
 """Maximum number of secrets that `remember` stores."""
 
@@ -109,4 +112,12 @@ def _is_secret(text: str, *, number: bool, name: str, named: bool) -> bool:
     if number:
         # `max_token` and the like are numbers of tokens.
         return name.lower().endswith(SECRET_NAMES) and len(text) >= SHORTEST_NUMBER
-    return is_secret_name(name) or (named and any(map(str.isdecimal, text)))
+    if is_secret_name(name):
+        # A secret is masked wherever it stands, and an ordinary word stands in many texts.
+        return not (name.lower().endswith(DESCRIPTIONS) and _is_word(text))
+    return named and any(map(str.isdecimal, text))
+
+
+def _is_word(text: str) -> bool:
+    """Return whether a text may be an ordinary word, such as "complete" or "in_progress"."""
+    return len(text) <= LONGEST_WORD and text.replace("_", "").replace("-", "").isalpha()

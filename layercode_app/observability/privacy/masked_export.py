@@ -17,7 +17,7 @@ from ...journal.record import TTS, Json
 from ...wellformed import dump_json, load_json
 from . import caller_secrets
 from .caller_secrets import is_secret_name
-from .masking import MASK, PERSONAL, clean
+from .masking import MASK, PERSONAL, clean, clean_key
 
 Known: TypeAlias = Mapping[str, str]
 """Maps the heard part of a reply to its masked form. It may end within a number, and no pattern finds half a number."""
@@ -96,7 +96,8 @@ def _is_private(name: str, value: Any) -> bool:
 
 def _key(key: str, taken: Collection[str]) -> str:
     """Return a key with its personal data masked. If another key of the object looks the same then, add a number."""
-    masked = _mask(key)
+    # A plain name stays as it is, also if it contains a caller's password.
+    masked = clean_key(_PERSONAL.sub(MASK, key))
     if masked == key or masked not in taken:
         return masked
     return next(numbered for number in count(2) if (numbered := f"{masked} {number}") not in taken)

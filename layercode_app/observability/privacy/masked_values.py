@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .caller_secrets import SECRET_NAMES, is_secret_name
-from .masking import MASK, clean
+from .masking import MASK, clean, clean_key
 
 SHORTEST_NUMBER = 100_000
 """Smaller numbers are no secrets."""
@@ -21,7 +21,7 @@ def masked(value: Any, name: str = "", *, text: Callable[[str], str] = clean) ->
     if isinstance(value, str):
         return MASK if value and is_secret_name(name) else text(value)
     if isinstance(value, Mapping):
-        return {text(str(key)): masked(part, str(key), text=text) for key, part in value.items()}
+        return {clean_key(str(key), text=text): masked(part, str(key), text=text) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked(part, name, text=text) for part in value]
     if isinstance(value, int) and abs(value) >= SHORTEST_NUMBER and name.lower().endswith(SECRET_NAMES):

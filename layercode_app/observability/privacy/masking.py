@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,7 @@ def is_library(file: str) -> bool:
     return file.startswith(_NOT_THEIRS)
 
 
+_PLAIN_NAME = re.compile(r"[a-z_.]+")
 SHORTEST_LINE = 12
 """Lines of a secret, such as a private key, that have at least this number of characters are masked one by one, too."""
 _secrets: tuple[str, ...] = ()
@@ -80,6 +82,14 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
 def clean(text: str) -> str:
     """Mask secrets and phone numbers in a text."""
     return patterns.without_secrets(patterns.without_phones(_without_known(text)))
+
+
+def clean_key(key: str, *, text: Callable[[str], str] = clean) -> str:
+    """Mask the key of an object with `text`, but leave a plain name, such as our own `session_id`.
+
+    A caller's password may be any word, such as "session".
+    """
+    return key if _PLAIN_NAME.fullmatch(key) else text(key)
 
 
 def without_secrets(text: str) -> str:
