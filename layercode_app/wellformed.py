@@ -41,6 +41,14 @@ def well_formed(text: str) -> str:
     return text
 
 
+def text_of(value: object) -> str:
+    """Return `str(value)`, or a text with the type of the value if its `__str__` raises an error."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - the code of an agent may raise any error
+        return f"<{type(value).__name__} without a text>"
+
+
 def plain(value: Any, *, depth: int = DEEPEST) -> Json:
     """Return the value as JSON that every parser can read.
 
@@ -67,7 +75,7 @@ def _nested(value: Any, depth: int) -> Json:
         return [plain(item, depth=depth) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
         return _nested(asdict(value), depth)
-    return well_formed(str(value))
+    return well_formed(text_of(value))
 
 
 def _digits(value: int) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from ..wellformed import dump_json
+from ..wellformed import dump_json, text_of
 from . import context
 from .console import OWN
 from .log_files import RotatingFile
@@ -196,7 +196,11 @@ def line_of(record: Record, common: Mapping[str, str]) -> dict[str, Any]:
         "line": record["line"],
         **common,
     }
-    line.update((key, value) for key, value in record["extra"].items() if key not in OWN)
+    taken = {*line, "exception"}
+    for key, value in record["extra"].items():
+        if key not in OWN:
+            # A value that an agent binds to a name of ours, such as `time`, must not replace it.
+            line[f"{key}_" if key in taken else key] = value
     exception = record["exception"]
     if exception is not None:
         name = getattr(exception.type, "__name__", "")
@@ -206,14 +210,14 @@ def line_of(record: Record, common: Mapping[str, str]) -> dict[str, Any]:
 
 def _dump(line: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(line, default=str)
+        return orjson.dumps(line, default=text_of)
     except TypeError:
         return _dump_unusual(line)
 
 
 def _dump_unusual(line: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(line, default=text_of, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
         return dump_json(line)
 

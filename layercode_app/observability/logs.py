@@ -144,13 +144,17 @@ def restore() -> bool:
 
 
 def _patch(record: Record) -> None:
-    """Add the turn's ids to a record. Flatten `extra={...}`, the standard library's form, which Loguru would nest."""
+    """Add the turn's ids to a record. Flatten `extra={...}`, the standard library's form, which Loguru would nest.
+
+    A value that an agent binds to the name of an id gets another name, so that the line still belongs to its turn.
+    """
     extra = record["extra"]
     nested = extra.pop("extra", None)
     if isinstance(nested, dict):
         extra.update(nested)
     for name, value in context.ids().items():
-        extra.setdefault(name, value)
+        if extra.setdefault(name, value) != value:
+            extra[f"{name}_"], extra[name] = extra[name], value
 
 
 def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:

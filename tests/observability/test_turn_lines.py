@@ -167,3 +167,29 @@ def test_the_time_is_what_datetime_says(monkeypatch: pytest.MonkeyPatch) -> None
     for moment in (1_700_000_000.000001, 1_700_000_000.999999, 1_700_000_001.5, 1_700_000_000.25):
         monkeypatch.setattr(time, "time_ns", lambda moment=moment: round(moment * 1e6) * 1000)
         assert clock.now() == datetime.fromtimestamp(moment).astimezone().isoformat()
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_bound_values_replace_no_field_of_ours(written: Written) -> None:
+    own = {"time": "19:00", "level": "gold", "message": "hi", "service": "taxi", "exception": "none", "turn_id": 7}
+    with context.within(TurnRecord("c", "t", Kind.MESSAGE, "echo", session_id="s")):
+        logger.bind(agent="echo", name="Ann").warning("booked", **own)
+    logger.info("moved", turn_id=7, time="19:00")
+    line, moved = written()
+    assert (line["level"], line["message"], line["service"], line["turn_id"]) == ("WARNING", "booked", "shop", "t")
+    assert {name: line[f"{name}_"] for name in own} == own
+    assert (line["agent"], line["name"], "agent_" in line) == ("echo", "Ann", False)
+    assert moved["turn_id"] == 7
+    assert moved["time"] != "19:00"
+
+
+def test_a_value_without_a_text_loses_no_line(written: Written) -> None:
+    logger.info("token=test-1234", thing=Unprintable(), things=[Unprintable()], more={1: 2**70})
+    logger.info("more", thing=Unprintable())
+    first, second = written()
+    assert first["things"] == [first["thing"]] == ["<Unprintable without a text>"]
+    assert second["thing"] == first["thing"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...wellformed import text_of
 from .caller_secrets import SECRET_NAMES, is_secret_name
 from .masking import MASK, clean, clean_key
 
@@ -26,4 +27,4 @@ def masked(value: Any, name: str = "", *, text: Callable[[str], str] = clean) ->
         return [masked(part, name, text=text) for part in value]
     if isinstance(value, int) and abs(value) >= SHORTEST_NUMBER and name.lower().endswith(SECRET_NAMES):
         return MASK
-    return value if value is None or isinstance(value, (bool, int, float)) else text(str(value))
+    return value if value is None or isinstance(value, (bool, int, float)) else text(text_of(value))
