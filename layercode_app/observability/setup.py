@@ -6,6 +6,7 @@ of a sink are imported only if the sink is used.
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 from collections.abc import Iterable
@@ -177,12 +178,10 @@ def prometheus_text() -> bytes | None:
 
 
 def shutdown() -> None:
-    """Flush and close all open sinks in parallel, within CLOSE_SECONDS in total.
+    """Flush and close all open sinks in parallel, within CLOSE_SECONDS in total, and then the logs.
 
     Call it before the process ends by a signal, because `atexit` does not run then.
     """
-    from loguru import logger
-
     closers = []
     if _Sinks.tracing is not None:
         closers.append(_Sinks.tracing.close)
@@ -193,7 +192,23 @@ def shutdown() -> None:
     if _Sinks.prometheus is not None:
         closers.append(_Sinks.prometheus.close)
     wait_for(closers, CLOSE_SECONDS)
-    logger.complete()
+    _complete()
     logs.flush()
     wait_for([STDOUT.close, STDERR.close], CLOSE_SECONDS)
     _Sinks.sentry = False
+
+
+def _complete() -> None:
+    """Wait up to CLOSE_SECONDS for the handlers that an agent file has added to Loguru with `enqueue=True`."""
+    from loguru import logger
+
+    completed = threading.Event()
+
+    def complete() -> None:
+        logger.complete()
+        completed.set()
+
+    wait_for([complete], CLOSE_SECONDS)
+    if not completed.is_set():
+        # At the exit of the process, Loguru waits for its handlers again, without a timeout.
+        atexit.unregister(logger.remove)

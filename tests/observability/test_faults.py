@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from ..processes import clean_environment
 from ..waiting import until
 from .collectors import collecting, refused_url
 from .observed import TOKEN, Observed, observed, spoken
@@ -154,3 +157,22 @@ async def test_a_process_without_sinks_ends_at_once(tmp_path: Path) -> None:
         code, _ = await server.stop()
     assert code == 0
     assert time.monotonic() - begun < EXIT_SECONDS
+
+
+HUNG = """
+import threading
+from loguru import logger
+from layercode_app.observability import logs, setup
+logs.configure(log_dir="")
+logger.add(lambda message: threading.Event().wait(), enqueue=True)
+logger.info("one")
+setup.shutdown()
+logger.info("two")
+"""
+
+
+def test_a_handler_that_hangs_does_not_keep_the_process_from_ending() -> None:
+    command = [sys.executable, "-c", HUNG]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=EXIT_SECONDS)
+    assert done.returncode == 0
+    assert [line.split()[-1] for line in done.stderr.splitlines()] == ["one", "two"]
