@@ -92,6 +92,22 @@ def test_pieces_read_together_as_the_whole_does_masked(size: int) -> None:
     assert "".join(masked) == f"It is {MASK}; or {MASK}, or at nine."
 
 
+def test_many_masks_take_linear_time() -> None:
+    """Ten times the text may take twenty times the time, and a little for the clock."""
+
+    def seconds(size: int) -> float:
+        text = "".join(f"Call {5551230000 + n} now, that is shop {n % 7}, and it is open. " for n in range(size))
+        begun = time.process_time()
+        pieces = masked_pieces([text[start : start + 20] for start in range(0, len(text), 20)])
+        keys = redact({f"+1415555{n:04}": n for n in range(10 * size)})
+        assert isinstance(keys, dict)
+        assert len(keys) == 10 * size
+        assert "".join(pieces).count(f"Call {MASK} now, that is shop ") == size
+        return time.process_time() - begun
+
+    assert seconds(500) < 20 * seconds(50) + 0.2
+
+
 DIGITS = ("four ", "one ", "five, ", "five ", "five ", "five, ", "zero ", "one ", "three ", "four")
 
 

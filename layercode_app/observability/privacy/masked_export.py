@@ -7,10 +7,10 @@ the model's messages. A number may be split between pieces, so the joined text i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from difflib import SequenceMatcher
-from itertools import count, pairwise
+from itertools import count, pairwise, takewhile
 from typing import Any, TypeAlias
 
 from ...journal.record import TTS, Json
@@ -29,6 +29,10 @@ _TIMES = frozenset((
     "lifetime", "uptime", "expires", "at", "ms", "s",
 ))  # fmt: skip
 """Words in the name of a field whose number is a time and not, for example, a phone number."""
+MARKS = (MASK, "[phone]", "\u2026")
+"""Each masked word contains one of these texts."""
+MOST_COMPARED = 8
+"""Maximum words after a mask that are compared to find their place in the text that is not masked."""
 _WORD = re.compile(r"\s*\S+|\s+$")
 _IDS = (
     "conversation_id",
@@ -73,8 +77,9 @@ def _redact(name: str, value: Any, known: Known) -> Json:
         return MASK
     if isinstance(value, dict):
         masked: dict[str, Json] = {}
+        numbers: dict[str, int] = {}
         for key, item in value.items():
-            masked[_key(str(key), masked)] = _redact(str(key), item, known)
+            masked[_key(str(key), masked, numbers)] = _redact(str(key), item, known)
         return masked
     if isinstance(value, list):
         return [_redact(name, item, known) for item in value]
@@ -94,13 +99,18 @@ def _is_private(name: str, value: Any) -> bool:
     return is_secret_name(name) and not (isinstance(value, int | float) and lowered.endswith("s"))
 
 
-def _key(key: str, taken: Collection[str]) -> str:
-    """Return a key with its personal data masked. If another key of the object looks the same then, add a number."""
+def _key(key: str, taken: Collection[str], numbers: dict[str, int]) -> str:
+    """Return a key with its personal data masked. If another key of the object looks the same then, add a number.
+
+    `numbers` holds the last number of each masked key.
+    """
     # A plain name stays as it is, also if it contains a caller's password.
     masked = clean_key(_PERSONAL.sub(MASK, key))
     if masked == key or masked not in taken:
         return masked
-    return next(numbered for number in count(2) if (numbered := f"{masked} {number}") not in taken)
+    free = (number for number in count(numbers.get(masked, 1) + 1) if f"{masked} {number}" not in taken)
+    numbers[masked] = next(free)
+    return f"{masked} {numbers[masked]}"
 
 
 def _is_number(value: Any) -> bool:
@@ -210,17 +220,47 @@ def _places(whole: str, masked: str) -> Callable[[int], int]:
     """
     old, new = _WORD.findall(whole), _WORD.findall(masked)
     starts, news = _starts(old), _starts(new)
-    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    runs = list(_runs(old, new))
+    ends = [starts[last] for _, _, last, _, _ in runs]
 
     def place(at: int) -> int:
-        for kind, first, last, into, to in blocks:
-            if at <= starts[first]:
-                return news[into]
-            if at < starts[last]:
-                return news[into] + at - starts[first] if kind == "equal" else news[to]
-        return len(masked)
+        number = bisect_right(ends, at)
+        if number == len(runs):
+            return len(masked)
+        same, first, _, into, to = runs[number]
+        return news[into] + at - starts[first] if same or at == starts[first] else news[to]
 
     return place
+
+
+def _runs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[bool, int, int, int, int]]:
+    """Yield the runs of words: whether they are the same, begin and end in the old words, begin and end in the new.
+
+    `difflib` would find them too, but its time is cubic in the number of masks.
+    """
+    first = into = 0
+    while first < len(old):
+        last, to = first, into
+        while last < len(old) and to < len(new) and old[last] == new[to]:
+            last, to = last + 1, to + 1
+        same = last > first
+        if not same:
+            last, to = _after_mask(old, new, first, into)
+        yield same, first, last, into, to
+        first, into = last, to
+
+
+def _after_mask(old: Sequence[str], new: Sequence[str], first: int, into: int) -> tuple[int, int]:
+    """Return the places of the first words after a mask: in `old` from `first` on, and in `new` from `into` on."""
+    for to in range(into + 1, len(new)):
+        if any(mark in new[to] for mark in MARKS):
+            continue
+        # Several words, because a single one may also be among those that are masked.
+        words = list(takewhile(lambda word: not any(mark in word for mark in MARKS), new[to : to + MOST_COMPARED]))
+        for last in range(first, len(old)):
+            if old[last] == words[0] and old[last : last + len(words)] == words:
+                return last, to
+    return len(old), len(new)
 
 
 def _starts(words: Sequence[str]) -> list[int]:
