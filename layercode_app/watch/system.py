@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from loguru import logger
+
 from ..journal.stores.base import Store
 from .metrics import SYSTEM
 from .pending import PendingTotals
@@ -27,6 +29,7 @@ class System:
         self._store = store
         self._pending = pending
         self._sampler: asyncio.Task[None] | None = None
+        self._failing = False
 
     def start(self) -> None:
         """Start to sample this host."""
@@ -42,15 +45,28 @@ class System:
             self._sampler = None
 
     async def _sample(self) -> None:
-        before, at = await asyncio.to_thread(_figures), time.monotonic()
+        before, at = await self._read(), time.monotonic()
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
-            now, later = await asyncio.to_thread(_figures), time.monotonic()
-            # The system's byte counter starts at boot.
-            rate = (now["network"] - before["network"]) / max(later - at, 1e-9)
-            sample = now | {"network": max(rate, 0.0), "samples": 1.0}
-            self._pending.add(f"{_key(time.time())}/{socket.gethostname()}", sample)
+            now, later = await self._read(), time.monotonic()
+            if before is not None and now is not None:
+                # The system's byte counter starts at boot.
+                rate = (now["network"] - before["network"]) / max(later - at, 1e-9)
+                sample = now | {"network": max(rate, 0.0), "samples": 1.0}
+                self._pending.add(f"{_key(time.time())}/{socket.gethostname()}", sample)
             before, at = now, later
+
+    async def _read(self) -> dict[str, float] | None:
+        """Read the figures of this host. Return None if that fails; only the first failure in a row is logged."""
+        try:
+            figures = await asyncio.to_thread(_figures)
+        except Exception as error:  # noqa: BLE001 - depends on the host: a file system that is away, or no network
+            if not self._failing:
+                logger.warning("CPU, memory, disk and network of this host cannot be read now: {}", error)
+            self._failing = True
+            return None
+        self._failing = False
+        return figures
 
     async def between(self, name: str, since: float, until: float) -> float | None:
         """Return the mean of a metric between two times (epoch seconds) on the host with the highest mean.

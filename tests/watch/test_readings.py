@@ -167,6 +167,33 @@ async def test_the_host_with_the_highest_figure_is_watched(monkeypatch: pytest.M
     assert await sampled.between("cpu", now - 600, now - 300) is None
 
 
+async def test_sampling_goes_on_after_a_reading_that_failed(monkeypatch: pytest.MonkeyPatch, warned: list[str]) -> None:
+    monkeypatch.setattr(system, "SAMPLE_SECONDS", 0.001)
+    readings = [None, {"network": 1.0}, {"network": 2.0}, None, None, {"network": 3.0}, {"network": 3.0}]
+    samples: list[float] = []
+    done = asyncio.Event()
+
+    def figures() -> dict[str, float]:
+        if not readings:
+            done.set()
+            return {"network": 0.0}
+        if (reading := readings.pop(0)) is None:
+            raise OSError("Stale file handle")
+        return dict(reading)
+
+    pending = PendingTotals(MemoryStore())
+    monkeypatch.setattr(system, "_figures", figures)
+    monkeypatch.setattr(pending, "add", lambda key, amounts: samples.append(amounts["network"]))
+    sampled = System(MemoryStore(), pending)
+    sampled.start()
+    async with asyncio.timeout(20):
+        await done.wait()
+    await sampled.stop()
+    assert samples[0] > 0
+    assert samples[1] == 0
+    assert warned == ["CPU, memory, disk and network of this host cannot be read now: Stale file handle"] * 2
+
+
 def test_hosts_are_sampled_only_where_a_rule_watches_them() -> None:
     store = MemoryStore()
     pending = PendingTotals(store)
