@@ -33,6 +33,8 @@ A row is used if the library and its instrumentation are installed. The instrume
 but the check is outdated: SQLAlchemy's check refuses 2.1. So the check is skipped for versions below the untested one.
 """
 HTTP = (("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor"))
+ADDED = "layercode_trace_headers"
+"""The extension of an HTTP request that holds the names of the headers that we have added."""
 _trace_context = TraceContextTextMapPropagator()
 
 
@@ -135,6 +137,12 @@ def _version(library: str) -> Version:
     return int(numbers[0]), int(numbers[1])
 
 
+def _remove_added(request: Any) -> None:
+    """Remove our headers of an earlier request. After a redirect, httpx copies them, also if the new host is not listed."""
+    for name in (request.extensions or {}).pop(ADDED, ()):
+        request.headers.pop(name, None)
+
+
 class _Propagate:
     """Adds the trace header to each request whose host is listed in LAYERCODE_TRACE_HOSTS."""
 
@@ -143,6 +151,7 @@ class _Propagate:
 
     def __call__(self, span: Any, request: Any) -> None:
         """Add `traceparent` to the request if its host is listed."""
+        _remove_added(request)
         url = request.url
         host = str(getattr(url, "host", None) or url[1].decode()).lower()
         if host not in self._hosts:
@@ -154,6 +163,8 @@ class _Propagate:
                 request.headers[name] = value
             else:
                 request.headers.append((name.encode(), value.encode()))
+        if request.extensions is not None:
+            request.extensions[ADDED] = tuple(added)
 
     async def asynchronous(self, span: Any, request: Any) -> None:
         """Add `traceparent` to the request if its host is listed. Asynchronous HTTP clients call this method."""

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceState, use_span
+
+from layercode_app.observability.instrument import _Propagate
 
 from ..postgres_server import PostgresServer
 from ..processes import clean_environment
@@ -133,6 +137,30 @@ async def test_asyncpg_is_traced_below_the_turn_without_values(postgres_server: 
         ("postgresql", "SELECT ?, ?"),
     ]
     assert b"marzipan" not in collector.raw
+
+
+def test_a_redirect_takes_the_trace_only_to_listed_hosts() -> None:
+    seen: list[tuple[str, str | None, str | None]] = []
+    path = {"listed": "http://also-listed", "also-listed": "http://other", "other": "http://listed/end"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        seen.append((host, request.headers.get("traceparent"), request.headers.get("tracestate")))
+        return httpx.Response(200 if request.url.path == "/end" else 307, headers={"location": path[host]})
+
+    propagate = _Propagate(["listed", "also-listed"])
+    hooks = {"request": [lambda request: propagate(None, request)]}
+    trace_state = TraceState([("vendor", "x")])
+    span = NonRecordingSpan(SpanContext(1, 2, is_remote=False, trace_state=trace_state))
+    with httpx.Client(transport=httpx.MockTransport(answer), event_hooks=hooks, follow_redirects=True) as client:
+        with use_span(span):
+            client.get("http://listed")
+        client.get("http://other", headers={"traceparent": "own"})
+    trace = f"00-{1:032x}-{2:016x}-00"
+    assert seen == [
+        ("listed", trace, "vendor=x"), ("also-listed", trace, "vendor=x"), ("other", None, None),
+        ("listed", trace, "vendor=x"), ("other", "own", None), ("listed", "own", None),
+    ]  # fmt: skip
 
 
 ABSENT = """
