@@ -138,7 +138,7 @@ def _version(library: str) -> Version:
 
 
 def _remove_added(request: Any) -> None:
-    """Remove our headers of an earlier request. After a redirect, httpx copies them, also if the new host is not listed."""
+    """Remove the trace headers of an earlier request: after a redirect, httpx copies them to hosts that are not listed."""
     for name in (request.extensions or {}).pop(ADDED, ()):
         request.headers.pop(name, None)
 

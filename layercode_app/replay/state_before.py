@@ -37,7 +37,7 @@ def _summary(past: Sequence[TurnRecord], positions: Mapping[str, int]) -> Iterat
 
 
 def _opening(past: Sequence[TurnRecord], turn: TurnRecord) -> Iterator[tuple[str, Json]]:
-    """Yield what is kept about the opening of the turn's session."""
+    """Yield what the conversation's state keeps about the beginning of the turn's session."""
     session = turn.session_id
     if any(one.session_id != session for one in past):
         yield RESUMED, with_value("", session, "" if past[0].session_id == session else YES)

@@ -67,7 +67,9 @@ class Step(Part):
         else:
             possible = interrupt is None or (isinstance(interrupt, str) and interrupt != "")
         if not possible:
-            raise ValueError(f"{interrupt!r}; expected words (2), seconds (0.5) or a text of the reply")
+            raise ValueError(
+                f"{interrupt!r}; expected a number of words, such as 2, of seconds, such as 0.5, or a text of the reply"
+            )
         return interrupt
 
     @model_validator(mode="after")
