@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..jobs.until_saved import until_saved
-from ..journal.forget import NOTES
+from ..journal.forget import NOTES, enqueue_late
 from ..journal.record import ToolCall, TurnRecord
 from ..journal.stores.base import Job
 from ..journal.task_jobs import enqueue_tasks, job_of
@@ -53,7 +53,7 @@ class Checkpoint:
         if await self.services.late.update(self.record.key, partial(_note_late, call, self.record)) is not None:
             note_jobs(self.record, self.noted, self.jobs)
             for job in self.jobs:  # All of them: an earlier attempt may have failed in between.
-                await self.services.enqueue(job)
+                await enqueue_late(self.services.store, self.services.enqueue, job, since=self.record.started_at)
             await enqueue_tasks(self.record, self.services.enqueue)
         await self.services.states.save_late(self.record, self.state, self.flow)
 

@@ -8,8 +8,7 @@ the hook made those in it.
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Generator
 from typing import Any, TypeVar
 
 from .live import LiveTurn
@@ -17,24 +16,34 @@ from .live import LiveTurn
 T = TypeVar("T")
 
 
-@contextmanager
-def lasting_step(live: LiveTurn) -> Iterator[None]:
+class lasting_step:  # noqa: N801 - a context manager, which is used like a function
     """Protect the changes that the block makes to state, stage, agent and hang-up: no cancelled tool undoes them.
 
     The block must not await anything.
     """
-    parts = live.busy_parts()
-    for part in parts:
-        part.compare()
-    try:
-        yield
-    finally:
-        for part in parts:
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, live: LiveTurn) -> None:
+        self._parts = live.busy_parts()
+
+    def __enter__(self) -> None:
+        for part in self._parts:
+            part.compare()
+
+    def __exit__(self, *raised: object) -> None:
+        for part in self._parts:
             part.settle()
 
 
 async def lasting(live: LiveTurn, work: Awaitable[T]) -> T:
-    """Await the work, and keep its changes to state, stage, agent and hang-up."""
+    """Await the work, and protect its changes to state, stage, agent and hang-up in the same way."""
+    return await _in_steps(live, work)
+
+
+async def in_background(live: LiveTurn, work: Awaitable[T]) -> T:
+    """Do the same for background work, which goes on if the tool that started it is cancelled."""
+    live.leave_tool()
     return await _in_steps(live, work)
 
 
@@ -43,11 +52,16 @@ def _in_steps(live: LiveTurn, work: Awaitable[T]) -> Generator[Any, Any, T]:
     steps: Any = work.__await__()
     step, given = steps.send, None
     while True:
+        parts = live.busy_parts()
+        for part in parts:
+            part.compare()
         try:
-            with lasting_step(live):
-                waiting = step(given)
+            waiting = step(given)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        finally:
+            for part in parts:
+                part.settle()
         try:
             step, given = steps.send, (yield waiting)
         except GeneratorExit:

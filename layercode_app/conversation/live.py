@@ -108,6 +108,11 @@ class LiveTurn:
         if running is not None and running.cancelled and threading.get_ident() != self._thread:
             raise asyncio.CancelledError("This tool was cancelled, so it can no longer use its turn.")
 
+    @staticmethod
+    def leave_tool() -> None:
+        """Let the current task go on if the tool that started it is cancelled."""
+        _running.set(None)
+
     # --- frames
 
     def elapsed_ms(self) -> float:
@@ -227,6 +232,9 @@ class LiveTurn:
 
     def busy_parts(self) -> Sequence[LiveState[Any] | Flow | HangUp]:
         """Return what a running tool or data event may have changed: the state, the flow and the hang-up."""
+        state, flow, hang_up = self.state, self.flow, self.hang_up
+        if not hang_up.busy and (state is None or not state.busy) and (flow is None or not flow.busy):
+            return ()  # This is called often, and most turns have no running tool.
         return [part for part in self._parts() if part.busy]
 
     async def finish_late(self, call: ToolCall) -> None:

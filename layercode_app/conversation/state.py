@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ..exceptions import DeveloperError, StateError
 from ..journal.record import Json
 from .flow import own_fields
-from .in_place import changed_in_place
+from .in_place import InPlace
 from .state_json import dump_model, load_model, misfit
 from .undo import MISSING, Undo
 
@@ -33,6 +33,8 @@ class LiveState(Generic[ModelT]):
     """The prefix of the fields' keys in the journal; see `scope_of` in `flow.py`."""
     saved_at: float = 0.0
     """When changes were last saved, by `time.perf_counter`."""
+    _loadable: dict[str, Json] | None = None
+    """The newest fields that can be loaded again."""
     _undo: Undo = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,12 +123,12 @@ class LiveState(Generic[ModelT]):
         restored = self._with(values)
         if restored is None:
             return
-        kind = type(self.model)
+        kind, in_place = type(self.model), InPlace(self.model)
         names = {info.serialization_alias or name: name for name, info in kind.model_fields.items()}
         for name in {names.get(key, key) for key in values}:
             # `setattr` would refuse a frozen model, and validate the model while only some fields are restored.
             if name in kind.model_fields:
-                vars(self.model)[name] = changed_in_place(vars(self.model).get(name), getattr(restored, name))
+                vars(self.model)[name] = in_place.changed(vars(self.model).get(name), getattr(restored, name))
             elif self.model.model_extra is not None:
                 _restore_extra(self.model.model_extra, restored.model_extra or {}, name)
 
@@ -135,19 +137,21 @@ class LiveState(Generic[ModelT]):
         kind = type(self.model)
         if type(model) is not kind:
             raise DeveloperError(f"turn.state = {model!r}: expected a {kind.__name__}, such as {kind.__name__}().")
-        changed_in_place(self.model, model.model_copy(deep=True))
+        InPlace(self.model).changed(self.model, model.model_copy(deep=True))
 
     def _with(self, values: dict[str, Json]) -> ModelT | None:
         """Return a copy of the model with these values; None if they do not fit the model, which is logged."""
-        kind, wrong = type(self.model), 0
+        kind, wrong = type(self.model), ""
         # A value of the wrong type in another field must not prevent the restoring. The saved values fit the model.
         for others in (self.fields(), self.saved):
             fields = {key: value for key, value in (others | values).items() if value is not MISSING}
             try:
                 return load_model(kind, fields)
             except ValidationError as error:
-                wrong = error.error_count()
-        logger.error("The state {} cannot be restored: {} errors", kind.__name__, wrong)
+                wrong = f"{error.error_count()} errors"
+            except Exception as error:  # noqa: BLE001 - a validator of the model may raise anything
+                wrong = type(error).__name__
+        logger.error("The state {} cannot be restored: {}", kind.__name__, wrong)
         return None
 
     # --- saving
@@ -159,9 +163,10 @@ class LiveState(Generic[ModelT]):
     def savable(self) -> tuple[dict[str, Json], StateError | None]:
         """Return the fields that can be saved and loaded again, and an error that names the others, if there are any."""
         fields, error = dump_model(self.model)
-        if error is None and fields != self.saved:
+        if error is None and fields != self.saved and fields != self._loadable:
             error = misfit(type(self.model), fields, changed=[self._name(key) for key in self.changes(fields)])
         if error is None:
+            self._loadable = fields
             return fields, None
         return {name: value for name, value in fields.items() if name not in error.fields}, error
 

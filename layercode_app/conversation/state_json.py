@@ -81,6 +81,8 @@ def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[
         wrong = [key for one in found if one["loc"] for key in _keys_of(kind, fields, str(one["loc"][0]))]
         told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the model'}: {one['msg']}" for one in found)
         return _state_error(kind, told, tuple(wrong) or tuple(changed))
+    except Exception as error:  # noqa: BLE001 - a validator of the model may raise anything
+        return _state_error(kind, f"{type(error).__name__}: {error}", tuple(changed))
     return None
 
 

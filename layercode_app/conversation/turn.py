@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -21,7 +22,7 @@ from ..wellformed import Number
 from .caller_notes import CallerNotes
 from .flow import RESUMED, hand_over, move_on
 from .history import history_of
-from .lasting import lasting
+from .lasting import in_background
 from .live import LiveTurn
 from .page_data import to_json
 from .playback import say_progress
@@ -313,7 +314,12 @@ class Turn(Generic[StateT, MetadataT]):
         if self._background is None:
             coroutine.close()
             raise RuntimeError("This turn has no server to run background work. Use LayerCode, or await the work.")
-        self._live.in_loop(self._background, lasting(self._live, coroutine))
+        try:
+            live = self._used
+        except asyncio.CancelledError:
+            coroutine.close()
+            raise
+        live.in_loop(self._background, in_background(live, coroutine))
 
     @property
     def log(self) -> Logger:

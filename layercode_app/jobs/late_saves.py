@@ -11,7 +11,7 @@ from typing import Any
 from loguru import logger
 
 from ..exceptions import StoreError
-from ..journal.forget import notes_forgotten_since
+from ..journal.forget import enqueue_late
 from ..journal.record import Json, TurnRecord, clone
 from ..journal.stores.base import Job, Signal, Store
 
@@ -172,9 +172,7 @@ class LateSaves:
 
     async def _write(self, kept: _Kept, *, awaited: bool) -> None:
         for job in kept.jobs:
-            await self._enqueue(job)
-            if await notes_forgotten_since(self._store, job, kept.record.started_at):
-                await self._store.settle(job)
+            await enqueue_late(self._store, self._enqueue, job, since=kept.record.started_at)
         if kept.before is not None:
             await kept.before()
             kept.before = None

@@ -18,22 +18,47 @@ SECONDS = 300.0
 async def until_saved(save: Callable[[], Awaitable[None]], what: str) -> None:
     """Call `save` until it raises no StoreError, for at most SECONDS. It must be safe to call it again.
 
-    If this task is cancelled, because the server stops, there is one more attempt. In the log, `what` names what
-    is saved. Raises the last StoreError.
+    If this task is cancelled, because the server stops, a running attempt is completed, and there is one more if it
+    fails. In the log, `what` names what is saved. Raises the last StoreError.
     """
-    until = asyncio.get_running_loop().time() + SECONDS
-    warned = stopping = False
+    loop = asyncio.get_running_loop()
+    until, warned, stopping = loop.time() + SECONDS, False, False
     while True:
-        try:
-            return await save()
-        except StoreError as error:
-            if stopping or asyncio.get_running_loop().time() > until:
-                logger.error("{} could not be saved and are lost: {}", what, error)
-                raise
-            if not warned:
-                logger.warning("{} could not be saved; saving is retried: {}", what, error)
-                warned = True
-        try:
-            await asyncio.sleep(PAUSE)
-        except asyncio.CancelledError:
-            stopping = True
+        failed, cancelled = await _attempt(save)
+        if failed is None:
+            return
+        if stopping or loop.time() > until:
+            logger.error("{} could not be saved and are lost: {}", what, failed)
+            raise failed
+        if not warned:
+            logger.warning("{} could not be saved; saving is retried: {}", what, failed)
+            warned = True
+        stopping = cancelled or await _pause()
+
+
+async def _attempt(save: Callable[[], Awaitable[None]]) -> tuple[StoreError | None, bool]:
+    """Call `save` to its end. Return its StoreError, if any, and whether this task was cancelled meanwhile."""
+    saving = asyncio.ensure_future(save())
+    cancelled = False
+    try:
+        await asyncio.shield(saving)
+    except asyncio.CancelledError:
+        if saving.cancelled():
+            raise
+        cancelled = True
+        await asyncio.wait({saving})
+    except StoreError:
+        pass
+    failed = saving.exception()
+    if failed is not None and not isinstance(failed, StoreError):
+        raise failed
+    return failed, cancelled
+
+
+async def _pause() -> bool:
+    """Wait until the next attempt; return True at once if this task is cancelled."""
+    try:
+        await asyncio.sleep(PAUSE)
+    except asyncio.CancelledError:
+        return True
+    return False

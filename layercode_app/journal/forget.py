@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,13 +90,24 @@ async def forget_notes(store: Store, key: str) -> None:
 async def notes_forgotten_since(store: Store, job: Job, since: float) -> bool:
     """Return whether a job adds notes about a caller, and the caller's notes were forgotten after `since`.
 
-    Forgetting leaves a mark that must not identify the caller. So for one in 65,536 other callers, True is wrong. Raises StoreError.
+    Forgetting leaves a mark that must not identify the caller. So for one in 65,536 other callers, True is wrong.
+    Raises StoreError.
     """
     if job.payload.get("task") not in (NOTES, NOTES_OF_CALL):
         return False
     caller, _, _ = _mark(job.payload["arguments"]["key"], 0.0).partition(" ")
     marks = [mark.partition(" ") for marks in (await store.totals(FORGOTTEN)).values() for mark in marks]
     return any(marked == caller and float(at) >= since for marked, _, at in marks)
+
+
+async def enqueue_late(store: Store, enqueue: Callable[[Job], Awaitable[object]], job: Job, *, since: float) -> None:
+    """Enqueue a job of a turn that began at `since` and could not be saved then. Raises StoreError.
+
+    If the job adds notes about a caller whose notes were forgotten meanwhile, it is not run.
+    """
+    await enqueue(job)
+    if await notes_forgotten_since(store, job, since):
+        await store.settle(job)
 
 
 def _mark(key: str, at: float) -> str:

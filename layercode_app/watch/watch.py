@@ -90,9 +90,9 @@ class Watch:
                 logger.info("{} turns older than {:g} days were deleted", gone, self._retention_days)
         await self.refusals.prune()
         await self.alerts.prune()
-        today = time.strftime("%Y-%m-%d", time.gmtime(now))
-        for prefix in (WARNED, JUDGED, FORGOTTEN):
-            await self._store.drop_totals(prefix, before=f"{prefix}{today}")
+        for prefix, days in ((WARNED, 0), (JUDGED, 0), (FORGOTTEN, 1)):
+            oldest = time.strftime("%Y-%m-%d", time.gmtime(now - days * DAY_SECONDS))
+            await self._store.drop_totals(prefix, before=f"{prefix}{oldest}")
         return steady_clock.now() + RETENTION_SECONDS
 
     def count(self, record: TurnRecord) -> None:

@@ -145,6 +145,27 @@ async def test_what_background_work_changes_stays() -> None:
     assert (state["visits"], state["half"]) == (1, 0)
 
 
+async def test_background_work_goes_on_if_the_tool_that_started_it_is_cancelled() -> None:
+    done = asyncio.Event()
+    agent = Agent(deps_type=Turn[State])
+
+    async def later(turn: Turn[State]) -> None:
+        await asyncio.sleep(0.4)
+        assert await asyncio.to_thread(lambda: turn.state) is turn.state
+        done.set()
+
+    @agent.tool
+    async def slow(ctx: RunContext[Turn[State]]) -> str:
+        ctx.deps.background(later(ctx.deps))
+        await asyncio.sleep(60)
+        return "never"
+
+    voice = VoiceAgent("desk", agent, state=State, tool_timeout=0.2)
+    async with open_call(voice, model=scripted(Call("slow"), "fine")) as call:
+        await call.say("go")
+        await asyncio.wait_for(done.wait(), 5)
+
+
 async def test_a_hook_that_holds_a_part_of_the_state_writes_into_it_after_a_tool_was_undone() -> None:
     desk, held, proceed = Desk(), asyncio.Event(), asyncio.Event()
 

@@ -113,6 +113,25 @@ async def test_values_that_are_wrong_together_are_all_reset() -> None:
         assert await call.state() == before | {"good": 2}
 
 
+class Priced(State):
+    """A model whose validator raises an error that Pydantic does not expect."""
+
+    code: str = "a"
+
+    @model_validator(mode="after")
+    def _check(self) -> Priced:
+        assert {"a": 1}[self.code]
+        return self
+
+
+async def test_a_validator_that_fails_in_another_way_fails_one_turn_too() -> None:
+    async with open_call(_agent(Priced, lambda state: setattr(state, "code", "b"))) as call:
+        await call.say("hello")
+        wrong = await call.say("wrong")
+        assert "KeyError: 'b'" in str(wrong.error)
+        assert (await call.say("hello")).error is None
+
+
 async def test_the_checkpoint_of_another_tool_does_not_save_a_wrong_value() -> None:
     changed, saved = asyncio.Event(), asyncio.Event()
     agent = Agent(deps_type=Turn[State])
