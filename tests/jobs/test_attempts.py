@@ -26,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
-class Killed(BaseException):
+class Killed(KeyboardInterrupt):
     """Ends an attempt like the death of its worker: nothing is recorded afterwards."""
 
 

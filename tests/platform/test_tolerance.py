@@ -238,10 +238,11 @@ async def test_a_tunnel_stays_open_when_the_webhook_cannot_be_changed(
     secret = given.secrets_for("alone")[0]
     async with serve(LayerCode(VoiceAgent("alone"), settings=given)) as here:
         monkeypatch.setattr(Tunnel, "from_settings", lambda *_: _NoTunnel(here))
-        with TunnelBeside(given, secret=secret, update_webhook=True) as beside:
-            async with asyncio.timeout(100):
-                while not any("The tunnel stays open" in line for line in warned):
-                    await asyncio.sleep(0.01)
-            assert beside._thread.is_alive()
-            assert any(f"still {OLD}" in line for line in warned)
-            await asyncio.to_thread(beside.__exit__, None, None, None)
+        # In threads, because this loop plays the platform. So the signal handlers stay as they are.
+        beside = await asyncio.to_thread(TunnelBeside(given, secret=secret, update_webhook=True).__enter__)
+        async with asyncio.timeout(100):
+            while not any("The tunnel stays open" in line for line in warned):
+                await asyncio.sleep(0.01)
+        assert beside._thread.is_alive()
+        assert any(f"still {OLD}" in line for line in warned)
+        await asyncio.to_thread(beside.__exit__, None, None, None)
