@@ -17,7 +17,9 @@ SHORTEST, LONGEST = 1.0, 60.0
 SHARE = 1 / 30
 """The pause is this share of the time for which the job has been put back."""
 CHORE_SECONDS = 5.0
-"""The pause of a chore of another service. It never grows, because a chore recurs and its service may be on time."""
+"""The pause of a chore of another service, while that service may be on time."""
+PATIENCE = 30
+"""After this many times in a row, the pause of a chore grows. A service with few of the workers misses some in a row."""
 GIVE_UP_SECONDS = 86_400.0
 """After this time, the job runs although its agent is missing. It then fails, and is given up after its retries."""
 
@@ -47,9 +49,15 @@ class PutBack:
         # A random pause, so that this worker is not always the first to lease the job again.
         return now + pause * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
 
-    def chore(self) -> float:
-        """Return when a chore of another service is due again."""
-        return steady_clock.now() + CHORE_SECONDS * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
+    def chore(self, job: Job) -> float:
+        """Return when a chore of another service is due again.
+
+        `attempts` counts how often all workers have put it back since its own service ran it. A chore is never given
+        up: the journal remembers the ids of jobs that are done, so its service could not enqueue it again.
+        """
+        job.attempts += 1
+        pause = min(CHORE_SECONDS * max(job.attempts / PATIENCE, 1.0), LONGEST)
+        return steady_clock.now() + pause * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
 
     def _clean(self, now: float) -> None:
         """Drop the oldest entries: other workers have done those jobs, or the retries of a job have ended."""

@@ -23,6 +23,7 @@ from ..journal.stores.base import Job, Store
 from ..journal.stores.history_steps import SUMMARY
 from ..journal.task_jobs import TASK
 from ..settings import Settings
+from ..watch.alerts import ALERTS
 from ..watch.watch import Watch
 from ..webhook import SessionEnd
 from .handoff import notify
@@ -50,7 +51,7 @@ class JobDispatch:
         A job may need an agent, a task of the agent, the alert rules of its service, or LAYERCODE_HANDOFF_URL.
         """
         if self.watch().does(job):
-            return self.put_back.chore() if self.watch().is_of_another_service(job) else None
+            return self._leave_to_service(job) if self.watch().is_of_another_service(job) else None
         if job.name == CORRECT:
             return None
         runner = self.runners().get(job.agent)
@@ -62,6 +63,11 @@ class JobDispatch:
         if task and not task.startswith(RESERVED) and task not in runner.voice.tasks:
             return self.put_back.until(job, f"the task {task!r} of the agent {job.agent!r}")
         return None
+
+    def _leave_to_service(self, job: Job) -> float | None:
+        if job.name == ALERTS:
+            return self.put_back.chore(job)
+        return self.put_back.until(job, f"the service {job.payload['service']!r}")
 
     async def __call__(self, job: Job) -> float | None:
         """Run a job; return when it is due again (epoch seconds), or None when it is done. May raise any exception."""

@@ -130,7 +130,13 @@ class Alerts:
         return f"An example turn from this window: {url}"
 
     async def deliver(self, job: Job) -> None:
-        """Send one message. Raises ChannelError when sending fails, DeveloperError for an unknown channel."""
+        """Send one message.
+
+        Raises ChannelError when sending fails, DeveloperError for an unknown channel or a message of another service.
+        """
+        if not self.owns(job):
+            # Our channel of the same name may be read by other people.
+            raise DeveloperError(f"An alert is of the service {job.payload['service']!r}, which has no worker.")
         name = job.payload["channel"]
         if name not in self._channels.urls:
             raise DeveloperError(f"An alert uses the channel {name!r}, which is not configured on this server.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from layercode_app import LayerCode, SessionEnd, VoiceAgent
 from layercode_app.jobs import put_back, queue
+from layercode_app.journal import steady_clock
 from layercode_app.journal.stores.base import Job
 from layercode_app.watch.alerts import ALERT_MESSAGE, ALERTS
 
@@ -140,6 +142,50 @@ async def test_each_service_sends_its_own_alerts_to_its_own_channel(tmp_path: Pa
         "[bank (development)] any fired",
         "[shop (development)] any fired",
     ]
+
+
+async def _stored(folder: Path) -> int:
+    """Return the attempts of the alerts job in the journal."""
+    store = Service(folder, "bank").app.store
+    await store.open()
+    try:
+        return next(job.attempts for job in await store.pending_jobs() if job.name == ALERTS)
+    finally:
+        await store.close()
+
+
+async def test_the_journal_counts_how_often_alerts_were_put_back_since_their_service_ran_them(tmp_path: Path) -> None:
+    async with Service(tmp_path, "bank").up() as bank:
+        await bank.app.jobs.enqueue(Job("alerts", ALERTS, "", {}))
+        await until(lambda: len(bank.put_back) > 2)
+    assert await _stored(tmp_path) > 2
+    async with inbox() as box, Service(tmp_path, "shop", **alerting(box.url)).up():
+        await until(lambda: len(box.bodies) == 1)
+    assert await _stored(tmp_path) == 0
+
+
+def test_the_pause_of_a_chore_grows_only_after_its_service_missed_it_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(put_back, "CHORE_SECONDS", 5.0)
+    monkeypatch.setattr(random, "uniform", lambda low, high: low)
+    monkeypatch.setattr(steady_clock, "now", lambda: 0.0)
+    job = Job("alerts", ALERTS, "", {})
+    pauses = [put_back.PutBack().chore(job) for _ in range(500)]
+    assert set(pauses[:30]) == {5.0}
+    assert pauses[59] == 10.0
+    assert pauses[-1] == put_back.LONGEST
+
+
+async def test_the_message_of_a_service_without_workers_is_given_up_and_goes_to_no_other_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str]
+) -> None:
+    monkeypatch.setattr(put_back, "GIVE_UP_SECONDS", 0.1)
+    monkeypatch.setattr(queue, "RETRY_SECONDS", (0.01,))
+    async with inbox() as box, Service(tmp_path, "bank", channels={"ops": box.url}).up() as bank:
+        message = {"channel": "ops", "title": "t", "body": "b", "kind": "info", "service": "shop"}
+        await bank.app.jobs.enqueue(Job("alert-shop", ALERT_MESSAGE, "", message))
+        await until(lambda: "Job alert-shop failed for good after 2 attempts" in warned)
+        assert box.bodies == []
+    assert "Job alert-shop needs the service 'shop', which this worker does not have; it waits for another" in warned
 
 
 @pytest.mark.parametrize("other", ["bank", "shop"])
