@@ -7,7 +7,6 @@ import logging
 import socket
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +19,6 @@ from ..emulator.transcription import transcriber_of
 from ..emulator.websocket import PING_SECONDS
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
-from ..output.terminal import print_line
 from ..server.announce import announce, announce_address, tell_of_settings
 from ..server.app import LayerCode
 from ..server.collector import spare_the_collector
@@ -141,8 +139,13 @@ def make_dev_app(options: DevOptions, url: str) -> DevApp:
         session_timeout=options.session_timeout,
         transcriber=transcriber_of(settings),
     )
-    app.emulator.feed.tell_notices(partial(print_line, err=True))
+    app.emulator.feed.tell_notices(_log_notice)
     return app
+
+
+def _log_notice(text: str) -> None:
+    # Printing would raise or block in a delivery of the emulator if nothing reads stderr.
+    logger.warning("{}", text)
 
 
 def reload(app: DevApp, options: DevOptions) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -204,14 +206,26 @@ def test_faults_silence_and_voice_are_chosen_at_the_start(tmp_path: Path, monkey
 
 
 def test_the_console_shows_the_notices_of_the_emulator(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAYERCODE_WEBHOOK_SECRET", "test-secret")
     emulator = make_dev_app(DevOptions("echo"), "http://127.0.0.1:8000").emulator
     emulator.feed.publish({"kind": "notice", "text": "Speech recognition failed: whisper took longer than 30 s."})
     emulator.feed.publish({"kind": "turn", "text": "not for the console"})
-    assert capsys.readouterr().err == "Speech recognition failed: whisper took longer than 30 s.\n"
+    assert warned == ["Speech recognition failed: whisper took longer than 30 s."]
+
+
+def test_a_notice_that_nothing_reads_raises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAYERCODE_WEBHOOK_SECRET", "test-secret")
+    feed = make_dev_app(DevOptions("echo"), "http://127.0.0.1:8000").emulator.feed
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w", buffering=1) as closed, suppress(BrokenPipeError):
+        monkeypatch.setattr("sys.stderr", closed)
+        feed.publish({"kind": "notice", "text": "Speech recognition failed."})
+        monkeypatch.undo()
 
 
 HOOKED = """
