@@ -59,7 +59,7 @@ class Pipe:
                 return True
             self._waiting.append(lines)
             self._size += len(lines)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name=f"log-{self._name}", daemon=True)
                 self._thread.start()
         if not self._filled.is_set():
@@ -105,20 +105,23 @@ class Pipe:
             self._filled.clear()
             with self._done:
                 waiting, self._waiting = self._waiting, []
-            for together in _grouped(waiting):
-                self._send(together)
-            self._finish(sum(map(len, waiting)))
+            try:
+                for together in _grouped(waiting):
+                    self._send(together)
+            finally:
+                self._finish(sum(map(len, waiting)))
 
     def _send(self, lines: bytes) -> None:
-        rest = memoryview(lines)
+        # Read once, because another thread changes it when the stream is replaced.
+        number, rest = self._number, memoryview(lines)
         try:
-            while rest and self._number is not None:
+            while rest and number is not None:
                 try:
-                    rest = rest[os.write(self._number, rest) :]
+                    rest = rest[os.write(number, rest) :]
                 except BlockingIOError:
                     # Another process has made the pipe non-blocking.
-                    select.select([], [self._number], [])
-        except (OSError, ValueError) as error:
+                    select.select([], [number], [])
+        except Exception as error:  # noqa: BLE001 - without this thread, no further line would be written
             self.failed(type(error).__name__)
         else:
             self.worked()

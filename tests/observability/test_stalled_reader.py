@@ -8,11 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import httpx
 import pytest
+
+from layercode_app.observability import pipes
 
 from ..ports import free_port
 from ..processes import clean_environment
@@ -104,3 +107,48 @@ async def test_calls_go_on_and_the_server_ends_if_nothing_reads_its_output(log_f
     finally:
         process.kill()
         os.close(read)
+
+
+def test_lines_are_written_after_an_error_of_any_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    failed: list[str] = []
+
+    def broken_tell(reason: str) -> None:
+        raise RuntimeError(reason)
+
+    with os.fdopen(write, "w") as stream, os.fdopen(read, "rb") as reader:
+        monkeypatch.setattr(sys, "stdout", stream)
+        pipe = pipes.Pipe("stdout")
+        pipe.failed = failed.append
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", lambda number, data: 1 / 0)
+            pipe.write(b"lost\n")
+            pipe.flush()
+        assert failed == ["ZeroDivisionError"]
+        pipe.failed = broken_tell
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", lambda number, data: 1 / 0)
+            broken.setattr(threading, "excepthook", lambda found: None)
+            pipe.write(b"lost\n")
+            assert pipe._thread is not None
+            pipe._thread.join(10)
+        pipe.write(b"kept\n")
+        assert reader.readline() == b"kept\n"
+
+
+def test_a_stream_that_is_replaced_during_a_write_ends_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as stream, os.fdopen(read, "rb") as reader:
+        monkeypatch.setattr(sys, "stdout", stream)
+        pipe = pipes.Pipe("stdout")
+        real = os.write
+
+        def replaced(number: int, data: bytes) -> int:
+            pipe._number = None
+            return real(number, data[:3])
+
+        with monkeypatch.context() as replacing:
+            replacing.setattr(os, "write", replaced)
+            pipe.write(b"whole line\n")
+            pipe.flush()
+        assert reader.readline() == b"whole line\n"
