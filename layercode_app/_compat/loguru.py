@@ -1,7 +1,8 @@
-"""Read Loguru's handlers and its patcher from its private core."""
+"""Read Loguru's handlers and its patcher from its private core, and keep it from waiting at the exit."""
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,3 +37,11 @@ def added_again(number: int, add: Callable[[], int]) -> tuple[bool, int]:
     except ValueError:
         return True, add()
     return False, add()
+
+
+def leave_at_exit() -> None:
+    """Keep Loguru from waiting for its handlers at the exit of the process, without a timeout.
+
+    Loguru registers `logger.remove` with `atexit`. If a release registers another function, it goes on waiting.
+    """
+    atexit.unregister(logger.remove)

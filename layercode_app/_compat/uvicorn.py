@@ -1,4 +1,4 @@
-"""Access Uvicorn's HTTP connections, their request-response cycles, and the server of this process."""
+"""Access Uvicorn's HTTP connections, their request-response cycles, its workers, and the server of this process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.supervisors import Multiprocess
 
 CYCLE = (
     "body", "chunked_encoding", "default_headers", "disconnected", "flow", "keep_alive", "message_event", "more_body",
@@ -131,3 +132,19 @@ def server_of_this_process() -> uvicorn.Server | None:
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return server if isinstance(server, uvicorn.Server) else None
+
+
+class ClosingWorkers(Multiprocess):
+    """Uvicorn's supervisor of worker processes, which notices at once if a worker ends.
+
+    As long as this process has the worker's end of the pipe too, the pipe is not closed when a worker ends. A worker that
+    ends before it answers, such as after Ctrl-C, would be waited for until the timeout. If uvicorn lacks
+    `keep_subprocess_alive` or the pipe, that happens.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that have ended or do not answer."""
+        for process in getattr(self, "processes", ()):
+            if (ours := getattr(process, "child_conn", None)) is not None:
+                ours.close()
+        super().keep_subprocess_alive()

@@ -6,7 +6,6 @@ of a sink are imported only if the sink is used.
 
 from __future__ import annotations
 
-import atexit
 import sys
 import threading
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import settings as environment
+from .._compat.loguru import leave_at_exit
 from . import checks, context, debug_run, logs, metrics
 from .attempts import attempt
 from .bounded import wait_for
@@ -210,5 +210,4 @@ def _complete() -> None:
 
     wait_for([complete], CLOSE_SECONDS)
     if not completed.is_set():
-        # At the exit of the process, Loguru waits for its handlers again, without a timeout.
-        atexit.unregister(logger.remove)
+        leave_at_exit()

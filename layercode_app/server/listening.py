@@ -7,8 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
-from uvicorn.supervisors import ChangeReload, Multiprocess
+from uvicorn.supervisors import ChangeReload
 
+from .._compat.uvicorn import ClosingWorkers
 from .port import accept_connections
 
 STARTUP_FAILURE = 3
@@ -30,18 +31,6 @@ class ListeningServer(uvicorn.Server):
             self._told(self.servers[0].sockets[0].getsockname()[1])
 
 
-class Workers(Multiprocess):
-    """Uvicorn's supervisor of worker processes, which notices at once if a worker ends."""
-
-    def keep_subprocess_alive(self) -> None:
-        """Replace workers that have ended or do not answer."""
-        for process in self.processes:
-            # As long as this process has the worker's end of the pipe too, the pipe is not closed when a worker ends.
-            # A worker that ends before it answers, such as after Ctrl-C, would be waited for until the timeout.
-            process.child_conn.close()
-        super().keep_subprocess_alive()
-
-
 def run_server(config: uvicorn.Config, told: Told) -> None:
     """Serve in this process until stopped. Exits with STARTUP_FAILURE if the server does not start."""
     server = ListeningServer(config, told)
@@ -61,4 +50,4 @@ def supervise(config: uvicorn.Config, told: Told) -> None:
         if config.reload:
             ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
         else:
-            Workers(config, sockets=[listener]).run()
+            ClosingWorkers(config, sockets=[listener]).run()

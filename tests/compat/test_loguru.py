@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,3 +76,20 @@ def test_the_line_of_a_turn_is_the_same(lines: Any, core: str) -> None:
     assert found == {
         "level": "INFO", "message": "turn complete", "event": "turn", "total_ms": 3, "logger": __name__,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_loguru_stops_its_handlers_at_the_exit_unless_told_not_to(told: bool) -> None:
+    code = f"""
+from loguru import logger
+from layercode_app._compat.loguru import leave_at_exit
+
+class Sink:
+    def write(self, message): ...
+    def stop(self): print("stopped")
+
+logger.add(Sink())
+if {told}: leave_at_exit()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "stopped\n" * (not told)

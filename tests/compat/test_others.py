@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import signal
 import subprocess
@@ -21,6 +22,8 @@ import uvicorn
 from pydantic_ai import Agent
 from pydantic_ai.models import infer_model
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app._compat import logfire as private_logfire
@@ -113,6 +116,20 @@ async def test_a_handler_that_is_not_uvicorns_stays(tmp_path: Path) -> None:
     assert private.server_of_this_process() is None
     shutdown._Shutdown.install(LayerCode(VoiceAgent("echo", greeting="Hi."), settings=settings(tmp_path)))
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_supervisor_closes_the_workers_end_of_each_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "self.keep_subprocess_alive()" in inspect.getsource(Multiprocess.run)
+    config = uvicorn.Config(lambda: None, workers=1)
+    worker, bare = Process(config, []), SimpleNamespace()
+    checked: list[Any] = []
+    monkeypatch.setattr(Multiprocess, "keep_subprocess_alive", lambda self: checked.extend(self.processes))
+    supervisor = object.__new__(private.ClosingWorkers)
+    supervisor.processes = [worker, bare]  # type: ignore[list-item]
+    supervisor.keep_subprocess_alive()
+    assert worker.child_conn.closed
+    assert checked == [worker, bare]
+    worker.parent_conn.close()
 
 
 # --- prometheus_client
