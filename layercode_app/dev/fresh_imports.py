@@ -27,23 +27,26 @@ class FreshImports:
                 del parent[child]
         importlib.invalidate_caches()
 
-    def put_back(self) -> None:
-        """Put back the modules that were not imported again, because the old agents of failed files may need them."""
-        for name, module in self._removed.items():
-            if name not in sys.modules:
-                sys.modules[name] = module
-                parent, child = _parent(name)
-                parent[child] = module
+    def put_back(self, *, replace: bool = False) -> None:
+        """Put back the modules that were not imported again, because the old agents of failed files may need them.
+
+        With `replace`, put back those that were imported again too.
+        """
+        back = {name: module for name, module in self._removed.items() if replace or name not in sys.modules}
+        sys.modules.update(back)
+        for name, module in back.items():
+            parent, child = _parent(name)
+            parent[child] = module
 
 
 @contextmanager
 def fresh_imports(folders: Collection[Path]) -> Iterator[FreshImports]:
-    """Import the modules of these folders again in this context. Put the old ones back after an exception."""
+    """Import the modules of these folders again in this context. Put all the old ones back after an exception."""
     fresh = FreshImports(folders)
     try:
         yield fresh
     except BaseException:
-        fresh.put_back()
+        fresh.put_back(replace=True)
         raise
 
 

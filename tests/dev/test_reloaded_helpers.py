@@ -100,12 +100,15 @@ def test_if_the_chosen_module_fails_its_old_modules_stay(project: Path) -> None:
     write(project / "shopping/shop.py", shop("from .prices import TEA"))
     files = AgentFiles("shopping.shop:agent", project / "stand")
     files.load()
-    before = sys.modules["shopping.shop"]
-    write(project / "shopping/shop.py", "1 / 0")
+    before, prices = sys.modules["shopping.shop"], sys.modules["shopping.prices"]
+    write(project / "shopping/prices.py", "TEA = 9")
+    write(project / "shopping/shop.py", "import shopping.prices\n1 / 0")
     with pytest.raises(AgentImportError, match="ZeroDivisionError"):
         files.load()
     assert sys.modules["shopping.shop"] is before
     assert __import__("shopping").shop is before
+    assert sys.modules["shopping.prices"] is prices
+    assert __import__("shopping").prices is prices
 
 
 def test_libraries_in_the_folder_and_the_main_program_are_not_imported_again(
