@@ -152,17 +152,12 @@ class _Propagate:
     def __call__(self, span: Any, request: Any) -> None:
         """Add `traceparent` to the request if its host is listed."""
         _remove_added(request)
-        url = request.url
-        host = str(getattr(url, "host", None) or url[1].decode()).lower()
-        if host not in self._hosts:
+        if str(request.url.host).lower() not in self._hosts:
             return
         added: dict[str, str] = {}
         _trace_context.inject(added)
         for name, value in added.items():
-            if hasattr(request.headers, "update"):
-                request.headers[name] = value
-            else:
-                request.headers.append((name.encode(), value.encode()))
+            request.headers[name] = value
         if request.extensions is not None:
             request.extensions[ADDED] = tuple(added)
 
