@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from weakref import WeakSet
 
 from loguru import logger
 
@@ -239,8 +240,8 @@ class _lock:  # noqa: N801 - used like a function: `with _lock(file)`
 
     def __enter__(self) -> bool:
         make_folder(self._path.parent)
+        _locks.add(self)
         self._file = self._path.open("w")
-        os.register_at_fork(after_in_child=self._file.close)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -248,6 +249,22 @@ class _lock:  # noqa: N801 - used like a function: `with _lock(file)`
         return True
 
     def __exit__(self, *_: object) -> None:
+        self.disown()
+
+    def disown(self) -> None:
+        """Close the file. In a forked child, this leaves the lock to the parent process."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
+
+
+_locks: WeakSet[_lock] = WeakSet()
+"""The locks of this process."""
+
+
+def _disown_all() -> None:
+    for lock in list(_locks):
+        lock.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)

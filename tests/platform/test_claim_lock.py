@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from layercode_app.platform.claim import _lock
 
 FORKING = """
@@ -39,3 +41,12 @@ def test_the_lock_of_a_killed_server_is_free_while_its_forked_children_live(tmp_
         server.kill()
         os.kill(int(child), signal.SIGKILL)
         server.stdout.close()
+
+
+def test_a_lock_that_was_released_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered: list[object] = []
+    monkeypatch.setattr(os, "register_at_fork", lambda **functions: registered.append(functions))
+    for _ in range(3):
+        with _lock(tmp_path / "webhook.json") as free:
+            assert free
+    assert registered == []
