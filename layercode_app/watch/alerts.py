@@ -28,7 +28,7 @@ from .system import System
 from .window import Reading, Windows
 
 ALERTS, ALERT_MESSAGE = "alerts", "alert_message"
-UNNAMED = "layercode-app"
+UNNAMED: str = Settings.model_fields["service_name"].default
 """The default of SERVICE_NAME. The job of such a service has the id that it had in releases without a job per service."""
 TRACE_ID = "{trace_id}"
 LEVELS = {"info": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
