@@ -33,7 +33,10 @@ class ToolTally(PartTally):
 
 
 class Tools:
-    """The tallies of tools, by name. A request counts for the tool whose result it follows. Other requests have the key ANSWER, RETRY or INSIDE."""
+    """The tallies of tools, by name.
+
+    A request counts for the tool whose result it follows. Other requests have the key ANSWER, RETRY or INSIDE.
+    """
 
     def __init__(self) -> None:
         self.by_name: dict[str, ToolTally] = {}

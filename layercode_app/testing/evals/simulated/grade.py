@@ -98,8 +98,9 @@ def _elsewhere(call: Call, path: str) -> str:
 def _last_change(call: Call, path: str, found: Any, agent: str = "") -> str:
     """Return a phrase that names the turn in which a part of an agent's state last changed.
 
-    `found` is its value at the end. `agent` is the name of an agent that took the call over; by default, the state is that of the called agent. A record has
-    only the state of the agent that ended the turn, so a change before a hand-over in the same turn is not known.
+    `found` is its value at the end. `agent` is the name of an agent that took the call over; by default, the state is
+    that of the called agent. A record has only the state of the agent that ended the turn, so a change before a hand-over
+    in the same turn is not known.
     """
     changed, before = "it was never set" if found is None else "it was set in a turn that was handed over", None
     for number, turn, value in _states(call, agent):
