@@ -89,8 +89,9 @@ async def test_it_waits_for_its_worker_while_that_worker_cannot_give_it_up(
     monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(workers.handlers[0].store, "get", away)
     hearing = asyncio.create_task(workers.admit(1, ONE))
-    while not any("could not be given up" in line for line in warned):
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(100):
+        while not any("could not be handed to another worker" in line for line in warned):
+            await asyncio.sleep(0.01)
     assert not hearing.done()
     await workers.handlers[0].store.close()
     assert await hearing == "1 knows 0"
