@@ -62,8 +62,9 @@ class Alerts:
         """Return whether a job evaluates this service's rules or sends one of its messages."""
         if job.name == ALERTS:
             return bool(self.rules) and job.id == self.job_id
-        # A message of an older release names no service.
-        return bool(job.payload.get("service", self._name) == self._name)
+        # A message of an older release names no service. Another service of the same name may lack the channel.
+        ours = job.payload.get("service", self._name) == self._name
+        return bool(ours) and job.payload["channel"] in self._channels.urls
 
     async def look(self, job: Job) -> float:
         """Evaluate every rule, enqueue the messages, and return when to evaluate again (epoch seconds).
