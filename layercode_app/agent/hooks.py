@@ -110,7 +110,8 @@ async def speak_answer(
             f"{name} returned a {type(answer).__name__}; expected a str, an async iterator of str, or None."
         )
     try:
-        async for piece in _lasting_pieces(turn, answer):
+        pieces, ended = aiter(answer), object()
+        while (piece := await lasting(turn.live, anext(pieces, ended))) is not ended:
             if not isinstance(piece, str):
                 raise HookError(f"{name} yielded a {type(piece).__name__}; expected str.")
             await say(piece)
@@ -118,14 +119,3 @@ async def speak_answer(
         # Close the generator in this task: the garbage collector would exit the generator's contexts in another task.
         if isinstance(answer, AsyncGeneratorType):
             await answer.aclose()
-
-
-async def _lasting_pieces(turn: Turn[Any, Any], pieces: Any) -> AsyncIterator[Any]:
-    """Yield the pieces of a hook's stream, and keep what the hook changes between them."""
-    pieces = pieces.__aiter__()
-    while True:
-        try:
-            piece = await lasting(turn.live, pieces.__anext__())
-        except StopAsyncIteration:
-            return
-        yield piece

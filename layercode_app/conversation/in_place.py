@@ -63,8 +63,8 @@ class InPlace:
     def _change_model(self, old: BaseModel, new: BaseModel) -> None:
         # `setattr` would refuse a frozen model, and validate a model while only some fields are changed.
         self._change_mapping(vars(old), vars(new))
-        if old.__pydantic_extra__ is not None and new.__pydantic_extra__ is not None:
-            self._change_mapping(old.__pydantic_extra__, new.__pydantic_extra__)
+        if old.model_extra is not None and new.model_extra is not None:
+            self._change_mapping(old.model_extra, new.model_extra)
 
 
 def _taken(rest: list[Any], value: Any) -> Any:
@@ -87,5 +87,5 @@ def _count_parts(part: Any, times: Counter[int]) -> None:
 
 def _parts_of(part: Any) -> Iterable[Any]:
     if isinstance(part, BaseModel):
-        return [*vars(part).values(), *(part.__pydantic_extra__ or {}).values()]
+        return [*vars(part).values(), *(part.model_extra or {}).values()]
     return part.values() if isinstance(part, dict) else part

@@ -60,6 +60,7 @@ def _in_steps(live: LiveTurn, work: Awaitable[T]) -> Generator[Any, Any, T]:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         finally:
+            given = None  # An error refers to this frame by its traceback; a cycle would keep the turn in memory.
             for part in parts:
                 part.settle()
         try:

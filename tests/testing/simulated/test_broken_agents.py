@@ -93,9 +93,11 @@ def add_tools(shop: Agent[Turn[Basket], str], flaw: str) -> None:
         return "placed"
 
 
-def told(scene: Scene, flaw: str) -> Iterator[str]:
-    """What is said once tools have answered."""
-    if "place_order" in scene.results:
+def told(scene: Scene, flaw: str) -> Iterator[str | Call]:
+    """What is said or done once tools have answered."""
+    if flaw == "orders twice" and [call.name for call in scene.answered] == ["place_order"]:
+        yield Call("place_order")
+    elif "place_order" in scene.results:
         yield "Thank you, it is on its way."
     elif "total" in scene.results:
         said = "9.99 euros" if flaw == "invents a price" else scene.results["total"]
@@ -112,7 +114,7 @@ def asked(scene: Scene, flaw: str) -> Iterator[str | Call]:
     elif scene.says("croissant"):
         yield Call("set_item", {"item": "croissant", "quantity": scene.quantity("croissant")})
     elif scene.says("yes"):
-        yield from [Call("place_order")] * (2 if flaw == "orders twice" else 1)
+        yield Call("place_order")
     elif scene.match(r"\ball\b"):
         yield Call("place_order" if flaw == "never confirms" else "total")
     else:
