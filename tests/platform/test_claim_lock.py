@@ -18,8 +18,9 @@ from pathlib import Path
 from layercode_app.platform.claim import _lock
 lock = _lock(Path(sys.argv[1]))
 locked = lock.__enter__()
-child = os.fork()
-if child: print(locked, child, flush=True)
+if os.fork() == 0:
+    # Printed by the child, because it gives up the lock shortly after the fork.
+    print(locked, os.getpid(), flush=True)
 time.sleep(100)
 """
 

@@ -18,11 +18,10 @@ from pathlib import Path
 from layercode_app.journal.stores.sqlite_files import WorkerLock, worker_alive
 lock = WorkerLock(Path(sys.argv[1]))
 owner = lock.take()
-child = os.fork()
-if not child:
+if os.fork() == 0:
     lock.release()
-    while True: time.sleep(1)
-print(owner, child, worker_alive(Path(sys.argv[1]), owner), flush=True)
+    # Printed by the child, because it gives up the lock shortly after the fork.
+    print(owner, os.getpid(), worker_alive(Path(sys.argv[1]), owner), flush=True)
 time.sleep(100)
 """
 
