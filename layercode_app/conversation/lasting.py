@@ -52,17 +52,13 @@ def _in_steps(live: LiveTurn, work: Awaitable[T]) -> Generator[Any, Any, T]:
     steps: Any = work.__await__()
     step, given = steps.send, None
     while True:
-        parts = live.busy_parts()
-        for part in parts:
-            part.compare()
         try:
-            waiting = step(given)
+            with lasting_step(live):
+                waiting = step(given)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         finally:
             given = None  # An error refers to this frame by its traceback; a cycle would keep the turn in memory.
-            for part in parts:
-                part.settle()
         try:
             step, given = steps.send, (yield waiting)
         except GeneratorExit:
