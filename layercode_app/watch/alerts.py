@@ -62,9 +62,12 @@ class Alerts:
         """Return whether a job evaluates this service's rules or sends one of its messages."""
         if job.name == ALERTS:
             return bool(self.rules) and job.id == self.job_id
-        # A message of an older release names no service. Another service of the same name may lack the channel.
-        ours = job.payload.get("service", self._name) == self._name
-        return bool(ours) and job.payload["channel"] in self._channels.urls
+        # Another service of the same name may lack the channel.
+        return self._is_ours(job) and job.payload["channel"] in self._channels.urls
+
+    def _is_ours(self, message: Job) -> bool:
+        # A message of an older release names no service.
+        return bool(message.payload.get("service", self._name) == self._name)
 
     async def look(self, job: Job) -> float:
         """Evaluate every rule, enqueue the messages, and return when to evaluate again (epoch seconds).
@@ -135,7 +138,7 @@ class Alerts:
 
         Raises ChannelError when sending fails, DeveloperError for an unknown channel or a message of another service.
         """
-        if not self.owns(job):
+        if not self._is_ours(job):
             # Our channel of the same name may be read by other people.
             raise DeveloperError(f"An alert is of the service {job.payload['service']!r}, which has no worker.")
         name = job.payload["channel"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from layercode_app import ConfigurationError, Turn, VoiceAgent, load_settings
+from layercode_app import ConfigurationError, DeveloperError, Turn, VoiceAgent, load_settings
 from layercode_app.journal.record import Kind, Status, TurnRecord
 from layercode_app.journal.stores.base import Job
 from layercode_app.journal.stores.memory import MemoryStore
@@ -258,6 +258,10 @@ async def test_a_message_has_its_severity_and_its_link(severity: str, kind: str,
         await alerts.deliver(message)
         # A job that an older version has queued.
         await alerts.deliver(Job("old", "alert_message", "", {"channel": "ops", "title": "t", "body": "b"}))
+        gone = Job("gone", "alert_message", "", {"channel": "gone", "title": "t", "body": "b"})
+        assert not alerts.owns(gone)
+        with pytest.raises(DeveloperError, match="An alert uses the channel 'gone', which is not configured"):
+            await alerts.deliver(gone)
     first, old = box.bodies
     assert (first["title"].split("] ")[1], first["type"]) == (title, kind)
     assert first["message"].endswith(f"\nAn example turn from this window: https://traces.example/t/{TRACE}?x=1")
