@@ -88,7 +88,7 @@ class TunnelBeside:
         self._stop: asyncio.Event | None = None
         self._begun = threading.Event()
         self._claimed = ""
-        """The id of the agent whose webhook must be restored."""
+        """The id of the agent whose webhook may have to be restored."""
         self._exiting = False
         self._handlers: dict[int, Any] = {}
         """The signal handlers before this context."""
@@ -162,16 +162,18 @@ class TunnelBeside:
 
     async def _take_webhook(self, stack: AsyncExitStack, agent_id: str, url: str) -> None:
         client = await stack.enter_async_context(PlatformClient.from_settings(self._settings))
+        # Before the platform answers: it may have changed the webhook by then, and Ctrl-C may come meanwhile.
+        self._claimed = agent_id
         try:
             await stack.enter_async_context(claimed(client, agent_id, url))
         except PlatformAPIError as error:
+            self._claimed = ""
             if self._lost is not None:
                 raise
             # The tunnel is still useful: the URL can be set by hand.
             logger.error("{}", error)
             logger.error("The webhook of {} was not changed. The tunnel stays open: {}", agent_id, url)
         else:
-            self._claimed = agent_id
             logger.info("The webhook of {} is {} until this server stops.", agent_id, url)
 
 

@@ -71,7 +71,7 @@ class Started:
 class Refusing:
     """The emulated platform; it answers 503 to a number of webhook changes, and counts all changes.
 
-    While `quick` is not set, it does not answer.
+    While `quick` is not set, it acts, but does not answer. With `hangs_at_change`, that begins at the next change.
     """
 
     def __init__(self, emulator: Any) -> None:
@@ -79,19 +79,31 @@ class Refusing:
         self.failures = 0
         self.refused = 0
         self.changes = 0
+        self.hangs_at_change = False
         self.quick = asyncio.Event()
         self.quick.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
+        async def answer(message: Any) -> None:
             await self.quick.wait()
-        self.changes += scope["type"] == "http" and scope["method"] == "POST"
-        if scope["type"] == "http" and scope["method"] == "POST" and self.refused < self.failures:
-            self.refused += 1
-            await send({"type": "http.response.start", "status": 503, "headers": []})
-            await send({"type": "http.response.body", "body": b'{"error": "down"}'})
-            return
-        await self._emulator(scope, receive, send)
+            await send(message)
+
+        if scope["type"] != "http":
+            await self._emulator(scope, receive, send)
+        elif scope["method"] == "POST" and self._refuses_change():
+            await answer({"type": "http.response.start", "status": 503, "headers": []})
+            await answer({"type": "http.response.body", "body": b'{"error": "down"}'})
+        else:
+            await self._emulator(scope, receive, answer)
+
+    def _refuses_change(self) -> bool:
+        self.changes += 1
+        if self.hangs_at_change:
+            self.quick.clear()
+            self.hangs_at_change = False
+        refuses = self.refused < self.failures
+        self.refused += refuses
+        return refuses
 
     def fail(self, times: int) -> None:
         self.failures, self.refused = times, 0
@@ -197,19 +209,24 @@ async def test_ctrl_c_or_a_closed_terminal_gives_it_back(tmp_path: Path, number:
         assert await run.webhook() == BEFORE
 
 
+@pytest.mark.parametrize("changed", [True, False], ids=["after the change", "before the platform answers the change"])
 @pytest.mark.parametrize("program", ["run", pytest.param("dev", marks=pytest.mark.slow)])
-async def test_no_further_signal_ends_it_before_a_slow_platform_has_given_it_back(tmp_path: Path, program: str) -> None:
-    async with refusing() as (side, api), started(tmp_path, api, "normal", *TAKE, program=program) as run:
-        await run.until_webhook(run.ours)
-        side.quick.clear()
-        run.process.send_signal(signal.SIGINT)
-        await run.until(lambda: "Restoring the webhook of a1" in run.output)
-        for count, number in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
-            run.process.send_signal(number)
-            await run.until(lambda count=count: run.output.count("Still restoring") == count)  # type: ignore[misc]
-        side.quick.set()
-        assert await asyncio.wait_for(run.process.wait(), 100) == 0
-        assert await run.webhook() == BEFORE
+async def test_no_further_signal_ends_it_before_a_slow_platform_has_given_it_back(
+    tmp_path: Path, program: str, changed: bool
+) -> None:
+    async with refusing() as (side, api):
+        side.hangs_at_change = not changed
+        async with started(tmp_path, api, "normal", *TAKE, program=program) as run:
+            await run.until(lambda: "until this server stops" in run.output if changed else side.changes == 1)
+            side.quick.clear()
+            run.process.send_signal(signal.SIGINT)
+            await run.until(lambda: "Restoring the webhook of a1" in run.output)
+            for count, number in enumerate((signal.SIGINT, signal.SIGTERM), start=1):
+                run.process.send_signal(number)
+                await run.until(lambda count=count: run.output.count("Still restoring") == count)  # type: ignore[misc]
+            side.quick.set()
+            assert await asyncio.wait_for(run.process.wait(), 100) == 0
+            assert await run.webhook() == BEFORE
 
 
 async def test_after_kill_9_the_next_start_gives_it_back(tmp_path: Path) -> None:
