@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from layercode_app import LayerCode, Settings, load_settings
+from layercode_app import LayerCode, Settings, VoiceAgent, load_settings
 from layercode_app.emulator.webhooks import Received, WebhookClient
+from layercode_app.server.serve import uvicorn_options
 
 from .serving import serve
 
@@ -76,3 +79,17 @@ async def calling(app: LayerCode, *, agent: str | None = None, path: str = "") -
     route = path or f"/api/agents/{agent or next(iter(app.agents))}"
     async with serve(app) as url, WebhookClient(url + route, SECRET) as client:
         yield Caller(client, f"conversation-{next(_ids)}")
+
+
+@asynccontextmanager
+async def connected(tmp_path: Path, **given: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Serve an agent without a model as `run` serves it, with these settings, and connect to it."""
+    own = settings(tmp_path, store="memory", **given)
+    app = LayerCode(VoiceAgent("quiet", greeting="Hi"), settings=own)
+    async with serve(app, http=uvicorn_options(own)["http"]) as url:
+        where = urlsplit(url)
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        yield reader, writer
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()

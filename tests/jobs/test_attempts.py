@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from layercode_app.jobs.attempt import attempt
 from layercode_app.journal import steady_clock
-from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job, Store
 
 pytestmark = pytest.mark.anyio
 
 PAUSES = (0.0, 0.0)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 class Killed(KeyboardInterrupt):

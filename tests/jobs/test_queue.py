@@ -13,9 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from layercode_app.jobs import queue
 from layercode_app.jobs.queue import Jobs
 from layercode_app.journal.record_json import to_json
-from layercode_app.journal.stores import create_store
-from layercode_app.journal.stores.base import Job
-from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.journal.stores.base import Job, Store
 
 from ..waiting import until
 
@@ -24,9 +22,7 @@ pytestmark = pytest.mark.anyio
 TRACE_ID = 0x0123456789ABCDEF0123456789ABCDEF
 
 
-async def test_a_job_goes_on_with_the_trace_it_was_owed_in() -> None:
-    store = MemoryStore()
-    await store.open()
+async def test_a_job_goes_on_with_the_trace_in_which_it_was_enqueued(store: Store) -> None:
     seen: asyncio.Queue[int] = asyncio.Queue()
 
     async def work(job: Job) -> None:
@@ -41,16 +37,13 @@ async def test_a_job_goes_on_with_the_trace_it_was_owed_in() -> None:
         assert await asyncio.wait_for(seen.get(), 100) == TRACE_ID
     finally:
         await jobs.drain(1)
-        await store.close()
 
 
 async def test_jobs_of_a_newer_release_and_errors_do_not_end_the_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "POLL_SECONDS", 0.01)
     ran: list[str] = []
-    store = create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
-    await store.open()
 
     async def run(job: Job) -> None:
         ran.append(job.id)
@@ -70,4 +63,3 @@ async def test_jobs_of_a_newer_release_and_errors_do_not_end_the_loop(
     jobs.start()
     await until(lambda: ran == ["newer"])
     await jobs.drain(5)
-    await store.close()

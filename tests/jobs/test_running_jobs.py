@@ -25,14 +25,6 @@ from ..waiting import until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
-    await opened.open()
-    yield opened
-    await opened.close()
-
-
 class Hooks:
     """Jobs that run until they are let go."""
 

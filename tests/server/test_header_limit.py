@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from layercode_app import LayerCode, VoiceAgent
-from layercode_app.server.serve import uvicorn_options
-
-from ..calling import settings
-from ..serving import serve
+from ..calling import connected
 
 pytestmark = pytest.mark.anyio
 
 LIMIT = 2_000
 BODY = b"x" * 5_000
-
-
-@asynccontextmanager
-async def served(
-    tmp_path: Path, limit: int = LIMIT
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    own = settings(tmp_path, store="memory", header_limit=limit)
-    app = LayerCode(VoiceAgent("quiet", greeting="Hi"), settings=own)
-    async with serve(app, http=uvicorn_options(own)["http"]) as url:
-        where = urlsplit(url)
-        reader, writer = await asyncio.open_connection(where.hostname, where.port)
-        yield reader, writer
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
 
 
 def head(size: int, *, body: bytes = b"", method: str = "GET", padding: str = "header") -> bytes:
@@ -62,7 +40,7 @@ async def status(reader: asyncio.StreamReader) -> bytes:
 async def test_the_limit_is_exact(tmp_path: Path, pieces: int, padding: str, over: int, expected: bytes) -> None:
     request = head(LIMIT + over, padding=padding)
     step = -(-len(request) // pieces)
-    async with served(tmp_path) as (reader, writer):
+    async with connected(tmp_path, header_limit=LIMIT) as (reader, writer):
         for start in range(0, len(request), step):
             writer.write(request[start : start + step])
             await asyncio.sleep(0.005 if pieces > 1 else 0)
@@ -70,13 +48,13 @@ async def test_the_limit_is_exact(tmp_path: Path, pieces: int, padding: str, ove
 
 
 async def test_the_documented_default_refuses_100_kilobytes(tmp_path: Path) -> None:
-    async with served(tmp_path, limit=65_536) as (reader, writer):
+    async with connected(tmp_path, header_limit=65_536) as (reader, writer):
         writer.write(head(100_000))
         assert await status(reader) == b"431"
 
 
 async def test_a_body_in_the_same_piece_does_not_count(tmp_path: Path) -> None:
-    async with served(tmp_path) as (reader, writer):
+    async with connected(tmp_path, header_limit=LIMIT) as (reader, writer):
         for _ in range(3):
             writer.write(head(LIMIT, body=BODY, method="POST"))
             assert await status(reader) == b"404"
@@ -88,7 +66,7 @@ async def test_a_body_in_the_same_piece_does_not_count(tmp_path: Path) -> None:
 async def test_a_request_behind_another_in_one_piece_has_the_same_limit(
     tmp_path: Path, over: int, expected: bytes
 ) -> None:
-    async with served(tmp_path) as (reader, writer):
+    async with connected(tmp_path, header_limit=LIMIT) as (reader, writer):
         writer.write(head(500, body=BODY, method="POST") + head(LIMIT + over))
         answers: list[bytes] = []
         while len(answers) < 2 and expected not in answers:

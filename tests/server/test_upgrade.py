@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from layercode_app import LayerCode, VoiceAgent
-from layercode_app.server.serve import uvicorn_options
 from layercode_app.webhook.signature import sign
 
-from ..calling import SECRET, settings
-from ..serving import serve
+from ..calling import SECRET, connected
 
 pytestmark = pytest.mark.anyio
 
@@ -40,17 +34,6 @@ def get(path: str, upgrade: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: x\r\n{upgrade}\r\n".encode()
 
 
-@asynccontextmanager
-async def connection(tmp_path: Path) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    own = settings(tmp_path, store="memory")
-    app = LayerCode(VoiceAgent("quiet", greeting="Hi"), settings=own)
-    async with serve(app, http=uvicorn_options(own)["http"]) as url:
-        where = urlsplit(url)
-        reader, writer = await asyncio.open_connection(where.hostname, where.port)
-        yield reader, writer
-        writer.close()
-
-
 async def statuses(reader: asyncio.StreamReader) -> list[str]:
     """The statuses of all answers, until the server closes the connection."""
     answers = await asyncio.wait_for(reader.read(), 100)
@@ -66,7 +49,7 @@ LAST = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 async def test_a_webhook_is_answered(tmp_path: Path, upgrade: str, chunked: bool, pieces: int) -> None:
     request = webhook(upgrade, "t1", chunked=chunked)
     step = -(-len(request) // pieces)
-    async with connection(tmp_path) as (reader, writer):
+    async with connected(tmp_path) as (reader, writer):
         for start in range(0, len(request), step):
             writer.write(request[start : start + step])
             await asyncio.sleep(0.005 if pieces > 1 else 0)
@@ -76,19 +59,19 @@ async def test_a_webhook_is_answered(tmp_path: Path, upgrade: str, chunked: bool
 
 @each_upgrade
 async def test_one_that_is_not_signed_is_refused(tmp_path: Path, upgrade: str) -> None:
-    async with connection(tmp_path) as (reader, writer):
+    async with connected(tmp_path) as (reader, writer):
         writer.write(webhook(upgrade, "t1", signed=False) + LAST)
         assert await statuses(reader) == ["401", "200"]
 
 
 async def test_several_in_one_piece_are_all_answered(tmp_path: Path) -> None:
     http2, socket = UPGRADES.values()
-    async with connection(tmp_path) as (reader, writer):
+    async with connected(tmp_path) as (reader, writer):
         writer.write(webhook(http2, "t1") + get("/health", socket) + webhook(socket, "t2") + webhook("", "t3") + LAST)
         assert await statuses(reader) == ["200"] * 5
 
 
 async def test_connect_is_refused(tmp_path: Path) -> None:
-    async with connection(tmp_path) as (reader, writer):
+    async with connected(tmp_path) as (reader, writer):
         writer.write(b"CONNECT x:443 HTTP/1.1\r\nhost: x\r\n\r\n")
         assert await statuses(reader) == ["400"]
