@@ -86,7 +86,10 @@ async def stage(ctx: RunContext[Turn], worker: Agent[None, OutputT], prompt: str
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """Answer without a model, for the coach and for the agent of each stage. Their tools tell them apart."""
+    """Answer in place of the model, both for the coach and for the agent of each stage.
+
+    The script recognises the agent by the tools that it offers.
+    """
     if scene.offers("evaluate"):
         yield Call("evaluate", {"gaps": ["no result", "no link to the job"], "score": 5})
     elif scene.offers("plan"):

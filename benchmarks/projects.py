@@ -84,7 +84,7 @@ def take(workshop: Workshop, agent: str, extras: tuple[str, ...], commit: str) -
 
 
 def take_all(wanted: Iterable[tuple[str, tuple[str, ...]]], *, minutes: float, jobs: int) -> None:
-    """Make and check every project that has not passed with the files that `new` writes now."""
+    """Make and check every project, except those that passed earlier with the same files that `new` writes now."""
     seen = known()
     todo = [one for one in wanted if one not in seen or seen[one].problem or seen[one].digest != digest(*one)]
     PLACE.mkdir(parents=True, exist_ok=True)
@@ -141,9 +141,9 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every agent with every choice of extras")
     parser.add_argument("--agent", choices=sorted(AGENTS))
     parser.add_argument("--extras", help="one choice, comma-separated; empty for none")
-    parser.add_argument("--jobs", type=int, default=1, help="so many side by side")
+    parser.add_argument("--jobs", type=int, default=1, help="number of projects at the same time")
     parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--fresh", action="store_true", help="forget what is known")
+    parser.add_argument("--fresh", action="store_true", help="discard all results first")
     asked = parser.parse_args()
     if asked.fresh:
         RESULTS.unlink(missing_ok=True)

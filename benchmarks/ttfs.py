@@ -3,9 +3,11 @@
     python -m benchmarks.ttfs
 
 Every request is a signed turn of a new conversation, because the bare app has no history. The model streams ten words,
-ten milliseconds apart. Callers arrive spread over the time of one turn, then all at once. Aims: at most 1.3 times the
-bare app's p50 and 1.2 times its p99; with 50 callers, at most 1.05 times both. The last row compares this server with
-and without a guard that takes half as long as the reply.
+ten milliseconds apart. Callers arrive spread over the time of one turn, then all at once. The last row compares this
+server with and without a guard that takes half as long as the reply.
+
+Aims: a p50 of at most 1.3 times the bare app's p50, and a p99 of at most 1.2 times the bare app's p99. With 50 callers,
+each of the two may be at most 1.05 times the bare app's figure.
 """
 
 from __future__ import annotations

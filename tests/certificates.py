@@ -9,7 +9,7 @@ from .support import need_program
 
 
 def localhost_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for localhost in the folder; its file, and the file of its key."""
+    """Make a certificate for localhost in the folder. Return the paths of the certificate and of its key."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     make = [
         need_program("openssl"),

@@ -1,4 +1,7 @@
-"""What every test shares: asyncio under anyio's plugin, the profiles of hypothesis, and servers of a whole run."""
+"""What all tests share: asyncio under anyio's plugin, the profiles of hypothesis, and servers.
+
+A server starts once per pytest session. Each xdist worker has its own session.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +28,19 @@ if TYPE_CHECKING:
 # The tests also run on a bare checkout, where no entry point names the plugin.
 pytest_plugins = ["pytester", "layercode_app.testing.plugin"]
 
-# A client reads every authority that it may ever trust, which is 0.05 s for the machine's own. Tests make hundreds, and
-# leave the machine for nothing but the packages of one project (test_two_commands.py).
+# Each HTTP client reads all certificate authorities that it trusts, which takes 0.05 s for those of the machine. Tests
+# make hundreds of clients, and connect to other machines only for the packages of one project (test_two_commands.py).
 os.environ.setdefault("MACHINES_SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""))
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "authority.pem")
 
 
-# These build, copy and deploy the checkout, and say nothing of the wheel that `.ci/run` tests without one.
+# These tests build, copy and deploy the checkout. `.ci/run` tests the wheel without a checkout, so they do not apply.
 if "LAYERCODE_WHEEL" in os.environ:
     collect_ignore = ["deploy", "scaffold/test_two_commands.py"]
 
 
-# What is imported while tests are collected stays: to look through it for garbage would take a quarter of that time, and
-# much of each collection during the tests.
+# Modules that are imported while pytest collects the tests stay in memory. To search them for garbage would take a
+# quarter of that time, and much of each garbage collection during the tests.
 gc.disable()
 
 
@@ -54,7 +57,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[str]:
-    """A headless Chromium that the tests of a run share; its address."""
+    """Start a headless Chromium that all tests of a pytest session share, and yield its address."""
     from .e2e.browser import shared_chromium
 
     with shared_chromium() as address:
@@ -63,7 +66,7 @@ def chromium() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
-    """The shared browser, as a module's tests drive it; each makes a context and closes it."""
+    """Connect a test module to the shared browser. Each test makes its own browser context and closes it."""
     from .e2e.browser import connected
 
     async with connected(chromium) as browser:
@@ -72,7 +75,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis that the tests of a run share; each begins with `redis_server.clear()`."""
+    """A Redis that all tests of a pytest session share. A test that needs it empty calls `redis_server.clear()`."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
@@ -81,7 +84,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL that the tests of a run share; those of the journal begin with `postgres_server.clear()`."""
+    """A PostgreSQL that all tests of a pytest session share. `postgres_server.clear()` deletes the journal in it."""
     server = PostgresServer()
     try:
         server.start()
@@ -100,7 +103,10 @@ def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """Undo what a test did to logging: a server or a command in this process takes the standard library's loggers."""
+    """Undo what a test did to logging.
+
+    A server or command that runs in the test's process replaces the handlers of the standard library's loggers.
+    """
     from loguru import logger
 
     from layercode_app.observability import logs
@@ -112,7 +118,7 @@ def logging_as_it_was() -> Iterator[None]:
     for one, level, given, propagate in before:
         one.setLevel(level)
         one.handlers, one.propagate = given, propagate
-    # A command that runs in this process later would add handlers again that only Loguru has lost.
+    # Handlers must also leave `logs._handlers`: otherwise a later command in this process would add them again.
     for handler in logs._handlers:
         if handler not in handlers:
             with suppress(ValueError):
@@ -135,7 +141,10 @@ def warned() -> Iterator[list[str]]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Fail a test that leaves an event loop open, rather than the one in which the loop is collected."""
+    """Fail a test that leaves an event loop open.
+
+    Otherwise another test would fail: the one during which the loop is garbage-collected.
+    """
     with no_loop_left_open():
         return (yield)
 
@@ -147,5 +156,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile | None:
-    """Replace xdist's own way to keep the tests of a file together."""
+    """Replace xdist's scheduler for `--dist loadfile`, which keeps the tests of a file together, by FileByFile."""
     return FileByFile(config, log) if config.getvalue("dist") == "loadfile" else None

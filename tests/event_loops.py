@@ -1,4 +1,7 @@
-"""Name the test that leaves an event loop open: Python complains only when it is collected, in another test."""
+"""Name the test that leaves an event loop open.
+
+Python itself warns only when the loop is garbage-collected, and by then another test is running.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 FRAMES = 12
-"""How much of the way to an open loop is shown."""
+"""How many stack frames are shown of the code that made an open loop."""
 
 
 @contextmanager
 def no_loop_left_open() -> Iterator[None]:
-    """Raise AssertionError if a loop that is made meanwhile is neither closed nor running at the end."""
+    """Raise AssertionError if a loop that is made in the block is neither closed nor running at the block's end."""
     made: WeakKeyDictionary[asyncio.BaseEventLoop, str] = WeakKeyDictionary()
     original = asyncio.BaseEventLoop.__init__
 

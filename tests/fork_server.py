@@ -1,4 +1,4 @@
-"""Fork Python commands from a process that has imported everything, so that a test pays for no import.
+"""Fork Python commands from a process that has imported everything, so that no test waits for an import.
 
 `tests/forked.py` starts this file as a script and sends one JSON request per command over a socket, with the command's
 standard streams and a status socket attached. The status socket receives the process id, then the exit code.
@@ -37,11 +37,15 @@ NOT_OURS = {"layercode_app.__main__", "layercode_app.testing.plugin"}
 
 
 def main(descriptor: int, measured: bool) -> dict[str, Any] | None:
-    """Serve requests until the client is gone; in a forked child, return its request. `measured` prepares coverage."""
+    """Serve requests until the client is gone, and fork a child for each.
+
+    In a child, return the request that the child must run. With `measured`, also import coverage, so that a child can
+    start it without a delay.
+    """
     import_everything()
     if measured:
         importlib.import_module("coverage")
-        # It asks for the stack as it starts. The first time, that resolves every module's path: a fifth of a second.
+        # Coverage asks for the stack as it starts. The first time, this takes 0.2 s: it resolves every module's path.
         inspect.stack()
     gc.collect()
     gc.freeze()
@@ -72,7 +76,7 @@ def import_everything() -> None:
         if module.name not in NOT_OURS and ".templates" not in module.name:
             with suppress(ImportError):
                 importlib.import_module(module.name)
-    # It chooses on import, by the environment, between figures of one process and figures of many.
+    # On import, prometheus_client chooses by the environment between metrics of one process and metrics of many.
     if "prometheus_client" in sys.modules:
         raise AssertionError("prometheus_client was imported, so that no forked server could share its figures")
     if threading.active_count() > 1:
@@ -102,7 +106,7 @@ def fork(selector: selectors.BaseSelector, request: dict[str, Any]) -> bool:
 
 
 def reap(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
-    """Tell the client the exit code of a child, as `subprocess` counts it."""
+    """Tell the client the exit code of a child. As in `subprocess`, the code is negative for a signal."""
     pid, status = key.data
     selector.unregister(key.fileobj)
     os.close(key.fd)
@@ -137,7 +141,11 @@ def become(request: dict[str, Any]) -> None:
 
 
 def open_streams() -> None:
-    """Open the standard streams anew: those of the server know whether its own files can seek, and are terminals."""
+    """Open the standard streams again.
+
+    The stream objects of the server remember whether the server's files can seek and whether they are terminals. The
+    files of this child may differ.
+    """
     # They stay open for as long as the process lives.
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -161,7 +169,10 @@ def execute(arguments: list[str]) -> None:
 
 
 def exit_code(arguments: list[str]) -> int:
-    """Run a command to its end, as the interpreter would: an exception is printed, and is 1."""
+    """Run a command to its end, as the interpreter would, and return its exit code.
+
+    An uncaught exception is printed, and the exit code is then 1.
+    """
     try:
         execute(arguments)
     except SystemExit as error:

@@ -1,4 +1,8 @@
-"""Start Python commands as processes: forked from a warm one where the platform can, cold otherwise."""
+"""Start Python commands as processes.
+
+On Linux they are forked from a process that has already imported the package. On other systems, and if a test asks for
+it, a new interpreter is started.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from typing import IO, Any
 
 SERVER = Path(__file__).with_name("fork_server.py")
 WITHOUT_ITS_FOLDER = "import runpy, sys; del sys.path[0], sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-"""Run the server, but import nothing from tests/, whose `platform` would hide the standard library's."""
+"""Run the server, but import nothing from tests/. Its `platform` would hide the standard library's module."""
 CAN_FORK = sys.platform == "linux"
 POLL_SECONDS = 0.01
 _starting = Lock()
@@ -109,9 +113,10 @@ def start(
     cold: bool = False,
     prefix: Sequence[str] = (),
 ) -> Started:
-    """Start `python ARGUMENTS…`; `cold` starts a new interpreter, for what a test wants to see of a start.
+    """Start `python ARGUMENTS…`.
 
-    `prefix` is a command that becomes the interpreter, such as `unshare`; with one the start is cold.
+    With `cold`, start a new interpreter instead of a fork, for tests that examine the start itself. `prefix` is a
+    command that executes the interpreter, such as `unshare`. With a prefix, a new interpreter is always started.
     """
     if cold or prefix or not CAN_FORK:
         return subprocess.Popen(

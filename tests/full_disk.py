@@ -1,4 +1,7 @@
-"""A small file system in a mount namespace, to fill and to empty: only the processes started here see it."""
+"""A small file system that a test can fill and empty.
+
+It is in a mount namespace, so only the processes that are started in this namespace see it.
+"""
 
 from __future__ import annotations
 
@@ -46,5 +49,8 @@ def empty(folder: Path) -> None:
 
 
 def seen_by(pid: int, folder: Path) -> Path:
-    """The folder as a process with mounts of its own sees it."""
+    """Return a path through which this process reaches the folder that the process `pid` sees at `folder`.
+
+    The process `pid` has its own mounts, so at `folder` itself this process may see another folder.
+    """
     return Path(f"/proc/{pid}/root{folder}")

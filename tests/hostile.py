@@ -1,7 +1,7 @@
-"""Texts that try to act where they are shown, and a journal that holds them wherever a stranger chooses.
+"""Texts that try to act where they are shown, and a journal that has them in every field that an outsider can fill.
 
-`record` makes the journal through signed events; what only a model, a tool or an older version can have put there is
-saved as a record of its own.
+`record` fills the journal through signed events. What only a model, a tool or an older version can have written is
+saved directly, in separate records.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ FAMILIES = {
     "lines": "\nFORGED\r\nFORGED\rFORGED\u2028FORGED\u2029FORGED\x85FORGED\n  Agent:  FORGED",
 }
 ALL = "=" + " ".join(FAMILIES.values())
-"""Every family in one text, which also begins as a formula; short enough for an id."""
+"""Every family in one text. It also begins like a formula, and is short enough for an id."""
 LONG = "long " + "FORGED " * 70
-"""Fills lines of any width, so that one begins with the word where a terminal wraps it."""
+"""A text that fills lines of any width. Where a terminal wraps it, a line begins with the word `FORGED`."""
 HALF = "half \ud800 a \udfff character"
 assert len(ALL) < 500
 
@@ -58,14 +58,15 @@ _OUR_COLOURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[\?25[lh]|\r?\x1b\[(?:2K|1A)")
 
 
 def acting(text: str) -> list[str]:
-    """The characters of a text that could act on what shows it."""
+    """Return the characters of a text that could control the terminal or the page that shows it."""
     return _ACTING.findall(text)
 
 
 def assert_harmless(printed: str, *, columns: int | None = None, table: bool = False) -> None:
-    """Fail if text is raw or a line is forged. On a terminal of `columns` columns a line may also be a wrapped one.
+    """Fail if text is printed unescaped, or if hostile text looks like a line of its own.
 
-    A long name goes on below itself in its column of a table; only with figures beside it would it be a row.
+    A terminal of `columns` columns wraps long lines, so each piece of a wrapped line counts as a line. With `table`, a
+    long name may continue in its column on the next line. Such a line is forged only if it has figures too, like a row.
     """
     forged = _ROW if table else _FORGED
     plain = printed if columns is None else _OUR_COLOURS.sub("", printed)
@@ -93,7 +94,7 @@ async def _model(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator
 
 
 def hostile_agent() -> VoiceAgent[Any, Any]:
-    """Everything it says, does and records is hostile; it fails when asked to fail."""
+    """Return an agent whose words, tool calls and records are hostile. It fails if a message contains `fail`."""
     agent = Agent(FunctionModel(stream_function=_model, model_name="scripted"), deps_type=Turn)
 
     @agent.tool
@@ -117,11 +118,11 @@ def hostile_agent() -> VoiceAgent[Any, Any]:
 
 
 CALLS = {"all": ALL, "long": LONG}
-"""The conversations, by the text that is their id and everything else a caller chooses."""
+"""The conversations. The text of each is its id, and also everything else that its caller chooses."""
 
 
 async def record(folder: Path) -> str:
-    """Hold the calls; returns the journal's URL."""
+    """Fill a journal with the hostile conversations and the older records. Return the URL of the journal."""
     (folder / ".layercode").mkdir()
     url = f"sqlite:///{folder}/.layercode/journal.sqlite3"
     app = LayerCode(hostile_agent(), settings=settings(folder, store=url))
@@ -147,7 +148,7 @@ async def record(folder: Path) -> str:
 
 
 def _old_turns(conversation_id: str, text: str) -> list[TurnRecord]:
-    """What no event can carry: names of tools, stages, models, errors; halves of characters."""
+    """Return a turn with what no event can carry: names of tools, stages and models, errors, halves of characters."""
     turn = TurnRecord(conversation_id, f"{conversation_id}-1", Kind.MESSAGE, "hostile", started_at=time.time())
     turn.session_id, turn.status, turn.user_text, turn.model = "s", Status.FAILED, text, text
     turn.event = {"type": "message", "text": text, text: text}

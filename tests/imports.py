@@ -17,7 +17,7 @@ NAME = "layercode_app"
 
 
 class Import(NamedTuple):
-    """`target` imported by the file `module`; `top` when it happens as soon as the module is imported."""
+    """An import of `target` in the file `module`. `top` is true if it runs as soon as the module itself is imported."""
 
     module: str
     line: int
@@ -30,7 +30,7 @@ class Import(NamedTuple):
 
 @cache
 def modules(pattern: str = "*.py") -> tuple[tuple[str, ast.Module], ...]:
-    """Every module of the package whose file matches: its path inside the package, and its syntax tree."""
+    """Return every module of the package whose file matches: its path inside the package, and its syntax tree."""
     # The trees are a million objects that stay. Looking through them for garbage takes three times as long as parsing.
     enabled = gc.isenabled()
     gc.disable()
@@ -52,12 +52,12 @@ def _modules(pattern: str) -> Iterator[tuple[str, ast.Module]]:
 
 @cache
 def imports() -> tuple[Import, ...]:
-    """Every import of the package, wherever it stands."""
+    """Return every import of the package, also those inside functions."""
     return tuple(found for module, tree in modules() for found in imports_of(module, tree))
 
 
 def imports_of(module: str, tree: ast.Module) -> Iterator[Import]:
-    """Every import of one module; names taken from our own packages are targets of their own."""
+    """Yield every import of one module. Each name that is imported from the package is a separate target."""
     lazy = set(_lazy(tree))
     for node in ast.walk(tree):
         for target in _targets(module, node):
@@ -75,7 +75,7 @@ def _targets(module: str, node: ast.AST) -> Iterator[str]:
 
 
 def _lazy(tree: ast.Module) -> Iterator[ast.AST]:
-    """What runs only when a function is called, or never, as under `if TYPE_CHECKING`."""
+    """Yield the nodes that run only when a function is called, and those that never run, under `if TYPE_CHECKING`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from ast.walk(node)

@@ -1,6 +1,6 @@
-"""A local server that streams like OpenAI's: chat completions and the Responses API, and keeps what it was asked.
+"""A local server that streams like OpenAI's chat completions and Responses API, and keeps the requests that it gets.
 
-Its chat completions may hang at each point of an answer, and call a tool.
+A chat completion may hang at each point of an answer, and may call a tool.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ Point: TypeAlias = Literal["headers", "body", "sentence", "call", "tool"]
 class ModelServer:
     """`reply` makes the words of an answer from the request's messages; `delay` seconds lie between two words.
 
-    Asked for a whole answer and offered a tool, it calls the tool with the words as the arguments.
+    If a request asks for no stream and offers tools, the server answers with a tool call. It calls the first tool, with
+    the words as the arguments.
     """
 
     reply: Callable[[list[dict[str, Any]]], str] = lambda messages: f"You sent {len(messages)} messages."
@@ -33,14 +34,14 @@ class ModelServer:
     refused_models: tuple[str, ...] = ()
     """Models that answer 503, while the others answer."""
     call: str = ""
-    """A tool that is called, streamed, after the words of an answer, until it has answered."""
+    """The tool that a streamed answer calls after its words, unless the request already has a tool's result."""
     hang: Point | None = None
     hangs: int = 1_000
     """How many requests hang; the later ones are answered."""
     hanging_models: tuple[str, ...] | None = None
     """The models that hang, while the others answer; None for all."""
     plain: bool = False
-    """A whole answer is text, although a tool is offered, as models often answer."""
+    """Whether a chat completion without a stream is text although a tool is offered. Models often answer so."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     open_streams: int = 0

@@ -2,7 +2,8 @@
 
     python -m tests.plain_words
 
-Strings and comments of the package, and docstrings and comments of tests and benchmarks, are searched, and all documents.
+It searches the strings and comments of the package, the docstrings and comments of all other Python code, and the
+documents.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ WORDS = re.compile(
 """Each has a better word: the caller, the worker, the client; enqueue, fix, expensive, override."""
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", ".env.example", "Makefile")
 SPOKEN = ("layercode_app/agents/", "layercode_app/scaffold/conversations.py")
-"""Words that agents and callers say; they may say what people say."""
+"""Files with the words of agents and callers, who may use everyday words."""
 
 
 def found() -> Iterator[str]:
-    """Yield each occurrence as `path:line: text`."""
+    """Yield each line that contains one of WORDS, as `path:line: 'word' in: line`."""
     for folder in ("layercode_app", "tests", "benchmarks", "docsite", "agents"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()

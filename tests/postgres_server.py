@@ -23,12 +23,12 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 
 class PostgresServer:
-    """One server with one database, `test`, whose user of that name needs no password."""
+    """One server with the database `postgres`, whose user `test` needs no password."""
 
     def __init__(self, *, durable: bool = False) -> None:
         """`durable` is for measurements: a commit waits for the disk, as in production."""
         self._durable = durable
-        # Debian keeps its programs beside the path.
+        # Debian installs these programs in a folder that is not in PATH.
         self._postgres = need_program("postgres", *map(str, sorted(DEBIAN.glob("*/bin/postgres"))))
         self._folder = Path(tempfile.mkdtemp(prefix="layercode-postgres-"))
         self.port = free_port()
@@ -46,7 +46,7 @@ class PostgresServer:
         self._run(data)
 
     def follow(self, primary: PostgresServer) -> None:
-        """Start as a replica of another server, which streams what it writes."""
+        """Start as a replica of another server, which streams its changes to this one."""
         data = self._folder / "data"
         program = Path(self._postgres).resolve().with_name("pg_basebackup")
         copied = [str(program), "-D", str(data), "-R", "-d", primary.url, "--checkpoint=fast", "--no-sync"]
@@ -120,9 +120,10 @@ class PostgresServer:
 
     @staticmethod
     def not_as_root(folder: Path) -> dict[str, Any]:
-        """Give the folder to another user, and return how to start a program as that user.
+        """Give the folder to a user that is not root, and return the options that start a program as that user.
 
-        PostgreSQL and PgBouncer refuse to be root, as which containers run.
+        PostgreSQL and PgBouncer refuse to run as root, but in a container the tests run as root. If this process is not
+        root, the folder keeps its owner, and there are no options.
         """
         if os.geteuid() != 0:
             return {}

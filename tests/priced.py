@@ -1,4 +1,4 @@
-"""An agent whose model is scripted but priced, and what else tests of figures share."""
+"""Helpers for tests: an agent whose scripted model has a price, a webhook's inbox, and a reader of the journal."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def priced_agent(name: str = "priced", *, model: str | None = MODEL) -> VoiceAge
 
 @dataclass
 class Inbox:
-    """What a webhook was sent."""
+    """The bodies that a webhook accepted, and the statuses that it answers."""
 
     url: str
     bodies: list[Any] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
-    """What to answer next; 200 when empty."""
+    """The statuses of the next answers; 200 when empty."""
 
 
 @asynccontextmanager
 async def inbox() -> AsyncIterator[Inbox]:
-    """A web server that takes JSON."""
+    """Serve a webhook that accepts JSON, and yield its inbox."""
     box = Inbox("")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -82,5 +82,5 @@ async def inbox() -> AsyncIterator[Inbox]:
 
 
 async def records(app: LayerCode) -> list[Any]:
-    """The journal of an app that runs."""
+    """Return all turns in the journal of a running app."""
     return [record async for record in app.store.turns()]

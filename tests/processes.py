@@ -1,4 +1,4 @@
-"""Start the command line as a real process, and tell when it listens."""
+"""Start the command line as a real process, and wait until it listens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ MEASURED_BY = Path(__file__).with_name("programs.coveragerc")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment of a child: nothing of ours that would change its settings, but what measures it."""
+    """Return the environment of a child process: a few basic variables, those of coverage, defaults and `more`.
+
+    Other variables of this process are left out, because they could change the settings of the child.
+    """
     names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_FILE", "SSL_CERT_FILE")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     if "COVERAGE_PROCESS_START" in os.environ:
@@ -36,7 +39,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
+    """Return whether a process runs. A process that has ended and waits to be reaped does not."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -50,7 +53,7 @@ def runs(pid: int) -> bool:
 def run(
     *arguments: str, cwd: Path, cold: bool = False, env: Mapping[str, str] | None = None, **more: str
 ) -> tuple[int, str]:
-    """Run a command to its end: its exit code and all that it printed. `cold` starts a new interpreter for it."""
+    """Run a command to its end. Return its exit code and its output. `cold` starts a new interpreter for it."""
     command = ["-m", "layercode_app", *arguments]
     given = clean_environment(**(env or {}), **more)
     done = forked.run(command, cwd=cwd, env=given, cold=cold, together=True)
@@ -66,9 +69,9 @@ async def command(
     cold: bool = False,
     prefix: Sequence[str] = (),
 ) -> AsyncIterator[AsyncProcess]:
-    """Run a command in a folder; what it prints goes to a file there. At the end it and its workers are killed.
+    """Run a command in a folder; what it prints goes to a file there. At the end, it and its workers are killed.
 
-    `prefix` is a command that becomes the one after it, such as `unshare`.
+    `prefix` is a program, such as `unshare`, that replaces itself (by exec) with the command that follows it.
     """
     with (output or cwd / "output.txt").open("ab") as file:
         started = forked.start(
@@ -80,14 +83,14 @@ async def command(
     try:
         yield process
     finally:
-        # Also when it has ended: its workers may not have.
+        # Also if the command has ended: its workers may still run.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
 async def listening(url: str, process: AsyncProcess | asyncio.subprocess.Process) -> None:
-    """Wait until something answers there."""
+    """Wait until a server answers at `url`. Fail if the process ends first."""
     deadline = time.monotonic() + START_SECONDS
     async with httpx.AsyncClient() as client:
         while time.monotonic() < deadline and process.returncode is None:

@@ -1,4 +1,4 @@
-"""Which tests run first, and which run in the same worker, where several run at a time."""
+"""Which tests run first, and, if several workers run tests, which tests run in the same worker."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ LONGEST = (
     "conversation/test_summaries.py", "conversation/test_property.py", "dev/test_simulated_calls.py",
     "agents/test_gallery.py",
 )  # fmt: skip
-"""The files that take longest. A worker that began one last would be waited for by all others."""
+"""The files that take longest, which begin first. If one began last, all other workers would wait for its worker."""
 SPREAD = {
     "strict_models/test_property.py", "scaffold/test_projects.py", "agents/test_simulated.py",
     "conversation/test_property.py", "conversation/test_summary_property.py", "testing/simulated/test_broken_agents.py",
     "server/test_shutdown.py", "journal/stores/test_fault_table.py",
 }  # fmt: skip
-"""Files whose tests take long and share nothing that does: any worker may run any of them."""
+"""Files whose tests take long, but share no slow fixture, so that any worker may run any of these tests."""
 _PLACES = {name: place for place, name in enumerate(LONGEST)}
 
 
 class FileByFile(LoadScopeScheduling):
-    """Hand out the tests of a file to one worker, which sets up what they share once; those of SPREAD one by one."""
+    """A scheduler that gives all tests of a file to one worker, so that their shared fixtures are set up only once.
+
+    It gives out the tests of the files in SPREAD one by one.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -38,7 +41,7 @@ class FileByFile(LoadScopeScheduling):
 
 
 def place(nodeid: str) -> int:
-    """The place of a test's file among those that take longest."""
+    """Return the place of a test's file in LONGEST. All other files have the place after the last."""
     return _PLACES.get(_name(nodeid.partition("::")[0]), len(LONGEST))
 
 

@@ -32,7 +32,10 @@ talker = VoiceAgent("talker", history=True)
 
 @talker.on_message
 async def talk(turn: Turn) -> Any:
-    """`say N`: N words, 50 ms apart; `wait`: one, after a while; anything else: what was said so far."""
+    """Answer `say N` with N words, 50 ms apart, and `wait` with "I waited." after 1.5 s.
+
+    Answer any other message with all messages of the caller so far.
+    """
     if turn.text == "wait":
         with Path(os.environ["STARTS"]).open("a") as file:
             file.write(f"{turn.turn_id}\n")
@@ -101,7 +104,7 @@ class Intake(Collecting):
 
 
 async def take_down(scene: Scene) -> AsyncIterator[str | Call]:
-    """Say what the collector says; everything but a yes is a part of the address."""
+    """Say the result of the collector's tool. "Yes" confirms the address; any other words are saved as a part of it."""
     if scene.answered:
         yield str(scene.answered[-1].result)
     elif scene.says("yes"):
@@ -116,7 +119,10 @@ intake = VoiceAgent("intake", collecting, state=Intake, apology="Sorry.")
 
 
 async def hand_over(scene: Scene) -> AsyncIterator[str | Call]:
-    """Hand the caller to billing at "invoice"; "slowly" leaves time for a kill within the tool."""
+    """Hand the caller to billing if the message contains "invoice".
+
+    If it also contains "slowly", the tool takes 30 s, so that a test can kill the server while the tool runs.
+    """
     if scene.says("invoice"):
         yield "One moment. "
         yield Call("to_billing", {"seconds": 30 if scene.says("slowly") else 0})
@@ -160,7 +166,11 @@ keeper = VoiceAgent("keeper", Agent(FunctionModel(stream_function=tell_number)),
 
 
 async def know(messages: list[ModelMessage], info: AgentInfo) -> Any:
-    """Keep what the caller likes, slowly; in another call, say how many times that is known."""
+    """If the caller says "I like rye", keep this as a note with a tool, and then answer slowly.
+
+    Otherwise, say how many times the request to the model contains the note. A later phone call of the same caller has
+    it from the notes.
+    """
     last = messages[-1].parts[-1]
     if isinstance(last, ToolReturnPart):
         for word in ("I ", "will ", "remember ", "that."):

@@ -21,7 +21,7 @@ ITERATIONS = 5
 
 @asynccontextmanager
 async def serve(app: Any, *, port: int = 0, **options: Any) -> AsyncIterator[str]:
-    """Serve the app on 127.0.0.1, on a free port or this one; gives its base URL."""
+    """Serve the app on 127.0.0.1, and yield its base URL. With port 0, a free port is chosen."""
     with listen("127.0.0.1", port) as listener:
         server = QuickServer(uvicorn.Config(app, log_config=None, ws_ping_interval=PING_SECONDS, **options))
         task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -36,9 +36,10 @@ async def serve(app: Any, *, port: int = 0, **options: Any) -> AsyncIterator[str
 
 
 async def abort_connections(server: uvicorn.Server) -> None:
-    """Abort what did not end in time, and what was accepted at the last moment.
+    """Abort the connections that did not end in time, and those that were accepted at the last moment.
 
-    Such a connection is made some iterations of the loop later, and would be left open if the loop of the test ended now.
+    A connection appears in the server's list some iterations of the loop after it was accepted. So a late one would be
+    left open if the test's loop ended now.
     """
     for _ in range(ITERATIONS):
         for connection in list(server.server_state.connections):
@@ -47,7 +48,10 @@ async def abort_connections(server: uvicorn.Server) -> None:
 
 
 class QuickServer(uvicorn.Server):
-    """Ends as soon as it can: uvicorn's own looks ten times a second, and hundreds of tests would wait for that."""
+    """A server that stops as soon as it can.
+
+    uvicorn's own server checks only ten times a second whether it should stop. Hundreds of tests would wait for that.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -55,11 +59,11 @@ class QuickServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone. Servers that end in another order than they began would restore wrong handlers."""
+        """Leave the signal handlers alone. Servers that do not stop in reverse order would restore wrong ones."""
         yield
 
     def end(self) -> None:
-        """Take nothing more, and let what runs end."""
+        """Tell the server to stop. It accepts no new connections, and gives running requests LINGER_SECONDS to end."""
         self.should_exit = True
         self._told.set()
 

@@ -1,4 +1,4 @@
-"""What a test needs from outside Python: a visible skip where it is missing, a failure where CI=true."""
+"""Find what a test needs to be installed. If it is missing, skip the test visibly, or fail it with CI=true."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ NODE = Path(__file__).parent / "node"
 
 
 def need_program(*names: str) -> str:
-    """The path of the first of these programs that is installed: `need_program("chromium", "google-chrome")`."""
+    """Return the path of the first of these programs that is installed: `need_program("chromium", "google-chrome")`."""
     found = next((path for name in names if (path := shutil.which(name))), None)
     return found or _missing(f"the program {' or '.join(names)} is not installed")
 
 
 def need_node_package(name: str) -> Path:
-    """The folder of an installed npm package of tests/node; needs `node` itself as well."""
+    """Return the folder of an npm package that is installed in tests/node. The program `node` must be installed too."""
     need_program("node")
     folder = NODE / "node_modules" / name
     if not (folder / "package.json").is_file():
@@ -30,7 +30,10 @@ def need_node_package(name: str) -> Path:
 
 
 def need_distribution(name: str) -> metadata.Distribution:
-    """An installed distribution; our own is not where the tests run on a bare checkout by PYTHONPATH."""
+    """Return an installed distribution.
+
+    Our own distribution is missing if the tests run on a bare checkout, which PYTHONPATH makes importable.
+    """
     try:
         return metadata.distribution(name)
     except metadata.PackageNotFoundError:

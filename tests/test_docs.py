@@ -26,7 +26,7 @@ RUNNERS = [["uvx"], ["uv", "run"], ["uvx", "--from", "layercode-app"]]
 
 
 def _preceding(block: Block) -> list[Block]:
-    """The blocks that this one continues, in order."""
+    """Return the blocks that this one continues, in order."""
     same = [other for other in PYTHON if other.page == block.page and other.line < block.line]
     first = next((at for at in range(len(same) - 1, -1, -1) if same[at].marker != "continues"), 0)
     return same[first:] if block.marker == "continues" else []
@@ -34,7 +34,7 @@ def _preceding(block: Block) -> list[Block]:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of a user's project, with keys of no account."""
+    """The empty folder of a user's project, in which the test runs, with an invented API key and webhook secret."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     monkeypatch.setenv("LAYERCODE_WEBHOOK_SECRET", "test-secret")
@@ -60,7 +60,7 @@ def test_python_runs(block: Block, module: types.ModuleType) -> None:
 
 @pytest.mark.usefixtures("project")
 def test_the_agent_with_every_option_answers_its_first_call(module: types.ModuleType) -> None:
-    """A caller without metadata is served too, and the tool that the options name exists."""
+    """The agent also answers a caller without metadata, and it has the tool that is named in its options."""
     block = next(block for block in PYTHON if block.page == "docs/voice-agents.md" and "tool_apology=" in block.code)
     exec(block.code, vars(module))
 
@@ -78,7 +78,7 @@ def test_the_agent_with_every_option_answers_its_first_call(module: types.Module
 
 
 def _ours(words: list[str]) -> list[str] | None:
-    """The arguments given to our command, if this runs it."""
+    """Return the arguments of our command if these words are a command line that runs it; otherwise None."""
     for runner in [[], *sorted(RUNNERS, key=len, reverse=True)]:
         if words[: len(runner)] == runner and len(words) > len(runner) and words[len(runner)] in NAMES:
             return words[len(runner) + 1 :]
@@ -86,7 +86,7 @@ def _ours(words: list[str]) -> list[str] | None:
 
 
 def check_command(arguments: list[str]) -> None:
-    """Fail unless the command exists and takes these options and as many arguments."""
+    """Fail unless the command exists, has these options, and takes this number of arguments."""
     command: TyperCommand | TyperGroup = get_command(app)  # type: ignore[assignment]
     path = "layercode-create-app"
     while isinstance(command, TyperGroup):
@@ -120,7 +120,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_what_needs_the_package_on_an_index_says_so() -> None:
-    """Without it `uvx layercode-app` and `pip install layercode-app` find nothing."""
+    """Until the package is on an index, `uvx layercode-app` and `pip install layercode-app` find nothing.
+
+    So a paragraph with such a command must contain the word "once".
+    """
     finds = re.compile(r"uvx (--from )?layercode-app|(pip install|uv tool install|uv add) (-\S+ )*layercode-app")
     wrong = [
         f"{page.name}: {part}"

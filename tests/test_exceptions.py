@@ -1,4 +1,4 @@
-"""The tree of errors matches the docstring of its module."""
+"""The error classes match the tree that is drawn in the docstring of their module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from layercode_app import exceptions
 
 
 def _drawn() -> dict[str, str]:
-    """Each error of the drawing and its parent's name."""
+    """Return the parent's name of each error in the tree that the docstring of `exceptions.py` draws."""
     parents: dict[str, str] = {}
     path: list[str] = []
     for line in inspect.cleandoc(exceptions.__doc__ or "").splitlines():

@@ -28,7 +28,7 @@ def _exporting() -> list[str]:
 
 
 def _imported_names(tree: ast.Module) -> set[str]:
-    """The public names an `__init__.py` brings in from its own modules, also those it only shows type checkers."""
+    """Return the public names that an `__init__.py` imports from our own modules, also under `TYPE_CHECKING`."""
     return {
         alias.asname or alias.name
         for node in ast.walk(tree)

@@ -1,6 +1,6 @@
-"""The order of the stages: who may import whom, read off every import of the package.
+"""The order of the stages: which layer may import which, checked on every import of the package.
 
-An event flows webhook -> conversation -> agent -> stream -> server, and a stage imports only what is above it.
+An event flows webhook -> conversation -> agent -> stream -> server. Of the stages, each imports only those to its left.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Each layer and what it may import besides itself."""
 
 READERS_OF_THE_JOURNAL = ("reports", "watch", "doctor", "dev", "cli")
-"""These read what was recorded, and never the turn engine that records it. `replay` runs turns again."""
+"""These read what was recorded, and must not import the turn engine that records it.
+
+`replay` is not one of them, because it runs turns again.
+"""
 
 COMPOSERS = {"__init__", "__main__", "cli"}
 """They put the layers together: the public API and the command line. No layer imports them."""
@@ -71,7 +74,7 @@ LIGHT = {"typer", "click", "rich", "typing_extensions"}
 """What `--help` may import besides the standard library."""
 
 ENVIRONMENT: dict[str, str] = {
-    "settings/environment.py": "it is the environment of everybody else",
+    "settings/environment.py": "all other modules read the environment through it",
     "cli/main.py": "it tells pydantic, before it is imported, which plugin and banner to leave out",
 }
 """The modules that touch os.environ, each with its reason."""
@@ -95,13 +98,13 @@ def _ours() -> Iterator[tuple[str, str, Import]]:
     for found in imports():
         if found.target.split(".")[0] == NAME:
             target = layer(found.target)
-            # A name that is no layer is one of the public API, taken from the top.
+            # A name that is no layer is a name of the public API, imported from the package itself.
             yield layer(found.module), target if target in layers else "__init__", found
 
 
 def test_every_layer_has_its_place() -> None:
     unplaced = {layer(module) for module, _ in modules()} - MAY_IMPORT.keys() - COMPOSERS
-    assert not unplaced, f"say in MAY_IMPORT where {sorted(unplaced)} stand, and in DESIGN.md what they are for"
+    assert not unplaced, f"list in MAY_IMPORT what {sorted(unplaced)} may import"
 
 
 @pytest.mark.slow
@@ -122,7 +125,7 @@ def test_readers_of_the_journal_do_not_import_the_turn_engine() -> None:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    """Not even for types, or inside a function."""
+    """Imports for type checkers and imports inside functions count, too."""
     reached: dict[str, set[str]] = {module: set() for module, _ in modules()}
     for found in imports():
         reached[found.module] |= {file for file in list(_files(found.target))[-2:] if file in reached} - {found.module}
@@ -133,7 +136,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 
 def _within_circles(reached: dict[str, set[str]]) -> set[str]:
-    """Return what is left when files that nothing left imports are removed too."""
+    """Remove, again and again, each file that no remaining file imports. Return the files that remain."""
     while True:
         imported = set().union(*reached.values()) if reached else set()
         left = {module: targets for module, targets in reached.items() if module in imported}
@@ -149,7 +152,7 @@ def test_starlette_stays_at_the_edge() -> None:
 
 
 def _imported_with(module: str) -> list[Import]:
-    """Everything that is imported as soon as this module is, by it and by what it imports of ours."""
+    """Return all imports that run when this module is imported: its own, and those of our modules that it imports."""
     by_module: dict[str, list[Import]] = {}
     for found in imports():
         if found.top:
@@ -164,7 +167,10 @@ def _imported_with(module: str) -> list[Import]:
 
 
 def _files(target: str) -> Iterator[str]:
-    """The modules of ours that run when a dotted name is imported: its packages, and it, or the module it is of."""
+    """Yield our files that run when a dotted name is imported: those of its packages, and that of its module.
+
+    Each part of the name may be a package, a module or a name inside a module, so not every file exists.
+    """
     parts = target.split(".")
     if parts[0] == NAME:
         for end in range(1, len(parts) + 1):

@@ -1,4 +1,4 @@
-"""A name is suggested for a typo, and never because it only looks similar."""
+"""A known name is suggested for a typo or a clear beginning of it, never for another word that looks similar."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def test_every_requirement_is_pinned_within_its_range(requirement: Requirement) 
 
 
 NEEDED_BOUNDS = {"httpx<1,>=0.28.1", "sentry-sdk<3,>=2.75", "pymdown-extensions<13"}
-"""The pre-releases of the next majors of the first two stop the start of a server, and a user's own choice may bring
-them. The next major of the last needs a newer Python than Debian 12 has."""
+"""With a pre-release of the next major version of one of the first two, no server starts, and a user's own choice may
+install one. The next major version of the last needs a newer Python than Debian 12 has."""
 
 
 def test_no_requirement_has_a_needless_upper_bound() -> None:
@@ -126,7 +126,11 @@ def _distributions() -> Mapping[str, list[str]]:
 
 @cache
 def _distribution_of(module: str) -> str:
-    """Return the name of the distribution with a module. Those of a namespace package share its first name."""
+    """Return the name of the distribution that contains a module.
+
+    Several distributions can have modules in one namespace package, such as `opentelemetry`. Then the module's file
+    decides.
+    """
     top = module.split(".")[0]
     names = _distributions().get(top, ["nothing-installed"])
     if len(set(names)) == 1:
@@ -135,7 +139,7 @@ def _distribution_of(module: str) -> str:
     assert spec is not None, f"{module} is not installed"
     places = {Path(place) for place in (spec.origin, *(spec.submodule_search_locations or ())) if place}
     owners = {name for name in names for file in metadata.files(name) or () if _holds(file, places)}
-    # `from opentelemetry import trace` names the namespace alone; the API has all that is imported so.
+    # `from opentelemetry import trace` names only the namespace. All that is imported in this way is in the API.
     return canonicalize_name(owners.pop()) if len(owners) == 1 else "opentelemetry-api"
 
 

@@ -14,6 +14,6 @@ hypothesis.settings.load_profile("thorough")
 
 
 def times(thorough: int) -> int:
-    """How often to repeat what `make test-all` repeats so often; `--hypothesis-profile=quick` asks for less."""
+    """Return the number of repetitions: `thorough`, or an eighth (at least 1) with `--hypothesis-profile=quick`."""
     quick = hypothesis.settings.get_current_profile_name() == QUICK
     return max(thorough // QUICK_SHARE, 1) if quick else thorough

@@ -1,4 +1,4 @@
-"""Read Loguru's handlers and its patcher from its private core, and keep it from waiting at the exit."""
+"""Read Loguru's handlers and its patcher from its private core, and keep Loguru from waiting when the process exits."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def added_again(number: int, add: Callable[[], int]) -> tuple[bool, int]:
 
 
 def leave_at_exit() -> None:
-    """Keep Loguru from waiting for its handlers at the exit of the process, without a timeout.
+    """Prevent Loguru from waiting for its handlers when the process exits. That wait has no timeout.
 
-    Loguru registers `logger.remove` with `atexit`. If a release registers another function, it goes on waiting.
+    Loguru registers `logger.remove` with `atexit`, and this function unregisters it. If a release of Loguru registers
+    another function, Loguru still waits.
     """
     atexit.unregister(logger.remove)

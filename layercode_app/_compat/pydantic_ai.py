@@ -26,7 +26,8 @@ def default_instrumentation() -> Any:
 def can_replace_events(stream: StreamedResponse) -> bool:
     """Return whether the events of a stream can be replaced.
 
-    If not, the first event must not be read early, so a stream that fails before its first event is not retried.
+    If not, an event that was read early could not be put back into the stream. So the first event is not read early,
+    and a stream that fails before its first event is not retried.
     """
     return hasattr(stream, "_event_iterator")
 

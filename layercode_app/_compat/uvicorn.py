@@ -32,7 +32,10 @@ class _Parser(httptools.HttpRequestParser):
 
     @property
     def stops(self) -> bool:
-        """Whether the parser stops at the header `Upgrade` of this request. It always stops at CONNECT."""
+        """Whether the parser stops at this request because of its header `Upgrade`.
+
+        False for CONNECT, because the parser stops at every CONNECT request, even without this header.
+        """
         return self.should_upgrade() and self.get_method() != b"CONNECT"
 
     def feed_data(self, data: bytes | bytearray | memoryview | array[int]) -> None:
@@ -137,9 +140,10 @@ def server_of_this_process() -> uvicorn.Server | None:
 class ClosingWorkers(Multiprocess):
     """Uvicorn's supervisor of worker processes, which notices at once if a worker ends.
 
-    As long as this process has the worker's end of the pipe too, the pipe is not closed when a worker ends. A worker that
-    ends before it answers, such as after Ctrl-C, would be waited for until the timeout. If uvicorn lacks
-    `keep_subprocess_alive` or the pipe, that happens.
+    Uvicorn asks each worker over a pipe whether it is alive. This class closes this process's copy of the worker's end
+    of the pipe, so that the pipe is closed when the worker ends. Otherwise uvicorn would wait until its timeout for a
+    worker that ended before it answered, such as after Ctrl-C. If uvicorn lacks `keep_subprocess_alive` or the pipe,
+    uvicorn still waits until the timeout.
     """
 
     def keep_subprocess_alive(self) -> None:

@@ -41,7 +41,7 @@ class TracedTurnTools(Instrumentation):
         return self.tools.get_wrapper_toolset(toolset)
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
-        """Open the tool's span, and run the call within it."""
+        """Open the tool's span, and run the tool call within it."""
 
         async def watched(args: Any) -> Any:
             return await self.tools.wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=handler)
@@ -49,12 +49,12 @@ class TracedTurnTools(Instrumentation):
         return await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=watched)
 
     async def before_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
-        """Defer a call that must be confirmed first."""
+        """Defer a tool call that the caller must confirm first."""
         args = await super().before_tool_execute(ctx, call=call, tool_def=tool_def, args=args)
         return await self.tools.before_tool_execute(ctx, call=call, tool_def=tool_def, args=args)
 
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
-        """Approve the calls to which the caller has agreed."""
+        """Approve the tool calls to which the caller has agreed."""
         return await self.tools.handle_deferred_tool_calls(ctx, requests=requests)
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
@@ -82,10 +82,11 @@ def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
 
 
 def _is_plain(agent: Agent[Any, Any]) -> bool:
-    """Return whether all capabilities of the agent are PydanticAI's, and none of them wraps tool calls.
+    """Return whether the agent has only capabilities of PydanticAI that do not wrap tool calls.
 
-    Any other capability might have to run within PydanticAI's instrumentation and outside of TurnTools. The agent's own
-    instrumentation wraps tool calls, too, so it is such a capability.
+    A capability of another library, or one that wraps tool calls, might have to run within PydanticAI's instrumentation
+    and outside of TurnTools. If the agent has its own instrumentation, the result is False, because the instrumentation
+    wraps tool calls.
     """
     return all(
         type(one).__module__.startswith("pydantic_ai.capabilities.")

@@ -21,7 +21,7 @@ from .hooks import check_parameters
 from .tool_policy import texts_of
 
 Question: TypeAlias = "str | Callable[[Turn[Any, Any], dict[str, Any]], str | Awaitable[str]]"
-"""A text with fields such as {total}, or a function of the turn and the call's arguments."""
+"""A text with fields such as {total}, or a function of the turn and the tool call's arguments."""
 GO_AHEAD = "Shall I go ahead?"
 """The end of a default question."""
 
@@ -31,7 +31,7 @@ class Confirm:
     """Options for the confirmation of one tool: `confirm={"place_order": Confirm("Shall I order?", yes=["do it"])}`.
 
     Args:
-        question: The spoken question. A text may have fields: the call's arguments, the fields and properties of
+        question: The spoken question. A text may have fields: the tool call's arguments, the fields and properties of
             `turn.state`, and the metadata. By default the question is made from the tool's description.
         yes: Additional answers that mean yes.
         no: Additional answers that mean no.
@@ -64,7 +64,11 @@ def confirms_of(given: Mapping[str, Any] | None) -> dict[str, Confirm]:
 
 
 async def question_of(confirm: Confirm, turn: Turn[Any, Any], name: str, args: dict[str, Any], description: str) -> str:
-    """Return the question for one call. If it cannot be made, log the error and use the default question."""
+    """Return the question that is asked before one tool call.
+
+    The default question is used if `confirm` has no question. It is also used if making the question fails; that error
+    is logged.
+    """
     try:
         asked = await _own_question(confirm.question, turn, args)
     except Exception as error:  # noqa: BLE001 - a question that fails must neither run the tool nor end the turn
@@ -86,7 +90,7 @@ def _default_question(name: str, description: str) -> str:
 
 
 class _Fields(string.Formatter):
-    """Fills in the fields of a question, from the call's arguments, else from the state, else from the metadata."""
+    """Fills in the fields of a question, from the tool call's arguments, else the state, else the metadata."""
 
     def __init__(self, turn: Turn[Any, Any], args: dict[str, Any]) -> None:
         self._args, self._turn = args, turn

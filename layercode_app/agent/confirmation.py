@@ -1,9 +1,9 @@
 """Ask the caller before a tool runs. The caller's next message decides whether the tool runs.
 
-The waiting calls are in the record of the turn that asked (`conversation/pending.py`). A plain yes or no is recognised
-in code: the next run begins with a response that makes the same calls, and these are approved or denied. Any other
-answer goes to the model. If the model repeats a call with the same arguments, the caller has agreed to it. If it
-changes the arguments, the caller is asked again.
+The tool calls that wait for the caller's answer are in the record of the turn that asked (`conversation/pending.py`). A
+plain yes or no is recognised in code: the next run begins with a response that makes the same tool calls, and these are
+approved or denied. Any other answer goes to the model. If the model repeats a tool call with the same arguments, the
+caller has agreed to it. If the model changes the arguments, the caller is asked again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 DENIED = "The caller said no, so it was not run."
-"""The result of a denied call, as the model reads it."""
+"""The result of a denied tool call, as the model reads it."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class RunInput:
     lead: Sequence[ModelMessage] = ()
     """The messages of this turn before the run."""
     approvals: Mapping[str, Any] = field(default_factory=dict)
-    """For each call at the end of `lead`, by its id: True, or a ToolDenied."""
+    """The decision about each tool call at the end of `lead`, by the id of the tool call: True, or a ToolDenied."""
     offered: Pending | None = None
-    """The calls that count as approved by the caller if the model repeats them."""
+    """The tool calls that count as approved by the caller if the model repeats them."""
 
 
 async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: DeferredToolRequests) -> None:
@@ -60,7 +60,10 @@ async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: Defer
 
 
 async def _speak_question(turn: Turn[Any, Any], pending: Pending, words: str = "") -> None:
-    """Speak the question, or `words` that end with it."""
+    """Save the tool calls as pending, and speak their question.
+
+    If `words` is not empty, speak it instead. It ends with the question.
+    """
     turn.record.pending = pending.kept(heard=False)
     await turn.live.checkpoint()
     turn.live.spoken.begin_segment()
@@ -68,16 +71,16 @@ async def _speak_question(turn: Turn[Any, Any], pending: Pending, words: str = "
 
 
 def given_up(turn: Turn[Any, Any], pending: Pending) -> None:
-    """Drop the pending calls, and add a note that tells the model in the next turns that they were dropped."""
+    """Drop the pending tool calls, and add a note that tells the model in the next turns that they were dropped."""
     turn.record.pending = None
     turn.record.notes.append(dropped(pending))
 
 
 def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
-    """Return the pending calls that this message decides, or None.
+    """Return the pending tool calls that this message decides, or None.
 
-    Pending calls of another session or agent are dropped. All pending calls are dropped if no model answers this turn
-    (`for_model` is false), for example a greeting.
+    Pending tool calls of another session or agent are dropped. All pending tool calls are dropped if no model answers
+    this turn (`for_model` is false), for example a greeting.
     """
     pending = pending_of(turn.last)
     if pending is None or turn.last is None:
@@ -101,7 +104,7 @@ class Decision:
         """Handle the message without a model if possible; return whether that was done.
 
         If the caller did not hear the question, and now says yes, no or nothing, the question is asked again. If the
-        caller heard the question and says nothing, the calls are dropped.
+        caller heard the question and says nothing, the tool calls are dropped.
         """
         blank = is_blank(self._turn.text)
         if not self._pending.heard and (blank or self._answer):
@@ -114,7 +117,8 @@ class Decision:
     def _unheard(self) -> str:
         """Return the part of the last reply that the caller did not hear: the question, and any details before it.
 
-        Return "" if the reply was stopped before the agent had written it, or if this part does not end with the question.
+        Return "" if the reply was stopped before the agent had written all of it, or if the unheard part does not end
+        with the question.
         """
         last = self._turn.last
         rest = "" if last is None or was_cut_off(last) else rest_of(last)
@@ -136,7 +140,8 @@ class Decision:
     async def end(self) -> None:
         """After the run, drop the tool calls that are still pending.
 
-        If the caller did not hear the question, ask it again instead, unless the call was handed to another agent.
+        But if the caller did not hear the question about them, keep the tool calls and ask the question again, unless
+        another agent has taken over the conversation.
         """
         if self._turn.record.pending is not self._kept:
             return
@@ -167,7 +172,7 @@ class Decision:
         )
 
     def _reasoning(self) -> list[Any]:
-        """Return the signed reasoning that preceded the calls. Anthropic refuses the calls without it."""
+        """Return the signed reasoning that preceded the tool calls. Anthropic refuses tool calls without it."""
         asked = self._turn.past if self._remembers else ()
         call_id = str(self._pending.calls[0]["id"])
         return next((found for turn in reversed(asked) if (found := reasoning_before(turn, call_id))), [])

@@ -47,9 +47,10 @@ def check_saved_fields(kind: Any) -> None:
 
 
 def _is_hidden(kind: Any, name: str, secret: SecretStr | SecretBytes) -> bool:
-    """Return whether a secret in this field is never saved, in whichever way the field is given it.
+    """Return whether the saved JSON of this field shows asterisks instead of a secret.
 
-    `secret` holds the text "probe", which the saved JSON must not contain.
+    The field gets the secret itself, a list with it, and a dictionary with it, and is saved each time. `secret` holds
+    the text "probe". If any of the saved texts contains "probe", the result is False.
     """
     saved = []
     for value in (secret, [secret], {"key": secret}):
@@ -147,7 +148,7 @@ def check_guard(guard: object) -> None:
 def check_greeting(option: str, greeting: object) -> None:
     """Raise DeveloperError unless the greeting is a text, None, or a function of the turn that returns a text.
 
-    `option` is what the error calls it. Raises HookError if the function takes other arguments.
+    `option` is the name of the argument, for the error. Raises HookError if the function takes other arguments.
     """
     if greeting is None or isinstance(greeting, str):
         return

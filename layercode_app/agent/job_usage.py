@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 OutputT = TypeVar("OutputT")
 SUMMARY_STAGE = "summary"
-"""The stage of these requests in a turn's record."""
+"""The stage of a job's model requests in the record of the turn."""
 Count: TypeAlias = "Callable[[TurnRecord], None]"
 """Adds the usage of a record to the usage totals and the metrics. The turn itself was counted when it ended."""
 
 
 @dataclass(frozen=True)
 class JobUsage:
-    """Counts the usage of a job: in the record of the turn with this `key`, and with `count`."""
+    """Runs the model of a job. Its usage is added to the record of the turn with this `key`, and passed to `count`."""
 
     store: Store
     count: Count
@@ -48,10 +48,13 @@ class JobUsage:
                 await self._add([message for message in messages if message.kind == "response"])
 
     async def _add(self, responses: Sequence[ModelResponse]) -> None:
-        """Count these responses, in the totals of the turn's day and agent, so that reports find the same sums."""
+        """Add the usage of these responses to the turn's record, and to the totals of the turn's day and agent.
+
+        So reports get the same sums from the records as from the totals.
+        """
         if not responses:
             return
-        # Like an event with data, it has usage, but it is no turn.
+        # The kind of a data event, because the job has usage, but is not a turn.
         spent = TurnRecord(*self.key, Kind.DATA, self.agent, started_at=time.time())
         _add_to(spent, responses=responses)
         try:

@@ -132,7 +132,10 @@ async def _case(store: Store, turns: Sequence[TurnRecord]) -> str:
 
 
 def _without_secrets(turn: TurnRecord) -> TurnRecord:
-    """Return a copy of a turn without secrets. This precedes the cut of long texts, which might cut a secret too."""
+    """Return a copy of a turn without secrets.
+
+    Call this before long texts are cut, because a secret that was cut in the middle would not be recognised.
+    """
     tools = [replace(call, args=_masked(call.args), result=_masked(call.result)) for call in turn.tools]
     said, heard = masking.without_secrets(turn.user_text), masking.without_secrets(turn.heard)
     return replace(turn, user_text=said, heard_text=heard, tools=tools)
@@ -142,7 +145,11 @@ _masked = partial(masked, text=masking.without_secrets)
 
 
 def _first_of_each_stage(turns: Sequence[TurnRecord]) -> list[TurnRecord]:
-    """Return the first turn that ended in each stage of each agent. Only turns that answer a message have instructions."""
+    """Return, for each stage of each agent, the first turn that ended in this stage.
+
+    The judges read the instructions of these turns. Turns that answer no message are skipped, because they have no
+    instructions.
+    """
     first: dict[tuple[str, str], TurnRecord] = {}
     for turn in turns:
         if turn.user_text:

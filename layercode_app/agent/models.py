@@ -222,8 +222,8 @@ def _said(message: str) -> str:
 def _with_fallbacks(model: Model, names: Sequence[str], *, skip: bool) -> Model:
     """Return the model with the fallback models of these names.
 
-    The offline model, and a model that already has fallbacks, are returned unchanged. If the key of a fallback is
-    missing, it is left out with `skip`; otherwise, MissingKeyError is raised.
+    The offline model, and a model that already has fallbacks, are returned unchanged. A fallback without a key is left
+    out if `skip` is true; otherwise, MissingKeyError is raised.
     """
     if not names or model.model_name == MODEL_NAME or falls_back(model):
         return model

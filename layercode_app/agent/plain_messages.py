@@ -38,7 +38,10 @@ def jsonable(value: Any) -> Any:
 
 
 def clean_result(result: Any) -> Any:
-    """Return a tool's result for the model: the same object, or a JSON copy if the model's request would refuse it."""
+    """Return a tool's result for the model.
+
+    This is the same object, or a cleaned JSON copy if a model request could not contain the object as it is.
+    """
     if isinstance(result, ToolReturn):
         return replace(result, return_value=clean_result(result.return_value), content=_cleaned(result.content))
     given = _jsonable(result)
@@ -55,7 +58,7 @@ def clean_refusal(error: BaseException) -> None:
 
 
 def refusal_of(error: ToolRetryError | ToolFailedError, call_id: str) -> ToolRetryError | ToolFailedError:
-    """Return the same error as the result of another tool call, the one with this id."""
+    """Return a copy of a tool call's error, as the result of another tool call, whose id is `call_id`."""
     if isinstance(error, ToolFailedError):
         return ToolFailedError(replace(error.tool_failed, tool_call_id=call_id))
     part = error.tool_retry

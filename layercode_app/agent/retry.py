@@ -31,9 +31,9 @@ def transient(error: BaseException) -> bool:
 class Retries:
     """The retries of one turn, counted for each response of the model.
 
-    If a request failed before its first token, only that request is retried, even after tools have run or words were
-    spoken. If a response broke off later, the agent's whole run is repeated, unless the model's words were spoken or a
-    tool was called. Both kinds of retries count against the same limit.
+    If a request failed before its first token, only that request is sent again. This is done even if tools have run or
+    words were spoken. If a response broke off after its first token, the agent's whole run is repeated, but only if no
+    words of the model were spoken and no tool was called. Both kinds of retries count against the same limit.
     """
 
     def __init__(self, turn: Turn[Any, Any]) -> None:

@@ -81,7 +81,7 @@ def _after_unit(whole: Decimal, code: str, rest: Sequence[str]) -> tuple[Decimal
 
 
 def _two_numbers(whole: Decimal, rest: Sequence[str]) -> tuple[Decimal, str] | None:
-    """Add the cents after a number without a unit, as in "twelve fifty" or "five oh five".
+    """Add to the amount `whole` the cents that directly follow it, as in "twelve fifty" or "five oh five".
 
     Return the amount and the currency, which is "" if none was named. Return None for any other words.
     """

@@ -99,7 +99,11 @@ _FORMS = [
 
 
 def _settled(hour: int, minute: int, part: str, earliest: int, latest: int) -> Result[time]:
-    """Choose between morning and afternoon by `part`, such as "p m", or by the hours, or return a question."""
+    """Choose between morning and afternoon by `part`, such as "p m".
+
+    If `part` is empty, choose the time that is between the hours `earliest` and `latest`. If that does not decide,
+    return a question.
+    """
     if hour > 23 or minute > 59:
         return Unclear(AGAIN)
     if hour > 12 or hour == 0:

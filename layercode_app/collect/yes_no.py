@@ -30,7 +30,7 @@ AGAIN = "Is that a yes or a no?"
 
 
 def understand(heard: str) -> Result[bool]:
-    """Return true for yes and false for no. If the words say both or neither, return a question to ask the caller."""
+    """Return True for yes and False for no. If the words say both or neither, return a question to ask the caller."""
     text = " ".join(split(heard))
     if text in YES | NO:
         return Understood(text in YES)
@@ -72,7 +72,7 @@ class YesNo(Collector[bool]):
         super().__init__(field, question=question, **(given | options))
 
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[bool]:
-        """Return whether the answer was yes, or a question for the caller."""
+        """Return True for yes and False for no. If the words say both or neither, return a question for the caller."""
         return understand(heard)
 
     def say(self, value: bool) -> str:

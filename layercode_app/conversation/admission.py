@@ -133,11 +133,18 @@ class TurnHandler(Draining):
         return self.closed or 0 < self.limits.max_turns <= len(self._running)
 
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
-        """Return True if this request needs no turn of its own, because the turn has already begun or ended.
+        """Return True if this request needs no turn of its own, because its turn has already begun or ended.
 
-        The turn is then joined if it runs here, replayed if it has ended, and followed if it runs on another worker
-        while a newer turn runs here. Otherwise stop an older turn that runs here, register this turn as the running
-        one, and return False.
+        This is checked if a turn of the conversation runs here:
+
+        - If the requested turn is the one that runs here, the listener joins it.
+        - If the requested turn has ended, it is replayed.
+        - If the requested turn runs on another worker, and the turn that runs here is newer, the listener follows the
+          requested turn.
+        - In any other case, the turn that runs here is older, and is stopped.
+
+        If the listener was not served in one of these ways, register the requested turn as the running one, and return
+        False.
         """
         conversation_id, turn_id = live.record.key
         while (other := self._running.get(conversation_id)) is not None:
@@ -210,7 +217,7 @@ class TurnHandler(Draining):
     async def _reload_unsaved(self, agent: AgentProtocol, begun: Begun) -> None:
         """Retry the saves that failed before this turn began, and reload the history and state with them.
 
-        The journal is available again, because this turn has begun.
+        A turn can begin only if the journal is available. So the saves can succeed now.
         """
         await self.late.hurry(begun.record.conversation_id, awaited=True)
         await earlier_turns.reload(self.store, begun, tokens=self.services.tokens(agent))

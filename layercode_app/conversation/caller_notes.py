@@ -80,7 +80,7 @@ async def read_notes(store: Store, key: str) -> CallerNotes:
 async def write_notes(store: Store, key: str, added: Sequence[str], removed: Iterable[str] = ()) -> list[str]:
     """Add facts to the notes and remove others. Return the facts that were new.
 
-    Simultaneous calls cannot overwrite each other's facts. Raises StoreError.
+    Simultaneous conversations cannot overwrite each other's facts. Raises StoreError.
     """
     known = (await store.conversation(caller_id(key))).state
     kept = set(map(_field, added))
@@ -101,10 +101,10 @@ async def write_notes_of_job(
 ) -> bool:
     """Write notes for a job, as `write_notes` does, and return True.
 
-    Return False without notes if the job's call or the caller was forgotten. If that happens while the notes are
-    written, they are deleted again. Raises StoreError.
+    If the job's conversation or the notes on the caller were deleted, write nothing and return False. If that happens
+    while the notes are written, the new notes are deleted again. Raises StoreError.
     """
-    if not await store.is_pending(job):  # Forgetting a call or a caller ends its jobs.
+    if not await store.is_pending(job):  # Deleting a conversation or a caller's notes ends the jobs.
         return False
     new = await write_notes(store, key, added, removed)
     if await store.is_pending(job):
@@ -116,7 +116,11 @@ async def write_notes_of_job(
 
 
 def _move(fact: str, source: list[str], target: list[str]) -> None:
-    """Add a fact to `target` and remove it from `source`, so that the last change of a fact in a turn counts."""
+    """Add a fact to `target` and remove it from `source`.
+
+    One of the two lists has the facts that this turn adds, the other has the facts that it removes. So the last change
+    of a fact counts.
+    """
     source[:] = [other for other in source if _field(other) != _field(fact)]
     target.append(_plain(fact))
 

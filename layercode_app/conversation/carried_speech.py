@@ -43,9 +43,9 @@ def said_by(live: LiveTurn) -> Carried:
 
 
 def hand_to(running: LiveTurn | None, said: Carried) -> bool:
-    """Let the running turn speak the output of a data event. Return False if no turn runs or the turn is ending.
+    """Let the running turn speak the output of a data event, and return True.
 
-    Also return False if the output ends another session than the turn's.
+    Return False if no turn runs, if the turn is ending, or if the output ends a session that is not the turn's session.
     """
     # A turn without `save` has not begun: it may be following another worker's turn.
     if running is None or running.save is None or running.ending or running.stopping is not None:
@@ -59,7 +59,7 @@ def hand_to(running: LiveTurn | None, said: Carried) -> bool:
 
 
 def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
-    """Speak the waiting output after the turn's own words, or with `first` before them.
+    """Speak the waiting output after the turn's own words, or before them if `first` is true.
 
     Output that ends an earlier session, such as a goodbye and a hang-up, is dropped.
     """
@@ -92,7 +92,8 @@ def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carr
 async def keep(store: Store, record: TurnRecord, said: Sequence[Carried]) -> None:
     """Store the output of data events in the journal for the conversation's next turn. Raises StoreError.
 
-    `record` is the turn or data event that could not speak the output. If an earlier call has stored it, do nothing.
+    `record` is the turn or data event that could not speak the output. If this function is called again for the same
+    output, it does nothing.
     """
     if not said:
         return
@@ -107,7 +108,10 @@ async def keep(store: Store, record: TurnRecord, said: Sequence[Carried]) -> Non
 
 
 async def forget(store: Store, conversation_id: str, metadata: Mapping[str, Json]) -> None:
-    """Remove the waiting output in `metadata` from the journal, and keep newer output. Raises StoreError."""
+    """Remove waiting output from the journal: the output that `metadata` contains, as it was read when the turn began.
+
+    Output that was stored later is kept. Raises StoreError.
+    """
     await store.establish(
         conversation_id, {name: None for name, value in metadata.items() if _is_waiting(name) and value}
     )

@@ -40,8 +40,8 @@ class Checkpoint:
     async def finish_late(self, call: ToolCall) -> None:
         """Save the effects of a tool that ended after its turn: its result, outcomes, state changes, notes and tasks.
 
-        If the call was forgotten while the tool ran, nothing is saved. If the journal is unavailable, try again until it
-        is back; raise StoreError if it stays away or the server stops.
+        If the conversation was deleted while the tool ran, nothing is saved. If the journal is unavailable, the save is
+        retried. Raises StoreError if the journal stays unavailable for too long, or if the server stops.
         """
         try:
             await until_saved(partial(self._save_late, call), f"The effects of the tool {call.name}")
@@ -49,10 +49,10 @@ class Checkpoint:
             self.services.states.let_go(self.record.conversation_id, self.state)
 
     async def _save_late(self, call: ToolCall) -> None:
-        """Save the effects of a late tool. A repetition does not save them twice."""
+        """Save the effects of a tool that ended after its turn. A retry does not save them twice."""
         if await self.services.late.update(self.record.key, partial(_note_late, call, self.record)) is not None:
             note_jobs(self.record, self.noted, self.jobs)
-            for job in self.jobs:  # All of them: an earlier attempt may have failed in between.
+            for job in self.jobs:  # Enqueue all jobs again: an earlier attempt may have enqueued only some.
                 await enqueue_late(self.services.store, self.services.enqueue, job, since=self.record.started_at)
             await enqueue_tasks(self.record, self.services.enqueue)
         await self.services.states.save_late(self.record, self.state, self.flow)

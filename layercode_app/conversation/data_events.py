@@ -63,8 +63,9 @@ async def _undoable(live: LiveTurn, answering: Awaitable[T]) -> T:
 async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
     """Pass on the output of the hooks, save the record, and return the answer.
 
-    A running turn speaks and sends the output; if none runs, the next turn does. The answer is what a hook returned. It is
-    the item that `turn.data` sent, if there is exactly one, no hook returned anything, and no turn is running.
+    A running turn speaks and sends the output; if none runs, the next turn does. The answer is what a hook returned. If
+    no hook returned anything and no turn is running, the answer is the item that was sent with `turn.data`, provided
+    that there was exactly one.
     """
     live, record, left = work.live, work.live.record, []
     live.end_text()

@@ -27,7 +27,10 @@ FOLLOW_SECONDS = 0.05
 PATIENCE_SECONDS = 3.0
 """Seconds that a follower of a turn waits for an unavailable journal before the caller hears the apology."""
 DISPLACE_SECONDS = 2.0
-"""Seconds that a newer turn waits for another worker to stop the older turn, and `session.end` for running turns."""
+"""Seconds that a newer turn waits for another worker to stop the older turn.
+
+`session.end` waits as long for the running turns of its session.
+"""
 LOOKS_PER_SIGN_OF_LIFE = 20
 """While waiting for a turn to end: the number of checks for its end between two checks that its worker is alive."""
 
@@ -77,7 +80,7 @@ async def displace(store: Store, turn: TurnRecord) -> bool:
         if await wait_until_ended(store, turn):
             return True
     if await store.held_elsewhere(turn):
-        logger.warning("The worker of turn {} did not stop it in {} s", turn.turn_id, DISPLACE_SECONDS)
+        logger.warning("The worker that runs turn {} did not end the turn within {} s", turn.turn_id, DISPLACE_SECONDS)
         await store.update(*turn.key, _supersede)
     else:
         await end_unrun(store, turn, crash)

@@ -1,6 +1,7 @@
 """Drain a worker at shutdown: refuse new turns and wait for running ones. Turns that take too long end with a goodbye.
 
-A caller who hears a turn of another worker through this one is treated like a running turn.
+This worker may also pass on the answer of a turn that runs on another worker (see `Follower`). It waits for that turn
+as for its own. If the turn takes too long, the caller hears the goodbye, too.
 """
 
 from __future__ import annotations

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 RESERVED = "layercode."
 """The prefix of keys in a conversation's state that are not fields of the state model."""
 CALLERS = "layercode.callers"
-"""The key of the sessions' callers, as `session_values.py` keeps them. A value is a text "AGENT ID": the name of the agent
-whose `remember` returned the caller's id, and this id."""
+"""The key of the sessions' callers, as `session_values.py` keeps them. A value is a text "AGENT ID": the name of the
+agent whose `remember` returned the caller's id, and this id."""
 OPENING = "layercode.opening"
 """The key of the number of messages that were checked for voicemail, by session."""
 GREETED = "layercode.greeted"
 """The key of the sessions in which a delayed greeting was spoken."""
 RESUMED = "layercode.resumed"
-"""The key of the sessions of a conversation that has several. `YES` marks those that began after turns of another one."""
+"""The key of the sessions of a conversation that has several sessions. `YES` marks each session that began after turns
+of another session."""
 STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
 AGENT_STAGE = "agent "
@@ -65,7 +66,7 @@ def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
 
 
 def handed_fields(stored: Mapping[str, Json], agents: Iterable[str]) -> dict[str, Json]:
-    """Return, by agent, the state of each of these agents that took the call over. Agents without state are left out."""
+    """Return the state of these agents by name. Only agents that took the call over and have state are included."""
     found = {name: own_fields(stored, scope_of(name, "")) for name in agents}
     return {name: fields for name, fields in found.items() if fields}
 
@@ -177,7 +178,10 @@ class Flow:
         return values_in(self.kept(key)).get(session_id)
 
     def resume(self, earlier: str, session_id: str) -> None:
-        """Record that a session began after a turn of the session `earlier`, unless it has had turns before."""
+        """Record that this session continues the conversation after a turn of the session `earlier`.
+
+        Do nothing if this session has had turns before.
+        """
         if self.kept_for(RESUMED, session_id) is None:
             if self.kept_for(RESUMED, earlier) is None:
                 self.keep_for(RESUMED, earlier, "")
@@ -196,7 +200,7 @@ class Flow:
         return stored.get(key) == self._saved.get(key)
 
     def mark_saved(self, changes: Mapping[str, Json]) -> None:
-        """Mark these changes as saved in the journal. Tools may have made others while these were being written."""
+        """Mark these changes as saved in the journal. Tools may have made other changes while these were written."""
         if self._values is not None:
             self._saved.update({key: str(value) for key, value in changes.items()})
 
@@ -204,15 +208,15 @@ class Flow:
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running. Its changes would be undone if it is cancelled."""
+        """Whether a tool or a data event is running. If it is cancelled, its changes are undone."""
         return self._values is not None and self._undo.busy
 
     def compare(self) -> None:
-        """Note that the newest changes were made by some of the running tools and data events."""
+        """Find what changed since the last comparison, and attribute it to the running tools and data events."""
         self._undo.compare(self._read())
 
     def settle(self) -> None:
-        """Keep the newest changes: no tool or data event made them, so they are never undone."""
+        """Make the changes since the last comparison final: no tool or data event made them, so nothing undoes them."""
         self._undo.settle(self._read())
 
     def begin(self, work: object) -> None:
@@ -255,7 +259,7 @@ def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
 
 
 def _show_agent(live: LiveTurn) -> None:
-    """Note in the turn's record which agent takes the call over, and set whether it answers the rest of this turn."""
+    """Write into the turn's record which agent takes the call over, and set whether it answers the rest of the turn."""
     flow, record = live.flow, live.record
     assert flow is not None
     record.handed_to = "" if flow.agent == record.agent else flow.agent

@@ -1,4 +1,4 @@
-"""Let a listener hear a turn that another worker runs."""
+"""Send a turn that another worker runs to a listener of this worker."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Follower:
         return True
 
     async def _is_run_by(self, owner: str, current: TurnRecord) -> bool:
-        """Return whether this worker is alive, and still has the turn."""
+        """Return whether the worker `owner` is alive and still runs the turn. `current` is the turn's stored record."""
         if current.owner != owner or given_up(current):
             return False
         return await delivery.patiently(lambda: self._store.alive(owner))

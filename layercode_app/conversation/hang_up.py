@@ -1,4 +1,4 @@
-"""Whether the agent asked to end the call. A cancelled tool's request is undone."""
+"""Whether the agent asked to end the call. If a tool asks for it and is then cancelled, the request is undone."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class HangUp:
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running. Its request to hang up would be undone if it is cancelled."""
+        """Whether a tool or a data event is running. If it is cancelled, its request to hang up is undone."""
         return self._undo is not None and self._undo.busy
 
     def compare(self) -> None:
-        """Note that a new request to hang up was made by one of the running tools and data events."""
+        """Attribute a new request to hang up, if there is one, to the tools and data events that are running."""
         self._changes().compare({_NAME: self.asked})
 
     def settle(self) -> None:
-        """Keep a new request to hang up: no tool or data event made it, so it is never undone."""
+        """Make a new request to hang up final. No tool or data event made this request, so it is never undone."""
         self._changes().settle({_NAME: self.asked})
 
     def begin(self, work: object) -> None:

@@ -1,4 +1,7 @@
-"""Count the requests of a helper agent's model towards the turn and the stages in which they are made."""
+"""Wrap the model of a helper agent, so that its requests are counted.
+
+Each request is added to the totals of the turn, and of each stage that is open when the request is made.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from .live import LiveTurn
 
 
 class Metered(WrapperModel):
-    """A model wrapper that counts the requests of a helper agent in one turn."""
+    """The model of a helper agent in one turn. It counts each request, and passes it to the wrapped model."""
 
     def __init__(self, wrapped: Model | str, live: LiveTurn) -> None:
         super().__init__(wrapped)
@@ -43,7 +46,7 @@ class Metered(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Call the model. When the stream ends, even early, add its usage to the totals of the turn and of its open stages."""
+        """Call the model. When the stream ends, even early, add its usage to the turn and to the turn's open stages."""
         cut, began = True, time.perf_counter()
         asked = super().request_stream(messages, model_settings, model_request_parameters, run_context)
         with stages.requesting(self._live, self.model_name) as call:

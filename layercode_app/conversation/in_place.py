@@ -1,4 +1,4 @@
-"""Change a model into another one and keep its parts, because a tool or a hook may hold one of them."""
+"""Change a model until it equals another one. Keep the objects in it, because a tool or a hook may refer to them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 from pydantic import BaseModel
 
 LONGEST = 100
-"""The parts of a longer list are replaced, because finding the ones that stay takes too long."""
+"""The maximum length of a list whose items are kept where possible. In a longer list all items are replaced, because it
+takes too long to find the items that are equal."""
 
 
 class InPlace:
-    """Changes parts of `model`: models, dictionaries, lists and sets, also those within each other.
+    """Changes the objects in `model` without replacing them: models, dictionaries, lists and sets, at any depth.
 
-    A part that the model holds at several places is replaced, because it may have to differ there afterwards.
+    An object that is at several places in the model is replaced at each place, because the new values may differ from
+    place to place.
     """
 
     def __init__(self, model: BaseModel) -> None:
@@ -41,9 +43,10 @@ class InPlace:
         return old
 
     def _changed_list(self, old: list[Any], new: list[Any]) -> list[Any]:
-        """Return a list equal to `new`, with the parts of `old` that are equal to a part of `new`.
+        """Return a list equal to `new`, made of the items of `old` where possible.
 
-        If the lists are equally long, the other parts are changed in place.
+        If an item of `new` equals an item of `old`, the old object is used. If the lists are equally long, each other
+        old item is changed in place until it equals the new item at the same index.
         """
         rest: list[Any] = list(old)
         found: list[Any] = [_taken(rest, value) for value in new]
@@ -68,7 +71,7 @@ class InPlace:
 
 
 def _taken(rest: list[Any], value: Any) -> Any:
-    """Remove the first part that equals `value` from `rest`, and return it; None if there is none."""
+    """Remove the first item that equals `value` from `rest`, and return the item; None if there is none."""
     for number, part in enumerate(rest):
         if type(part) is type(value) and part == value:
             return rest.pop(number)

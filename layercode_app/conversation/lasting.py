@@ -1,8 +1,8 @@
 """Keep the changes that hooks and guards make while tools run, although the tools may be cancelled and undone.
 
 Nothing tells who has changed a value (see `undo.py`). But only one task runs at a time, so the values are compared
-before and after each step of a hook: the tools made the changes before the step, and
-the hook made those in it.
+before and after each step of a hook. Changes that are found before the step were made by the tools, and changes that
+are found after it were made by the hook.
 """
 
 from __future__ import annotations
@@ -37,12 +37,15 @@ class lasting_step:  # noqa: N801 - a context manager, which is used like a func
 
 
 async def lasting(live: LiveTurn, work: Awaitable[T]) -> T:
-    """Await the work, and protect its changes to state, stage, agent and hang-up in the same way."""
+    """Await the work of a hook or a guard. No cancelled tool undoes its changes to state, stage, agent and hang-up."""
     return await _in_steps(live, work)
 
 
 async def in_background(live: LiveTurn, work: Awaitable[T]) -> T:
-    """Do the same for background work, which goes on if the tool that started it is cancelled."""
+    """Await background work, and protect its changes as `lasting` does.
+
+    The work goes on if the tool that started it is cancelled.
+    """
     live.leave_tool()
     return await _in_steps(live, work)
 

@@ -34,13 +34,14 @@ HOLD_SECONDS = 0.02
 
 
 class Running:
-    """A running tool or hook for data."""
+    """A tool or a data event that is running."""
 
     cancelled = False
 
 
 _running: ContextVar[Running | None] = ContextVar("layercode_running", default=None)
-"""The tool or hook that the current code belongs to. PydanticAI runs a plain tool's thread in the tool's context."""
+"""The tool or the data event that the current code belongs to. A tool that is a plain function runs in another thread;
+PydanticAI gives that thread the tool's context."""
 
 
 class LiveTurn:
@@ -88,10 +89,10 @@ class LiveTurn:
         self._thread = threading.get_ident()
 
     def in_loop(self, function: Callable[[*Args], object], *args: *Args) -> None:
-        """Call the function: now, or soon in the event loop's thread if this is another thread.
+        """Call the function in the event loop's thread: at once if this is that thread, otherwise soon.
 
-        PydanticAI runs a tool that is a plain function in another thread. Calls are made in order, and before the loop
-        learns that the tool has ended. Raises CancelledError in the thread of a cancelled tool.
+        PydanticAI runs a tool that is a plain function in another thread. The functions are called in order, and before
+        the loop learns that the tool has ended. Raises CancelledError in the thread of a cancelled tool.
         """
         if threading.get_ident() == self._thread:
             function(*args)
@@ -102,7 +103,8 @@ class LiveTurn:
     def check_thread(self) -> None:
         """Raise CancelledError in the thread of a tool that was cancelled, for example because it timed out.
 
-        Python cannot stop a thread. So a plain function is stopped when it uses the turn, as an async one at an `await`.
+        Python cannot stop a thread. So a plain function is stopped when it uses the turn. An async function is stopped
+        at an `await`.
         """
         running = _running.get()
         if running is not None and running.cancelled and threading.get_ident() != self._thread:
@@ -206,9 +208,10 @@ class LiveTurn:
 
     @contextmanager
     def undoable(self) -> Iterator[None]:
-        """Run a tool or a hook for data. If it is cancelled, its changes to state, stage, agent and hang-up are undone.
+        """Run a tool, or the hooks for a data event, in this context.
 
-        A timeout must be outside this context, so that it counts as a cancellation.
+        If the block is cancelled, its changes to state, stage, agent and hang-up are undone. A timeout must be outside
+        this context, so that it counts as a cancellation.
         """
         work, parts = Running(), self._parts()
         token = _running.set(work)

@@ -1,7 +1,7 @@
 """End or give up turns that belong to this worker, although it does not run them.
 
-If the store hangs while a turn begins, the caller hears the apology, but the store may still begin the turn later. Other
-workers would then wait for this worker to run it.
+If the store hangs while a turn begins, the caller hears the apology, but the store may still begin the turn later.
+Other workers would then wait for this worker to run it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Orphans:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def obey(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
-        """End a turn that another worker wants to stop. Let a worker that wants to follow a turn run it instead.
+        """End the turn if another worker wants to stop it. If another worker wants to follow it, let that one run it.
 
         Do nothing if the turn runs here or has ended.
         """
@@ -56,4 +56,7 @@ class Orphans:
             logger.warning("Turn {} belongs to this worker but does not run, so it is given up.", turn.turn_id)
             await delivery.patiently(lambda: delivery.end_unrun(self._store, turn, change))
         except StoreError as error:
-            logger.warning("A turn that nothing runs any more could not be handed to another worker: {}", error)
+            logger.warning(
+                "A turn that belongs to this worker but does not run cannot be ended or handed to another worker: {}",
+                error,
+            )

@@ -37,7 +37,8 @@ from .summary import summary_in, tokens_of_turns
 from .turn import Background, Turn
 
 Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord], Mapping[str, Json]], Awaitable[str | None]]
-"""Given a turn, the newest turns before it and the conversation's state, return a text to speak instead of the answer, or None to answer."""
+"""A function of a turn, the newest turns before it and the conversation's state. It returns a text to speak instead of
+the answer, or None to answer."""
 
 
 @dataclass
@@ -214,7 +215,7 @@ class Work:
             record.error_category = record.error_category or "store"
 
     async def _leave(self) -> None:
-        """Save the turn with its state, and release the state, but only once if the save is repeated."""
+        """Save the turn with its state, and release the state. If the save is repeated, do not release it again."""
         states, record, flow = self.services.states, self.live.record, self.live.flow
         if self.released:
             await states.save(record, self.state, flow)

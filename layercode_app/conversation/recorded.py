@@ -1,4 +1,4 @@
-"""Record the outcomes, scores and counts of a turn. A value that is not a number is logged, and the call goes on."""
+"""Record the outcomes, scores and counts of a turn. A value of a wrong type is logged, and the phone call goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_COUNTS = 100
 
 
 def record_outcome(record: TurnRecord, name: str, value: Number | None) -> None:
-    """Record an outcome. If its value is not a number, it is recorded without the value."""
+    """Record an outcome. If its value is not a finite number, log an error and record the outcome without the value."""
     number = None if value is None else number_of(value)
     if value is not None and number is None:
         _refuse(f"turn.outcome({name!r}, value={value!r})", "a finite number, or None")
@@ -21,7 +21,7 @@ def record_outcome(record: TurnRecord, name: str, value: Number | None) -> None:
 
 
 def record_score(record: TurnRecord, name: str, value: Number | str | bool, comment: str | None) -> None:
-    """Record a score, unless its value is neither a number, nor text, nor a bool."""
+    """Record a score if its value is a finite number, a text or a bool. Otherwise log an error."""
     given: Json = value if isinstance(value, str | bool) else number_of(value)
     if given is None:
         _refuse(f"turn.score({name!r}, {value!r})", "a finite number, a text, True or False")
@@ -30,7 +30,7 @@ def record_score(record: TurnRecord, name: str, value: Number | str | bool, comm
 
 
 def record_count(record: TurnRecord, name: str, amount: Number, labels: dict[str, str]) -> None:
-    """Increase a counter in the record and in the metrics, unless the amount is not a number."""
+    """Increase a counter in the record and in the metrics. If the amount is not a finite number, only log an error."""
     number, counts = number_of(amount), record.counts
     if number is None:
         _refuse(f"turn.count({name!r}, {amount!r})", "a finite number")

@@ -10,9 +10,9 @@ YES = "yes"
 
 
 def values_in(text: str) -> dict[str, str]:
-    """Return the values in such a text by session id, oldest first.
+    """Return the values by session id, oldest first, from a text that `with_value` returned.
 
-    Earlier releases stored only a session id, which then has the value `YES`.
+    Earlier releases stored only a session id as the text. This session then has the value `YES`.
     """
     try:
         values = from_json(text)
@@ -24,7 +24,7 @@ def values_in(text: str) -> dict[str, str]:
 
 
 def with_value(text: str, session_id: str, value: str) -> str:
-    """Return such a text with a new value for this session; see `values_in`."""
+    """Return `text` with a new value for this session. `text` is an earlier result, or "" if there is none."""
     values = values_in(text) | {session_id: value}
     newest = list(values.items())[-MOST_SESSIONS:]
     return to_json(dict(newest)).decode()

@@ -60,9 +60,9 @@ class SpokenText:
     # --- halves of characters
 
     def half_is_of_another(self, source: Source, response: int) -> bool:
-        """Return whether half of a character is held back that came from another source or model response.
+        """Return whether the half character that is held back, if any, came from another source or model response.
 
-        Text of this source and model response cannot complete that character.
+        If so, text of this source and model response cannot complete the character.
         """
         return bool(self.half) and self._half_of != (source, response)
 

@@ -69,7 +69,7 @@ class LiveState(Generic[ModelT]):
         return bool(self.saved) and self.saved_at < received and not own_fields(stored, self.scope)
 
     def take_over(self, stored: dict[str, Json], received: float) -> None:
-        """Take over the fields that other workers have saved since, unless they were changed here, too.
+        """Take over the fields that other workers have saved meanwhile. A field that was also changed here is kept.
 
         `stored` was read from the journal after the time `received`. If this worker has saved changes since then,
         `stored` may be older than the state, and nothing is taken over.
@@ -92,15 +92,15 @@ class LiveState(Generic[ModelT]):
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running. Its changes would be undone if it is cancelled."""
+        """Whether a tool or a data event is running. If it is cancelled, its changes are undone."""
         return self._undo.busy
 
     def compare(self) -> None:
-        """Note that the newest changes were made by some of the running tools and data events."""
+        """Find what changed since the last comparison, and attribute it to the running tools and data events."""
         self._undo.compare(self.fields())
 
     def settle(self) -> None:
-        """Keep the newest changes: no tool or data event made them, so they are never undone."""
+        """Make the changes since the last comparison final: no tool or data event made them, so nothing undoes them."""
         self._undo.settle(self.fields())
 
     def begin(self, work: object) -> None:
@@ -161,7 +161,7 @@ class LiveState(Generic[ModelT]):
         return dump_model(self.model)[0]
 
     def savable(self) -> tuple[dict[str, Json], StateError | None]:
-        """Return the fields that can be saved and loaded again, and an error that names the others, if there are any."""
+        """Return the fields that can be saved and loaded again, and an error that names the others, or None."""
         fields, error = dump_model(self.model)
         if error is None and fields != self.saved and fields != self._loadable:
             error = misfit(type(self.model), fields, changed=[self._name(key) for key in self.changes(fields)])
@@ -193,7 +193,7 @@ class LiveState(Generic[ModelT]):
         """Return the fields that differ from the saved ones, by their keys in the journal.
 
         The other fields are left out, so that saving does not overwrite other workers' changes to them. `fields` are
-        the current fields if the caller has them already: it takes long to dump a large state.
+        the current fields. Code that has them already passes them, because it takes long to dump a large state.
         """
         return {
             self.scope + name: value

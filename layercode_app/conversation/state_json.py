@@ -87,7 +87,10 @@ def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[
 
 
 def _keys_of(kind: type[BaseModel], fields: dict[str, Json], place: str) -> list[str]:
-    """Return the keys in `fields` of the field that an error calls `place`: its name or one of its aliases."""
+    """Return the keys in `fields` that stand for one field of the model.
+
+    `place` is how an error names this field: by its name or by one of its aliases.
+    """
     for name, info in kind.model_fields.items():
         names = {name, info.alias, info.validation_alias, info.serialization_alias}
         if place in names:
@@ -154,10 +157,12 @@ _round_trips: WeakKeyDictionary[type[BaseModel], bool] = WeakKeyDictionary()
 
 
 def needs_round_trip(kind: type[BaseModel]) -> bool:
-    """Return whether the model, or a model in it, would refuse or misread its own computed fields or `Json` fields.
+    """Return whether a plain dump of the model may be refused or misread when it is loaded.
 
-    Such models are dumped with `round_trip=True`, which leaves out the computed fields of the models in them.
-    `VoiceAgent` calls this function when it is created, because the first call takes milliseconds.
+    A model that forbids extra fields refuses its computed fields, and a model with `Json` fields misreads them. The
+    same applies to nested models. If the answer is true, the model is dumped with `round_trip=True`, which leaves out
+    the computed fields of nested models. `VoiceAgent` calls this function when it is created, because the first call
+    for a model takes milliseconds.
     """
     try:
         return _round_trips[kind]

@@ -58,9 +58,9 @@ def _call_ids(response: ModelResponse) -> list[str]:
 
 
 def _new_ids(ids: Sequence[str], used: set[str]) -> dict[str, list[str]]:
-    """Return the new ids of the calls with each id, in the order of the calls; {} if no id has to change.
+    """Map each id to the new ids of the tool calls that have it, in the order of these calls.
 
-    All resulting ids are added to `used`.
+    Return {} if no id has to change. All resulting ids are added to `used`.
     """
     chosen: dict[str, list[str]] = {}
     changed = False

@@ -18,13 +18,14 @@ class _Change:
 
 
 class Undo:
-    """Decides which values a cancelled tool restores.
+    """Decides which values are restored when a tool or a data event is cancelled.
 
     The rule: restore the values that only cancelled tools changed, unless anything else has changed them since.
     Nothing tells which tool has changed a value. So the values are compared whenever a tool or a data event begins or
     ends, and a change counts as made by all tools and data events that were running since the last comparison. A
-    change that may be the work of a tool that still runs or has ended is kept: it is worse to lose an order that was
-    placed than to keep half of one that was not. The changes of hooks and guards are kept, too; see `lasting`.
+    change is kept if it may have been made by a tool that still runs, or by one that ended without being cancelled. It
+    is worse to lose an order that was placed than to keep half of one that was not. The changes of hooks and guards are
+    kept, too; see `lasting`.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -35,16 +36,19 @@ class Undo:
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running, so that changes may be undone."""
+        """Whether a tool or a data event is running. If it is cancelled, its changes are undone."""
         return bool(self._running)
 
     def begin(self, work: object, values: Mapping[str, Any]) -> None:
-        """Note that a tool or a data event begins. `values` are the current values, as in the other methods."""
+        """Record that a tool or a data event begins. `values` are the current values, as in the other methods."""
         self.compare(values)
         self._running.add(work)
 
     def end(self, work: object, values: Mapping[str, Any]) -> None:
-        """Note that this work has ended: its changes are no longer undone. Do nothing if it was cancelled."""
+        """Record that this work has ended. From now on, no cancellation undoes its changes.
+
+        Do nothing if the work was cancelled.
+        """
         if work not in self._running:
             return
         self.compare(values)
@@ -66,16 +70,16 @@ class Undo:
         return restored
 
     def keep(self, key: str, value: Any) -> None:
-        """Note a new value that stays even if all running work is cancelled."""
+        """Record a new value that stays even if all running work is cancelled."""
         self._seen[key] = value
         self._changes.pop(key, None)
 
     def compare(self, values: Mapping[str, Any]) -> None:
-        """Note that the running tools and data events made what has changed since the last comparison."""
+        """Find what changed since the last comparison, and attribute it to the running tools and data events."""
         self._compare(values, frozenset(self._running))
 
     def settle(self, values: Mapping[str, Any]) -> None:
-        """Keep what changed since the last comparison: no tool or data event made it, so it is never undone."""
+        """Make the changes since the last comparison final: no tool or data event made them, so nothing undoes them."""
         self._compare(values, frozenset())
 
     def _compare(self, values: Mapping[str, Any], by: frozenset[object]) -> None:

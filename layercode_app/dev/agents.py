@@ -54,11 +54,11 @@ class AgentFiles:
     """The default agent of the last load."""
 
     def load(self) -> Loaded:
-        """Load every agent file, and again the modules that lie beside them.
+        """Load every agent file, and load the modules that lie beside these files again.
 
         A file that fails is reported, and its last good version is kept. Raises AgentNotFoundError or AgentImportError
-        if the chosen agent has no version at all, if it is an address that cannot be imported now, or if the folder of
-        agents does not exist.
+        if the folder of agents does not exist, if no version of the chosen agent could ever be loaded, or if `chosen`
+        is an address `package.module:attribute` that cannot be imported now.
         """
         with fresh_imports(self.watched()) as fresh:
             loaded = self._load()

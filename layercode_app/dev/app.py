@@ -234,7 +234,7 @@ class DevApp:
             before = self.layercode.settings
             self.layercode.apply(settings, *loaded.voices)
         except LayerCodeError as error:
-            logger.error("Not reloaded, the agents are unchanged: {}", error)
+            logger.error("The reload failed, so the agents stay as they were: {}", error)
             self.emulator.feed.publish({"kind": "reload", "error": str(error), **self.describe()})
             return
         self._loaded = loaded

@@ -30,7 +30,7 @@ class FreshImports:
     def put_back(self, *, replace: bool = False) -> None:
         """Put back the modules that were not imported again, because the old agents of failed files may need them.
 
-        With `replace`, put back those that were imported again too.
+        With `replace`, also put back the modules that were imported again, in place of their new versions.
         """
         back = {name: module for name, module in self._removed.items() if replace or name not in sys.modules}
         sys.modules.update(back)

@@ -56,7 +56,7 @@ class Emulator:
         self._changes: dict[str, AgentChanges] = {}
         """The changes of each agent that clients made, by the agent's id."""
         self._served: set[str] = set()
-        """The ids of all agents that `use` was given. If it is no longer given one, that agent was deleted."""
+        """The ids of all agents that `use` was ever given. Those that the last `use` was not given count as deleted."""
         self._any_agent = not agents if any_agent is None else any_agent
         self.use(default, *agents)
         self.faults = faults or Faults()
@@ -75,10 +75,10 @@ class Emulator:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def use(self, default: AgentSpec, *others: AgentSpec) -> None:
-        """Replace the agents, except those that clients added. Apply the changes that clients made to agents once more.
+        """Replace the agents, except those that clients added.
 
-        The changes to an agent that is no longer given are not applied. Open sessions keep the agents that they
-        started with.
+        The changes that clients made to the earlier agents are applied to the new ones. Changes to an agent that is no
+        longer given are not applied. Open sessions keep the agents that they started with.
         """
         self._default = default
         self.agents = {agent.id: agent for agent in (default, *others)} | self._added
@@ -171,7 +171,7 @@ class Emulator:
         self._grants = {g.key: g for g in kept if g.conversation_id != conversation_id and g.expires_at > now}
 
     def refuse_on_demand(self) -> None:
-        """Raise PlatformAPIError with the status of the fault `status`, if that fault is on."""
+        """If the fault named `status` is on, raise PlatformAPIError with the HTTP status that is set for this fault."""
         if status := self.faults.authorize_status:
             reason = {402: "Insufficient balance", 429: "Too many requests"}.get(
                 status, "Refused by the fault `status`"

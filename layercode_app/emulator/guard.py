@@ -57,7 +57,7 @@ class Guard:
 
 
 def foreign(headers: Mapping[bytes, bytes]) -> str:
-    """Return why a request does not come from a page or program of this machine; empty if it does."""
+    """Return the reason why a request is foreign, or "" if it comes from a page or program of this machine."""
     if forwarded := FORWARDED & headers.keys():
         return f"Only this machine may use this server, but the request was forwarded ({min(forwarded).decode()})."
     host = headers.get(b"host", b"").decode("latin-1")

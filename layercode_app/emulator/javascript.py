@@ -22,9 +22,10 @@ DEEPEST = 100
 
 
 def parse(text: str | bytes) -> Any:
-    """Parse a JSON value, lone surrogates included. NaN and Infinity are accepted too; `stringify` prints them as null.
+    """Parse a JSON value. Lone surrogates are accepted. A number that is too large becomes infinity, as in JavaScript.
 
-    Raises ValueError for invalid JSON, such as NaN, and for values nested more than DEEPEST levels deep.
+    `stringify` prints infinity as null. Raises ValueError for invalid JSON, such as the words NaN and Infinity, and for
+    values nested more than DEEPEST levels deep.
     """
     try:
         value = json.loads(text, parse_constant=_refuse)

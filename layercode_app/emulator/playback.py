@@ -28,7 +28,7 @@ class Playback:
         self._words: list[tuple[float, int]] = []  # end time of each word, and its end index in the text
 
     def play(self, text: str, speech: Speech, now: float) -> None:
-        """Count the next part of the text as sent to the player, as audio."""
+        """Record that the audio of the next part of the text was sent to the player."""
         start = max(now, self.until)
         for word, end in zip(_WORD.finditer(text), speech.word_ends, strict=False):
             self._words.append((start + end, len(self.text) + word.end()))

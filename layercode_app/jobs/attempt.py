@@ -36,8 +36,8 @@ async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Seq
     """Run a job that was leased for `lease` seconds.
 
     Return the time at which it is due again, or None if it is done or was given up. `pauses` are the seconds before
-    each retry; if the last retry fails, the job is given up and an error is logged. So is a job whose attempts kill their
-    worker: an attempt is counted in the journal before it runs.
+    each retry; if the last retry fails, the job is given up and an error is logged. Each attempt of an agent's job is
+    counted in the journal before it runs, so a job whose attempts kill their workers is given up, too.
     """
     held = _Lease(store, job, lease)
     if job.error == UNFINISHED:
@@ -138,19 +138,19 @@ def _after(job: Job, error: BaseException, pauses: Sequence[float]) -> float | N
 
 
 def _after_unfinished(job: Job, pauses: Sequence[float]) -> float | None:
-    """Return the time at which a job is due again whose last attempt never ended; None if it is given up.
+    """Return when to retry a job whose last attempt never ended; None if the job is given up.
 
-    The pause is random: the worker ran other jobs too, and if all of them were retried at once, the one that killed the
-    worker would take the others along until all are given up.
+    The pause is random. The worker may have died while it ran several jobs. If all of them were retried at the same
+    time, the job that killed the worker would interrupt the others in every attempt, until all of them are given up.
     """
     error = UnfinishedError("the worker died, or its lease expired")
     return _after(job, error, [round(pause * random.uniform(1.0, 2.0), 1) for pause in pauses])  # noqa: S311 - no secret
 
 
 async def _settle(held: _Lease, again: float | None) -> None:
-    """Record how a job ended. While the journal is unavailable, try again, so that a finished job does not run again.
+    """Record how a job ended. While the journal is unavailable, keep trying, so that a finished job does not run twice.
 
-    `again` is the time of a retry, or None. The retry is recorded only while the lease is valid.
+    `again` is the time at which the job is to run again, or None. This time is recorded only while the lease is valid.
     """
     job = held.job
     while again is None or not held.lost:

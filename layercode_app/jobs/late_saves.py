@@ -27,7 +27,7 @@ class _Kept:
     state: dict[str, Json]
     jobs: Sequence[Job]
     before: Callable[[], Awaitable[object]] | None = None
-    """Saves what else the turn left; None if that is done."""
+    """Saves other data that the turn left; None if that is done."""
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[Any] | None = None
 
@@ -47,7 +47,7 @@ class LateSaves:
         """The turns that are not saved yet, by conversation and turn id, oldest first."""
 
     def open(self) -> None:
-        """Retry on this event loop the saves that an earlier loop has left pending, because it ended without `close()`."""
+        """Retry the pending saves on this event loop. An earlier loop left them if it ended without `close()`."""
         self._tasks.clear()
         for kept in self.waiting.values():
             kept.saving = asyncio.Lock()
@@ -62,7 +62,8 @@ class LateSaves:
     ) -> None:
         """Keep a turn, its jobs and its changes to the state, and try in the background to save all of them.
 
-        `before` saves what else the turn left. It is called before the turn is saved, and again if it raises StoreError.
+        `before` saves other data that the turn left, such as output that was not spoken. It is called before the turn
+        is saved, and again if it raises StoreError.
         """
         kept = self.waiting[record.key] = _Kept(clone(record), state, jobs, before)
         kept.task = self._start(self._try(kept))
@@ -84,7 +85,7 @@ class LateSaves:
         return next((kept.record for kept in waiting if kept.record.turn_id == turn_id), None)
 
     async def update(self, key: tuple[str, str], change: Callable[[TurnRecord], None]) -> TurnRecord | None:
-        """Change the record of a turn in its pending save, or else in the journal.
+        """Change the record of a turn: in memory if the turn's save is pending, otherwise in the journal.
 
         Return the changed record, or None when there is no such turn. Raises StoreError.
         """
@@ -95,9 +96,10 @@ class LateSaves:
         return await self._store.update(*key, change)
 
     async def save_state(self, key: tuple[str, str], changes: dict[str, Json]) -> bool:
-        """Save changes to the state that were made after a turn: in its pending save, or else in the journal.
+        """Save changes to the state that were made after the turn `key` ended.
 
-        Return False if there is no such turn. Raises StoreError.
+        If the turn's save is still pending, the changes are added to that save. Otherwise they are written to the
+        journal. Return False if there is no such turn. Raises StoreError.
         """
         async with self._held(key) as kept:
             if kept is not None:
@@ -113,7 +115,10 @@ class LateSaves:
 
     @asynccontextmanager
     async def _held(self, key: tuple[str, str]) -> AsyncIterator[_Kept | None]:
-        """Yield the pending save of a turn, which is not written inside the `async with`; None if there is none."""
+        """Yield the pending save of a turn, or None if there is none.
+
+        Inside the `async with`, no other task writes this save to the journal.
+        """
         kept = self.waiting.get(key)
         if kept is None:
             yield None

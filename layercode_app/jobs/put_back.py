@@ -17,9 +17,10 @@ SHORTEST, LONGEST = 1.0, 60.0
 SHARE = 1 / 30
 """The pause is this share of the time for which the job has been put back."""
 CHORE_SECONDS = 5.0
-"""The pause of a chore of another service, while that service may be on time."""
+"""Seconds until a chore of another service is due again, if it was put back at most `PATIENCE` times in a row."""
 PATIENCE = 30
-"""After this many times in a row, the pause of a chore grows. A service with few of the workers misses some in a row."""
+"""How often a chore is put back in a row before its pause grows. If few of the workers belong to the chore's service,
+the other workers often lease the chore several times in a row."""
 GIVE_UP_SECONDS = 86_400.0
 """After this time, the job runs although its agent is missing. It then fails, and is given up after its retries."""
 
@@ -33,9 +34,9 @@ class PutBack:
         self._warned: set[str] = set()
 
     def until(self, job: Job, missing: str) -> float | None:
-        """Return when the job is due again; None if it was put back for so long that no worker seems to have `missing`.
+        """Return when the job is due again. Return None if it was first put back more than `GIVE_UP_SECONDS` ago.
 
-        A warning is logged once for each missing agent or task.
+        `missing` names what the job needs, such as an agent or a task. A warning is logged once for each `missing`.
         """
         now = steady_clock.now()
         self._clean(now)
@@ -52,8 +53,9 @@ class PutBack:
     def chore(self, job: Job) -> float:
         """Return when a chore of another service is due again.
 
-        `attempts` counts how often all workers have put it back since its own service ran it. A chore is never given
-        up: the journal remembers the ids of jobs that are done, so its service could not enqueue it again.
+        `job.attempts` counts how often all workers have put the chore back since its own service ran it. A chore is
+        never given up. Otherwise the journal would remember its id as the id of a done job, and the service that owns
+        the chore could not enqueue it again.
         """
         job.attempts += 1
         pause = min(CHORE_SECONDS * max(job.attempts / PATIENCE, 1.0), LONGEST)

@@ -1,4 +1,4 @@
-"""End or free the turns of workers that no longer run them: mark them as failed, or as free for another worker.
+"""Handle turns that their worker does not run any more: mark them as failed, or as free for another worker.
 
 A note in the record of a failed turn tells the model which tools the turn had called.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from .record import Status, TurnRecord
 
 GIVEN_UP = "TurnGivenUp"
-"""The error of a running turn that its worker does not run, although it is alive. Any worker may claim the turn."""
+"""The error of an unfinished turn that its worker does not run, although it is alive. Any worker may claim the turn."""
 UNKNOWN_RESULT = "result unknown, it may have taken effect"
 
 
@@ -21,13 +21,13 @@ def crash(record: TurnRecord) -> None:
 
 
 def give_up(record: TurnRecord) -> None:
-    """Let any worker claim a turn that its own worker does not run."""
+    """Let any worker claim this turn, because the worker that owns it does not run it."""
     if not record.finished:
         record.error = GIVEN_UP
 
 
 def given_up(record: TurnRecord) -> bool:
-    """Return whether any worker may claim this turn, although its own worker is alive."""
+    """Return whether any worker may claim this turn, although the worker that owns it is alive."""
     return not record.finished and record.error == GIVEN_UP
 
 

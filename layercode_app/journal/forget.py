@@ -75,14 +75,14 @@ async def notes_of(store: Store, key: str) -> list[str]:
 
 async def forget_notes(store: Store, key: str) -> None:
     """Delete the notes about a caller, and the pending jobs that would add more. Raises StoreError."""
-    # First, so that a job that is enqueued from now on is either seen here or sees this.
+    # This mark comes first. So each job that is enqueued from now on is either found below or finds the mark.
     await store.add_totals(f"{FORGOTTEN}{time.strftime('%Y-%m-%d', time.gmtime())}", {_mark(key, time.time()): 1})
     for job in await store.pending_jobs():
         if job.payload.get("task") in (NOTES, NOTES_OF_CALL) and job.payload["arguments"]["key"] in (
             key,
             well_formed(key),
         ):
-            # This deletes the job's body. If the job runs now, it sees that it is done, and deletes what it has written.
+            # This deletes the job's body. If the job runs now, it sees that it is done and deletes what it has written.
             await store.settle(job)
     await store.forget(caller_id(key))
 
@@ -101,9 +101,10 @@ async def notes_forgotten_since(store: Store, job: Job, since: float) -> bool:
 
 
 async def enqueue_late(store: Store, enqueue: Callable[[Job], Awaitable[object]], job: Job, *, since: float) -> None:
-    """Enqueue a job of a turn that began at `since` and could not be saved then. Raises StoreError.
+    """Enqueue a job of a turn that has ended. `since` is the time at which the turn began. Raises StoreError.
 
-    If the job adds notes about a caller whose notes were forgotten meanwhile, it is not run.
+    If the job adds notes about a caller, and the notes about this caller were forgotten after `since`, the job is
+    marked as done at once, so that it adds nothing.
     """
     await enqueue(job)
     if await notes_forgotten_since(store, job, since):

@@ -25,7 +25,7 @@ def _today() -> str:
 async def used_up(store: Store, limit: float) -> bool:
     """Return whether judging has cost `limit` dollars or more today.
 
-    If so, count a call that is left out, and log a warning when this happens for the first time on a day.
+    If so, add 1 to the number of phone calls that judging skips today, and log a warning for the first of them.
     """
     today = _today()
     cost = (await store.totals(today)).get(today, {}).get("cost", 0.0)

@@ -32,7 +32,8 @@ ALL_TARGETS = (
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
     "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
 )
-"""The variables among them that say how metrics are collected. Metrics are collected once, so they apply to all targets."""
+"""The variables with these prefixes that say how metrics are collected. They apply to all targets, because metrics are
+collected only once."""
 REASON = f"it refused the data, failed, or did not answer in {TIMEOUT_SECONDS:g} s"
 
 
@@ -43,8 +44,8 @@ SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
 class Target:
     """A destination of spans, metrics or both, as `signals` tells. `name` is shown in logs.
 
-    `endpoint` is the base URL. Without it, the collector in the standard OTEL variables is used. With it, these variables
-    are ignored, so that the collector's secrets are sent nowhere else.
+    `endpoint` is the base URL. Without it, the collector in the standard OTEL variables is used. With it, these
+    variables are ignored, so that the collector's secrets are sent nowhere else.
     """
 
     def __init__(
@@ -84,7 +85,10 @@ class Target:
         return _Metrics(exporter, self)
 
     def _only_own_variables(self) -> AbstractContextManager[None]:
-        """Hide the collector's variables from an exporter to another endpoint, which would merge them with its options."""
+        """Hide the variables of the standard collector while an exporter is created, if this target has an endpoint.
+
+        Otherwise the exporter would merge these variables with its options.
+        """
         names = [name for name in environment() if name.startswith(COLLECTOR_ONLY) and name not in ALL_TARGETS]
         return overlaid(dict.fromkeys(names if self._endpoint else ()))
 

@@ -77,9 +77,10 @@ class MetricFiles:
             return []
 
     def _sweep(self) -> None:
-        """Delete all files if the processes that wrote them are dead.
+        """Delete all files if all processes that wrote them are dead.
 
-        Otherwise, rename the file of a dead process that had the process id of this one, so that it is not overwritten.
+        Otherwise, if a dead process had the same id as the current process, rename the file of the dead process, so
+        that the current process does not overwrite it.
         """
         files = self._files()
         old = [path for path in files if path == self._path or not alive(_pid(path))]

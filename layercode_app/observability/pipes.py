@@ -1,7 +1,7 @@
 """Write log lines to stdout and stderr without waiting for the program that reads them.
 
-If stdout is a pipe and its reader stops reading, such as a log driver that hangs, a write blocks, and with it all calls.
-So a thread writes to pipes. Files and terminals are written at once.
+If stdout is a pipe and its reader stops reading, such as a log driver that hangs, a write blocks, and with it all
+phone calls. So a thread writes to pipes. Files and terminals are written at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ATOMIC = getattr(select, "PIPE_BUF", 512)
 
 
 class Pipe:
-    """Writes to stdout or stderr if it is a pipe or a socket."""
+    """A queue of lines for a stdout or stderr that is a pipe or a socket, and the thread that writes the lines."""
 
     def __init__(self, name: Literal["stdout", "stderr"]) -> None:
         self._name = name
@@ -90,7 +90,10 @@ class Pipe:
         self.flush()
 
     def forked(self) -> None:
-        """Leave writing to the calling code in a forked process, which may end at any time, such as one of a tool."""
+        """Stop queueing lines in a forked process: `write` returns False, and the calling code writes them at once.
+
+        A forked process, such as one that a tool started, may end at any time. Queued lines would be lost.
+        """
         self._empty()
         self._forked = True
 

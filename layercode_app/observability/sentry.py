@@ -124,15 +124,15 @@ def _title(record: Any) -> str:
 
 
 def active() -> bool:
-    """Return whether the client that this module set up reports errors."""
+    """Return whether errors are reported, by the Sentry client that this module set up."""
     return _State.client is not None and sentry_sdk.get_client() is _State.client
 
 
 def restore(settings: Settings) -> bool:
     """Replace a client that an agent file set up. Return whether there was such a client.
 
-    The agent file's client would send bodies, variables and transcripts. If SENTRY_DSN is not set, our client uses the
-    DSN in the agent file, unless TELEMETRY_ENABLED is false.
+    The agent file's client would send bodies, variables and transcripts. If SENTRY_DSN is not set, the new client uses
+    the DSN in the agent file, unless TELEMETRY_ENABLED is false.
     """
     other = sentry_sdk.get_client()
     if other is _State.client or not other.is_active():

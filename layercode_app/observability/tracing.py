@@ -51,7 +51,7 @@ class Tracing:
 
     @property
     def active(self) -> bool:
-        """True if metrics are sent to any target."""
+        """True if metrics are sent to at least one target. Targets that get only spans do not count."""
         return bool(self._targets_of("metrics"))
 
     def _targets_of(self, signal: Signal) -> list[Target]:

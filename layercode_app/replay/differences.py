@@ -1,7 +1,8 @@
 """Compare a recorded turn with its replay. A difference holds its kind, the recorded value and the replayed value.
 
-The strict comparison requires equal values. The `semantic` comparison ignores white space, case, the order of tool
-calls and data, and the outcomes and the state. If the words differ, a judge, if there is one, compares their meaning.
+The strict comparison requires equal values. The `semantic` comparison ignores white space, case, and the order of tool
+calls and of data. It does not compare the turn's outcomes and state at all. If the spoken words differ and there is a
+judge, `replay` asks the judge whether the words mean the same.
 """
 
 from __future__ import annotations

@@ -41,7 +41,10 @@ def scenario_of(turns: Sequence[TurnRecord], turn_id: str) -> ScenarioFile:
 
 
 def _unchecked(step: Step) -> Step:
-    """Return the step without its checks. Only the check for a hang-up stays: it allows that the caller says more."""
+    """Return the step without its checks, except the check for a hang-up.
+
+    If the agent hangs up and no check expects this, a scenario fails before the caller's next words.
+    """
     return step.model_copy(update={"expect": Expectation(hangup=step.expect.hangup), "judge": None})
 
 

@@ -95,8 +95,9 @@ class StandIns:
     def expected(self, value: Json) -> Json:
         """Convert a recorded value of the agent, such as tool arguments, to the value that a scenario expects.
 
-        Details that came from the caller are replaced. If a text, number or list contains a detail that only the
-        agent knows, OMITTED takes its place. Within a mapping, such an entry is left out.
+        Details that came from the caller are replaced. A text, number or list that contains a detail that only the
+        agent knows becomes OMITTED as a whole. A mapping loses each entry whose value is OMITTED, whose name contains
+        such a detail, or whose name is that of a secret.
         """
         if isinstance(value, Mapping):
             known = {name: item for name, item in value.items() if not is_secret_name(str(name))}

@@ -83,8 +83,9 @@ class RecordedModel:
     def _is_own(self, messages: Sequence[ModelMessage]) -> bool:
         """Return whether the agent itself made the request. A helper agent's request has another conversation id.
 
-        The agent's requests may also have the id of the recording: after an interrupted turn, PydanticAI merges the
-        note at the end of the recorded history and the request into one message.
+        The conversation id of the recording also counts as the agent's own. After an interrupted turn, the recorded
+        history ends with a note. PydanticAI merges this note and the new request into one message, which may keep the
+        id of the note.
         """
         return messages[-1].conversation_id in (self._conversation_id, self._turn.conversation_id, None)
 

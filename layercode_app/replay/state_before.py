@@ -17,9 +17,9 @@ from ..journal.stores.history_steps import SUMMARY
 
 
 def state_before(past: Sequence[TurnRecord], turn: TurnRecord, positions: Mapping[str, int]) -> dict[str, Json]:
-    """Return the state before `turn`, whose earlier turns are `past`.
+    """Return the state that the conversation had before `turn`. `past` holds all turns before it, oldest first.
 
-    `positions` maps the ids of the earlier turns to their positions in the store of the state.
+    `positions` maps the ids of the turns in `past` to their positions in the store to which the state will be written.
     """
     state: dict[str, Any] = {}
     for earlier in past:
@@ -37,7 +37,7 @@ def _summary(past: Sequence[TurnRecord], positions: Mapping[str, int]) -> Iterat
 
 
 def _opening(past: Sequence[TurnRecord], turn: TurnRecord) -> Iterator[tuple[str, Json]]:
-    """Yield what the conversation's state keeps about the beginning of the turn's session."""
+    """Yield the parts of the conversation's state that tell how the session of `turn` began."""
     session = turn.session_id
     if any(one.session_id != session for one in past):
         yield RESUMED, with_value("", session, "" if past[0].session_id == session else YES)

@@ -81,8 +81,8 @@ def clusters_of(
 ) -> list[Cluster]:
     """Group calls by their words, or by `topics` if given (one for each call). The largest group comes first.
 
-    `scenarios` maps the name of each scenario to the words of its caller. Without `topics`, calls with none but common
-    words are in no group.
+    `scenarios` maps the name of each scenario to the words of its caller. Without `topics`, a call whose caller says
+    only common words is in no group.
     """
     corpus = Corpus(asked.text for asked in calls)
     vectors = [corpus.vector(asked.text) for asked in calls]

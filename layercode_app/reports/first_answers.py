@@ -1,4 +1,7 @@
-"""Find the first answer of each conversation, also if a report begins within the conversation."""
+"""Find the first answer of each conversation in a report.
+
+If a conversation began before the report's period, none of its turns in the report is the first answer.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,19 @@ from .many import Distinct
 
 
 class FirstAnswers:
-    """Finds the first answer of each conversation among the turns since `since` (epoch seconds; 0 for the whole journal)."""
+    """Finds the turns of a report that are the first answer of their conversation.
+
+    `since` is the time at which the report's period begins, in epoch seconds; 0 for the whole journal.
+    """
 
     def __init__(self, store: Store, since: float) -> None:
         self._store, self._since = store, since
         self._answered = Distinct()
         self._opening = 0
-        """The position of the first turn that was given."""
+        """The position of the first turn that `is_first` got; 0 before."""
 
     async def is_first(self, record: TurnRecord) -> bool:
-        """Return whether a turn is the first answer in its conversation. It must be called for all turns in order.
+        """Return whether a turn is the first answer in its conversation. Call this for all turns, in order.
 
         If the first answer of a conversation was interrupted, no turn of the conversation is a first answer.
         """

@@ -164,12 +164,12 @@ class Tally:
 
     @property
     def interruption_rate(self) -> float:
-        """The share of turns that were cut."""
+        """The share of turns that were cut short, for example because the caller interrupted."""
         return self.interrupted / self.turns if self.turns else 0.0
 
     @property
     def success_rate(self) -> float | None:
-        """The share of conversations that recorded an outcome; None if no conversation did."""
+        """Of all conversations, the share in which an outcome was recorded. None if no outcome was recorded at all."""
         return len(self.successful) / len(self.conversations) if self.outcomes else None
 
     def times(self, metric: str, part: str = "all") -> Collection[float]:

@@ -111,10 +111,10 @@ def _step_of(steps: Sequence[Step], since: float, until: float) -> Step | None:
 
 
 def verdict_of(record: TurnRecord) -> Verdict | None:
-    """Return what took the time of the caller's longest wait; None if the turn still runs, was refused or was quick.
+    """Return the step that took most of the caller's longest wait.
 
-    The longest wait is the wait for the answer's first word, or a longer silence within the answer. For a silent turn
-    it is the whole turn.
+    Return None if the turn still runs, if it was refused, or if the wait was short. The longest wait is the wait for
+    the answer's first word, or a longer silence after that word. In a turn without an answer, it is the whole turn.
     """
     if record.status is Status.RUNNING or refused(record):
         return None
@@ -138,9 +138,9 @@ def _longest_wait(record: TurnRecord) -> tuple[float, float, str]:
 
 
 def pauses(record: TurnRecord) -> list[tuple[float, float]]:
-    """Return the long silences after the first word of the answer.
+    """Return the begin and the end of each long silence after the first word of the answer.
 
-    A silence in which the turn was mainly being finished is left out: everything had been said.
+    A silence is left out if finishing the turn took most of it, because everything had been said by then.
     """
     found = gaps(record, SLOW_MS)
     return [gap for gap in found if any(label != FINISHING for label, _ in waits_in(record, *gap)[:1])]

@@ -40,7 +40,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A step or a row of speech.
+    """A row of the chart. It shows a step, the fillers, or the speech of the answer.
 
     `took_ms` is the duration, except in the row of the answer's speech: there it is the time at which the speech began.
     """
@@ -76,7 +76,7 @@ class Mark:
 
 
 def rows_of(waterfall: Waterfall) -> list[Row]:
-    """Return a row for each step, then a row for each row of speech."""
+    """Return a row for each step, then one for the fillers and one for the speech of the answer, if there are any."""
     return [*map(_of_step, waterfall.steps), *map(_of_said, waterfall.said)]
 
 

@@ -27,9 +27,9 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 class Step:
     """A step of an update: what it does with the file `path`, and `why`.
 
-    `text` is the file's new text. `before` is the text that a diff begins with: the file's present text or, for the
-    action `beside`, the text of the file beside which `path` is written. The action `keep` changes nothing. Any other step
-    that has neither `text` nor `binary` deletes the file.
+    `text` is the file's new text. `before` is the old text for a diff, usually the file's present text. The action
+    `beside` writes the new version next to a file that the user changed; then `before` is the text of the user's file.
+    The action `keep` changes nothing. With any other action, the file is deleted if `text` and `binary` are both None.
     """
 
     action: Action

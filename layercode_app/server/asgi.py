@@ -11,7 +11,7 @@ from ..stream.event_stream import Message, Receive, Send
 from ..wellformed import dump_json
 
 MOST_DIGITS = 18
-"""Maximum digits of a content-length. A longer number is over any limit, and Python parses no very long one."""
+"""Maximum digits of a content-length. A longer number exceeds any limit. Python refuses to parse very long numbers."""
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -47,7 +47,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path below the mount point of this app, without a slash at its end: Litestar always adds one."""
+    """Return the path below the mount point of this app, without a slash at its end, which Litestar always adds."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     below = path.removeprefix(root)
     # Without this check, the root path /a of a proxy would match /api/agent.
@@ -55,7 +55,10 @@ def route_path(scope: Scope) -> str:
 
 
 def without_slash(scope: Scope) -> Scope:
-    """Return the scope without a slash at the end of its path, unless the path is only that of the mount point."""
+    """Return the scope without the slash at the end of its path.
+
+    If nothing but the slash follows the mount point, return the scope unchanged.
+    """
     path = str(scope["path"])
     return {**scope, "path": path.rstrip("/")} if path.endswith("/") and route_path(scope) != "/" else scope
 

@@ -1,6 +1,6 @@
 """Write the chunks of a stream to uvicorn's connection, at a fifth of the cost of uvicorn's own `send`.
 
-Uvicorn checks each header of each answer with two regular expressions. All streams have the same head, so we build it
+Uvicorn checks each header of each answer with two regular expressions. All streams have the same head, so it is built
 only when its date changes, once a second. Everything except streams is sent by uvicorn.
 
 Each message is one write, because every write sends a packet and wakes the reader.
@@ -29,7 +29,10 @@ class StreamSend:
         """The head of the response. It waits for the first chunk, so that both are sent in one write and one packet."""
 
     async def __call__(self, message: Message) -> None:
-        """Send a message. A copy of `START` is held back and sent with the first chunk, so a chunk must follow at once."""
+        """Send a message. A message that equals `START` begins a stream.
+
+        It is held back, and sent together with the first chunk of the stream. So a chunk must follow at once.
+        """
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected:
             await self._as_uvicorn(message)

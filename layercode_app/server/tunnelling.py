@@ -162,7 +162,7 @@ class TunnelBeside:
 
     async def _take_webhook(self, stack: AsyncExitStack, agent_id: str, url: str) -> None:
         client = await stack.enter_async_context(PlatformClient.from_settings(self._settings))
-        # Before the platform answers: it may have changed the webhook by then, and Ctrl-C may come meanwhile.
+        # Set this before the request: the platform may change the webhook, and Ctrl-C may come before its answer does.
         self._claimed = agent_id
         try:
             await stack.enter_async_context(claimed(client, agent_id, url))
@@ -172,7 +172,7 @@ class TunnelBeside:
                 raise
             # The tunnel is still useful: the URL can be set by hand.
             logger.error("{}", error)
-            logger.error("The webhook of {} was not changed. The tunnel stays open: {}", agent_id, url)
+            logger.error("The webhook of {} was not changed. The tunnel stays open at {}", agent_id, url)
         else:
             logger.info("The webhook of {} is {} until this server stops.", agent_id, url)
 
@@ -183,7 +183,7 @@ class EndsWithTunnel:
     def __init__(self, app: LayerCode) -> None:
         self.lost = False
         self._serves = False
-        # Registered after `drain_on_signals`, so that its signal handler is installed before we may send the signal.
+        # Registered after `drain_on_signals`, so that its signal handler is installed before the signal can be sent.
         app.on_start.append(self._serving)
 
     def lose(self) -> None:

@@ -71,9 +71,9 @@ def load_settings(
 
 
 def _given_in(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that are set, with lower-case names, because pydantic-settings ignores the case of a name.
+    """Return the variables that have a value, with lower-case names: pydantic-settings ignores the case of a name.
 
-    An empty variable is only set if it is one of EMPTY_MEANS_NONE.
+    Empty variables are left out, except those of the settings in EMPTY_MEANS_NONE.
     """
     may_be_empty = {_env_of(name).lower() for name in EMPTY_MEANS_NONE}
     lowered = {name.lower(): value for name, value in variables.items()}
@@ -128,15 +128,15 @@ def _env_of(name: str) -> str:
 
 
 def _by_variable(in_toml: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values by the environment variables of their settings, in lower case.
+    """Return the values of a TOML file. Each key is the name of the setting's environment variable, in lower case.
 
-    A TOML file may also use a setting's name in Python, such as `store` for LAYERCODE_STORE.
+    The file itself may also use a setting's name in Python, such as `store` for LAYERCODE_STORE.
     """
     return {(_env_of(key) if key in Settings.model_fields else key).lower(): value for key, value in in_toml.items()}
 
 
 def _sources_of(given: Mapping[str, Any], places: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return where each setting was found. `places` have the lower-case names of the variables."""
+    """Return where each setting was found. In each of the `places`, the keys are the lower-case names of variables."""
 
     def source(name: str, info: FieldInfo) -> str:
         env = env_name(info)

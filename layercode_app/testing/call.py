@@ -74,7 +74,7 @@ class AgentCall:
         self.turns: list[HeardTurn] = []
         """The turns so far."""
         self.sent: list[dict[str, Json]] = []
-        """The events of `greet`, `say`, `send_data`, `update` and `end` so far, but not those of `send` and `resend`."""
+        """The events of `greet`, `say`, `send_data`, `update` and `end` so far. `send` and `resend` add nothing."""
         self._metadata = dict(metadata or {})
         self._mocks = Mocks()
         self._seen = Seen()
@@ -172,9 +172,10 @@ class AgentCall:
     ) -> None:
         """Mock a tool: `mock("weather", returns="sunny")`, `mock("weather", raises=error)`, `mock("weather", fake)`.
 
-        `fake` is a function that takes the tool's arguments. The tool may also be one of the agents in `others`. Raises
-        DeveloperError if no agent has such a tool, because a mock with a misspelt name would let the real tool run.
-        This is not checked if the agent has no toolsets, or if a toolset lists its tools only at run time.
+        `fake` is a function that takes the tool's arguments. The tool may also belong to one of the agents in `others`.
+        Raises DeveloperError if no agent has a tool of this name, because a mock with a misspelt name would let the
+        real tool run. The name is not checked if the tools are unknown before the call: if the agent has no toolsets,
+        because it answers with a hook, or if a toolset lists its tools only at run time.
         """
         check_tool(self.agent, tool, self.app.agents.values())
         self._mocks.set(tool, function, **answer)
@@ -271,7 +272,7 @@ class AgentCall:
             raise heard
 
     async def _seconds_of_turn(self, seconds: float) -> None:
-        """Wait some seconds, and longer if the turn has not begun by then: the journal must know what was interrupted."""
+        """Wait some seconds, and until the turn has begun. The journal must contain the turn that is interrupted."""
         await asyncio.sleep(seconds)
         while self.app.turns.running.get(self.conversation_id) is None:
             await asyncio.sleep(0.001)

@@ -18,14 +18,14 @@ from ..reports.figures import is_turn
 READ_TOKENS = 1000
 """Estimated tokens of history to read first if `history` holds no sum. Each further read doubles the number."""
 LATE_SECONDS = 600.0
-"""A turn without an end may still be saved by its worker until it is this old; then its worker is assumed dead."""
+"""Until a turn without an end is this old, its worker may still save it. After that, the worker is assumed dead."""
 
 
 @dataclass
 class Spent:
     """The dollars and tokens that turns and data events have spent.
 
-    `newest` is the part of the newest turn, and of the data events after it.
+    `newest` is what the newest turn and the data events after it have spent: dollars, then tokens.
     """
 
     cost: float = 0.0
@@ -58,8 +58,9 @@ async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnR
     """Return the dollars and tokens that the conversation spent before this turn. Raises StoreError.
 
     `history` holds the newest earlier turns, as they were in the journal when this turn began. `data` tells whether
-    data events have spent something, too. The sum is stored in this turn's record if it is final. It is not final while
-    an earlier turn is running, unless that turn began more than LATE_SECONDS before this one.
+    data events have spent something, too. The sum is stored in this turn's record if it can no longer change, which
+    means that no earlier turn is still running. A turn that began more than LATE_SECONDS before this one is not
+    considered to be running.
     """
     spent, settled = Spent(), True
     async for turn in _with_data(store, record) if data else _turns(store, record, history):

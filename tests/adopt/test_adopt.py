@@ -1,4 +1,4 @@
-"""`adopt` writes an agent file, a test and a scenario around an existing agent. What it writes loads, runs and type-checks."""
+"""`adopt` writes an agent file, a test and a scenario for an existing agent. All of them load, run and type-check."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def fill_in(file: Path, bodies: dict[str, str]) -> None:
-    """Write what a developer would where the file says so."""
+    """Replace each `raise NotImplementedError` in the file by a developer's code. `bodies` has it by function name."""
     head, *functions = file.read_text().split("\n\n\ndef ")
     for number, text in enumerate(functions):
         before, _, rest = text.partition("    raise NotImplementedError(")
@@ -276,7 +276,7 @@ def test_a_file_that_cannot_be_written_leaves_everything_as_it_was(project: Path
 
 @pytest.mark.slow
 def test_the_package_is_found_in_the_folder_one_is_in(project: Path) -> None:
-    """As an installed command, which Python starts without this folder on its path."""
+    """Python does not put the current folder on the path of an installed command. The option `-P` imitates this."""
     done = python(project, "-P", "-m", "layercode_app", "adopt", "shop.one")
     assert done.returncode == 0, done.stdout
     done = python(project, "-P", "-m", "layercode_app", "agents")
@@ -353,7 +353,7 @@ def test_a_module_that_fails_shows_its_own_traceback(text: str, first: str, last
 
 
 def adopted(project: Path, *arguments: str) -> dict[str, Any]:
-    """What `adopt --json` says of the files that it wrote."""
+    """Run `adopt --json`, and return what it says about the files that it wrote."""
     code, printed = run("adopt", *arguments, "--json", cwd=project)
     assert code == 0, printed
     told: dict[str, Any] = json.loads(printed)

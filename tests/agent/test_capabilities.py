@@ -1,4 +1,4 @@
-"""Spans of a run are the same whether one capability makes them and watches over the tools, or two."""
+"""One capability records a run's spans and watches over its tools. The spans are the same as with two capabilities."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EACH_RUN_HAS_ITS_OWN = ("gen_ai.agent.call.id", "gen_ai.conversation.id", "gen_a
 
 
 class Recorded:
-    """A provider of its own, and what it was given."""
+    """A recorder of spans. It has its own tracer provider, and keeps the spans in memory."""
 
     def __init__(self) -> None:
         self.sent = InMemorySpanExporter()

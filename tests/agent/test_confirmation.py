@@ -201,7 +201,7 @@ async def test_a_model_that_repeats_the_call_has_understood_a_yes() -> None:
 
 
 class Eager(Shop):
-    """Its model calls the tool once more when it has returned."""
+    """A shop whose model calls the tool again after the tool has returned."""
 
     async def _model(self, messages: list[ModelMessage], info: Any) -> AsyncIterator[Any]:
         self.seen.append(messages)
@@ -231,7 +231,10 @@ async def test_changed_arguments_are_asked_again() -> None:
 
 
 class Growing(Shop):
-    """Its tool `add_roll`, which is not confirmed, changes the total before the model repeats the call."""
+    """A shop with a second tool, `add_roll`, which needs no confirmation and changes the total.
+
+    After it has run, the model calls `place_order` again, about which the caller was asked with the old total.
+    """
 
     def __init__(self) -> None:
         super().__init__(lambda said: [("add_roll", "{}")] if said == "add a roll and go" else plain_script(said))
@@ -430,7 +433,10 @@ def test_anything_else_is_left_to_the_model(text: str) -> None:
 
 
 def test_a_long_run_of_phrases_is_read_at_once() -> None:
-    """Some phrases begin with one another: "ja gerne", "ja" and "gerne". A pattern would try 2 ** 500 readings."""
+    """Some phrases consist of other phrases: "ja gerne" can be read as one phrase, or as "ja" and "gerne".
+
+    For 500 of them, a regular expression would try 2 ** 500 readings.
+    """
     assert plain_answer("ja gerne " * 500 + "wait") is None
     assert plain_answer("ja gerne " * 500) == "yes"
     assert plain_answer("please " * 500) is None

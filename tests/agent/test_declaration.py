@@ -1,4 +1,7 @@
-"""Wrong arguments of `VoiceAgent`, and wrong names of its decorators, are refused with the fix when they are written."""
+"""Wrong arguments of `VoiceAgent` and wrong names of its decorators raise an error at once.
+
+The error says what was expected.
+"""
 
 from __future__ import annotations
 

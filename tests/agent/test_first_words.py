@@ -105,7 +105,10 @@ class Crowd:
 
 
 async def _pieces_before_the_first_word(tmp_path: Path) -> int:
-    """Let 20 callers hear their answers, then one more speak; return how many pieces come before its first word."""
+    """Let the answers to 20 callers run, then send the message of one more caller.
+
+    Return how many pieces of all answers the model makes before the first word for this caller arrives.
+    """
     crowd = Crowd()
     app = LayerCode(
         VoiceAgent("crowd", Agent(FunctionModel(stream_function=crowd.stream))), settings=settings(tmp_path)

@@ -1,4 +1,4 @@
-"""The guards that are included refuse what they are for, and hardly anything else."""
+"""The guards of the toolkit refuse the messages that they should refuse, and hardly any others."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Judge:
 
 
 async def refused(guard: Any, messages: tuple[str, ...]) -> list[str]:
-    """Return the messages that are refused, each in a conversation of its own."""
+    """Send each message in a new conversation, and return the messages that are refused."""
     found: list[str] = []
     for number, message in enumerate(messages):
         async with open_call(guarded(guard), conversation_id=f"c{number}") as call:

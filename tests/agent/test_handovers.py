@@ -1,4 +1,7 @@
-"""Another agent takes over a call, with its own state, prompt and tools, and holds through all that happens to a call."""
+"""An agent hands a call over to another agent, which has its own state, prompt and tools.
+
+This also works with interruptions, duplicate events, another worker, confirmed tools, guards and background jobs.
+"""
 
 from __future__ import annotations
 
@@ -336,7 +339,7 @@ async def test_a_call_that_was_handed_to_an_agent_that_is_gone_is_answered() -> 
 
 
 class Refusing(BaseModel):
-    """A state that fits no values while `refuses` is true."""
+    """A state model that rejects all values while `refuses` is true."""
 
     refuses: ClassVar[bool] = False
 

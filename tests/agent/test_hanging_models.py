@@ -27,7 +27,7 @@ from ..serving import serve
 pytestmark = pytest.mark.anyio
 
 LIMIT = 1.0
-"""Seconds: for a request to reach the server and be answered on a busy machine."""
+"""Seconds that are enough for a request and its answer, even on a busy machine."""
 LIMITS = {
     "first_token_timeout": LIMIT,
     "piece_timeout": LIMIT,
@@ -44,12 +44,15 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 async def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The first request of a process imports its client, which takes longer than the limits of these tests."""
+    """Send one request before the tests.
+
+    The first request of a process imports the model's client library. This takes longer than the time limits here.
+    """
     await asked(ModelServer(), tmp_path_factory.mktemp("warm"), first_token_timeout=60)
 
 
 def hanging(point: Point, **options: Any) -> ModelServer:
-    """A model that says "Good day." and then, at some points, calls a tool."""
+    """Return a server whose model says "Good day." and hangs at this point. For `call` and `tool`, it calls a tool."""
     call = "look" if point in ("call", "tool") else ""
     return ModelServer(reply=lambda messages: "Good day.", hang=point, call=call, **options)
 
@@ -57,7 +60,7 @@ def hanging(point: Point, **options: Any) -> ModelServer:
 async def asked(
     server: ModelServer, folder: Path, *, voice: dict[str, Any] | None = None, fallback: bool = False, **given: Any
 ) -> tuple[Reply, TurnRecord]:
-    """What the caller heard of one turn with this model, and the turn's record."""
+    """Send one message to an agent with this model. Return the reply that the caller heard, and the turn's record."""
     async with serve(server.app) as url:
         provider = OpenAIProvider(base_url=f"{url}/v1", api_key="test-key")
         models = [OpenAIChatModel(name, provider=provider) for name in ("gpt-test", "other")]
@@ -75,7 +78,10 @@ async def asked(
 
 
 async def asked_each(points: list[Point], folder: Path, **options: Any) -> dict[Point, Any]:
-    """The same for models that hang at each of these points, at the same time: server, what was heard, record."""
+    """Send one message for each point to an agent whose model hangs at this point, all at the same time.
+
+    Return the server, the words that were heard and the record, by point.
+    """
 
     async def one(point: Point) -> Any:
         server = hanging(point, **options)

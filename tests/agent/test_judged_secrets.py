@@ -1,4 +1,4 @@
-"""The model of live judges gets no secrets: neither those that a field names, nor their values elsewhere in the call."""
+"""The model of live judges gets no secrets: no value of a field such as `password`, and no copy of it elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ class Login(BaseModel):
 
 
 class Desk:
-    """An agent whose only tool logs the caller in, and tells them what they should not say."""
+    """An agent whose only tool logs the caller in and returns secrets.
+
+    The agent's answer contains one of the secrets, as a faulty agent's answer would. `cases` is what its judge got.
+    """
 
     def __init__(self) -> None:
         self.cases: list[str] = []

@@ -1,4 +1,7 @@
-"""A sample of live calls is judged after their end: scores in the journal, in spans and metrics, within a limit of cost."""
+"""A sample of live calls is judged after they have ended, within a limit of cost.
+
+The scores go to the journal, the spans and the reports.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ COST = (1000 * 0.25 + 100 * 2) / 1e6
 
 @dataclass
 class Desk:
-    """An agent that answers "Fine.", and its judge, which answers by the question, or fails."""
+    """An agent that answers "Fine.", and its judge.
+
+    The judge fails `failures` times. After that, it answers each question as ANSWERS says.
+    """
 
     sample: float = 1.0
     failures: int = 0
@@ -63,7 +69,7 @@ class Desk:
 
 
 async def call_and_hang_up(voice: VoiceAgent[Any, Any], store: Store, **options: Any) -> list[dict[str, Any]]:
-    """Hold a call of two messages, whose end is delivered twice; return the scores of its turns."""
+    """Hold a call of two messages. Its end is delivered twice. Return the scores of its two turns."""
     async with open_call(voice, store=store, **options) as call:
         await call.say("My number is 12.")
         await call.say("Thank you.")

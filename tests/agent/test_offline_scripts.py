@@ -1,4 +1,7 @@
-"""What a script sees of a turn, and how a wrong one is refused; one that repeats a tool call again and again is stopped."""
+"""Tests of offline scripts: what a script sees of a turn, and how a wrong script is refused.
+
+A script that repeats a tool call again and again is stopped.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 def shop(most: int) -> tuple[VoiceAgent, list[int]]:
-    """An agent whose script adds an item until it has done so `most` times, and the quantities that were added."""
+    """Return an agent whose script adds an item `most` times, and a list of the quantities that were added."""
     added: list[int] = []
     agent = Agent(deps_type=Turn)
 
@@ -30,7 +33,7 @@ def shop(most: int) -> tuple[VoiceAgent, list[int]]:
 
     @voice.offline
     async def script(scene: Scene) -> AsyncIterator[str | Call]:
-        """Do not look at what was done before, up to `most`."""
+        """Repeat the tool call until it was answered `most` times. The results are not looked at."""
         if len(scene.answered) == most:
             yield "It is added."
         else:

@@ -36,7 +36,10 @@ def in_words(text: str) -> list[str]:
 
 
 class Script:
-    """A model that answers with the next of its replies, pieces of text and tool calls, and keeps what it was given."""
+    """A model that answers each request with the next of its replies, and keeps the requests.
+
+    A reply is a list of pieces. Each piece is a text or a tool call.
+    """
 
     def __init__(self, *replies: list[Any]) -> None:
         self.replies = list(replies)
@@ -50,12 +53,12 @@ class Script:
             yield piece
 
     def given(self) -> list[str]:
-        """The texts of the last request, the caller's and the agent's."""
+        """Return what the caller and the agent said, as the last request contains it."""
         parts = [part for message in self.requests[-1] for part in message.parts]
         return [str(part.content) for part in parts if isinstance(part, TextPart | UserPromptPart)]
 
     def told(self) -> str:
-        """All that the last request holds."""
+        """Return the whole last request as a text."""
         return str([part for message in self.requests[-1] for part in message.parts])
 
 

@@ -1,4 +1,7 @@
-"""The record of a turn tells what changed at the beginning of its request, and an appended instruction does not."""
+"""The record of a turn names what changed at the beginning of the model request, compared with the turn before.
+
+An instruction that is appended to the history is not named, because it leaves the beginning unchanged.
+"""
 
 from __future__ import annotations
 

@@ -54,13 +54,13 @@ def refused(status: int, **error: str) -> Callable[[], Response]:
 
 @dataclass
 class Provider:
-    """A server that speaks like OpenAI's; `answer` is what it sends next."""
+    """A server that imitates OpenAI's API. `answer` makes its next answers, and `model` is a model that calls it."""
 
     model: OpenAIChatModel
     answer: Callable[[], Response] = Response
 
     async def turn(self) -> TurnRecord:
-        """A turn of an agent with this model."""
+        """Let an agent with this model answer a message, and return the record of the turn."""
         with override_allow_model_requests(True):
             async with open_call(VoiceAgent("a", Agent(self.model, deps_type=Turn))) as call:
                 record = (await call.say("hello")).record
@@ -90,7 +90,7 @@ async def provider(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
-    """The log as a file without captured content has it."""
+    """The messages of the errors in the log. The texts of exceptions are not part of them."""
     from layercode_app.observability import logs
 
     lines: list[str] = []

@@ -1,4 +1,7 @@
-"""`turn.span`: a stage's time, and the tokens and the cost of the models in it, counted once for the turn."""
+"""`turn.span` records the time of a part of a turn, and the tokens and the cost of the model requests in it.
+
+The totals of the turn count these tokens and this cost only once.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 def model(tokens: int, name: str = MODEL) -> FunctionModel:
-    """A model whose answers use this number of input tokens, and one output token."""
+    """Return a model. Each of its answers uses this number of input tokens, and one output token."""
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         await asyncio.sleep(0)
@@ -39,7 +42,7 @@ def model(tokens: int, name: str = MODEL) -> FunctionModel:
 
 
 def asking(tool: str) -> tuple[VoiceAgent[Any, Any], Agent[Turn, str]]:
-    """An agent that calls the tool, and then says that it is done; with its PydanticAI agent."""
+    """Return a voice agent that calls the tool and then says "Done.", and the PydanticAI agent in it."""
 
     async def play(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
         if messages[-1].parts[-1].part_kind == "tool-return":

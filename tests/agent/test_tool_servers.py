@@ -40,7 +40,7 @@ def stdio(*arguments: str) -> Any:
 
 
 async def play(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-    """Calls the tool if there is one, and says what it gave."""
+    """Call the first tool and say its result. Without a tool, say "No tools."."""
     last = messages[-1].parts[-1]
     if last.part_kind == "tool-return":
         yield str(last.content)
@@ -68,7 +68,10 @@ async def gone(pid: int) -> None:
 
 
 def forgive_broken_pipes() -> None:
-    """Keep Python 3.11.2 from telling the loop, and so the test, of the pipe to a dead child that a ping has met."""
+    """Ignore broken pipes that are reported to the event loop, because a report would fail the test.
+
+    Python 3.11.2 reports a broken pipe if a ping is written to a child process that has died.
+    """
     loop = asyncio.get_running_loop()
     told = loop.get_exception_handler() or (lambda loop, context: loop.default_exception_handler(context))
 

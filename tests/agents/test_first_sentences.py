@@ -13,7 +13,10 @@ pytestmark = pytest.mark.anyio
 
 
 class Said(NamedTuple):
-    """A sentence (or several, one after another), words of the last answer, and the calls of the last turn."""
+    """What a caller says: a sentence, or several one after another. And what is expected of the last turn.
+
+    `heard` is a part of its answer, and `calls` are all of its tool calls.
+    """
 
     text: str | list[str]
     heard: str
@@ -153,7 +156,10 @@ async def test_a_first_sentence_is_understood(name: str, tmp_path: Path) -> None
 
 
 async def misunderstood(call: Conversation, said: Said) -> str:
-    """Say it in a conversation of its own; gives what is not as in the table."""
+    """Say the sentences in a new conversation.
+
+    Return the last answer and its tool calls if they are not as `said` expects, else an empty text.
+    """
     texts = [said.text] if isinstance(said.text, str) else said.text
     call.caller.conversation_id = " / ".join(texts)
     replies = [await call.say(text, metadata={"gap_seconds": 0.0}) for text in texts]

@@ -1,4 +1,7 @@
-"""The front desk books once, whatever happens to the call: over signed HTTP, with what the journal holds at the end."""
+"""The front desk books an appointment once, whatever happens to the call.
+
+The tests send signed HTTP requests, and check what the journal holds at the end.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ WHAT_FOR = "What is it for: a check-up, a cleaning, or a toothache?"
 
 
 def next_tuesday() -> date:
-    """Tuesday of next week."""
+    """Return the Tuesday of next week."""
     today = date.today()
     return today + timedelta(days=8 - today.weekday())
 
 
 async def stored(call: Conversation) -> dict[str, Any]:
-    """The conversation's state in the journal."""
+    """Return the conversation's state in the journal."""
     return dict((await call.app.store.conversation(call.caller.conversation_id)).state)
 
 
 def cut(turn_id: str, heard: str) -> dict[str, Any]:
-    """The interruption of a reply, as the platform tells it with the next message."""
+    """Return the fields with which the platform tells, in the next message, that the caller interrupted a reply."""
     context = {"previous_turn_interrupted": True, "text_heard": heard, "assistant_turn_id": turn_id}
     return {"interruption_context": context}
 

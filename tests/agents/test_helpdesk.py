@@ -1,4 +1,4 @@
-"""The help desk answers from its articles, and hands a caller over to be called back, and back again."""
+"""The help desk answers from its articles. It hands a caller to the callback agent, which hands the caller back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`python -m benchmarks.peers`: its load measures whole turns only, on a bare server and on ours, and what is shown of it."""
+"""`python -m benchmarks.peers` counts only complete turns, and writes its results into a page.
+
+The load generator runs against a bare ASGI server and against our server. A turn without a complete answer is a
+failure. The results become a table and a plot, and a peer that cannot run gives a reason.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ def test_every_turn_of_the_load_is_answered(
 
 
 class Faulty:
-    """Answers with this status and these frames; `TURN` in them is the turn's id."""
+    """A server that answers with this status and these frames. `TURN` in the frames is replaced by the turn's id."""
 
     def __init__(self, status: int, frames: str) -> None:
         self.status, self.frames = status, frames

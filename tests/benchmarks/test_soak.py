@@ -1,4 +1,7 @@
-"""The page of the soak is drawn, so that a quarter of an hour is not lost at its end."""
+"""The report page of the soak benchmark can be drawn.
+
+The benchmark runs for 15 minutes before it draws the page, so an error in the page would waste the whole run.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""Small webhook servers with one fault each, planted from the protocol alone, for `check` to find."""
+"""Small webhook servers with one deliberate fault each, which `check` must find.
+
+They are written from the description of the protocol alone, and use no code of the toolkit.
+"""

@@ -1,4 +1,7 @@
-"""A whole and correct webhook in plain ASGI, without a line of ours, in pieces small enough to break one at a time."""
+"""A complete and correct webhook in plain ASGI, without code of the toolkit.
+
+Its methods are small, so that a subclass can replace one of them by a faulty one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ Event = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """An answer other than 200."""
+    """Makes the server answer the request with a status other than 200."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -23,7 +26,10 @@ class RefusedError(Exception):
 
 
 class Server:
-    """Repeats what it hears, tells what was said first when asked, and speaks word by word."""
+    """Greets the caller, and answers each message with its number and its text. Each frame has one word.
+
+    If a message contains "first", the answer is the first message of the conversation instead.
+    """
 
     pace = 0.004
     content_type = "text/event-stream; charset=utf-8"

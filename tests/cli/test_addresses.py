@@ -1,4 +1,4 @@
-"""`chat`, `send`, `check` and `bench` take the same addresses: with or without scheme and path, as argument or `--url`."""
+"""`chat`, `send`, `check` and `bench` take the same addresses, as argument or `--url`. Scheme and path are optional."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_an_address_given_twice_is_a_usage_error(name: str) -> None:
 
 
 def refused(*words: str) -> str:
-    """The usage error of a command, without its frame."""
+    """Run a command that must fail with a usage error. Return its output as one line, without the sides of the box."""
     told = CliRunner().invoke(command, words)
     assert told.exit_code == 2, told.output
     return " ".join(told.output.replace("\u2502", " ").split())

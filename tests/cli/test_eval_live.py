@@ -1,4 +1,7 @@
-"""The live table of `eval`: what it shows at each width and height, and on a real terminal until it is gone."""
+"""The live table of `eval` fits terminals of any width and height.
+
+On a real terminal, the table follows the runs, and is removed before the report is printed.
+"""
 
 from __future__ import annotations
 

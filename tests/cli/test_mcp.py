@@ -1,4 +1,7 @@
-"""`mcp`, driven by the official client as a process over stdio, on a journal with planted personal details."""
+"""The `mcp` server, with a journal that contains personal details.
+
+The server runs as a process, and the official client talks to it over stdio.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ def planted(turn_id: str, *, cut: bool = False) -> TurnRecord:
         status=Status.INTERRUPTED if cut else Status.COMPLETE,
         session_id="s",
         user_text=SAID,
-        # It ends within the telephone number.
+        # The text that the caller heard ends within the telephone number.
         heard_text=REPLY[: REPLY.index("0123")] if cut else None,
         event={"type": "message", "conversation_id": "call-1", "turn_id": turn_id, "session_id": "s", "text": SAID,
                "from_phone_number": PHONE, "metadata": metadata},
@@ -95,7 +98,7 @@ def planted(turn_id: str, *, cut: bool = False) -> TurnRecord:
 
 @pytest.fixture
 async def project(tmp_path: Path) -> Path:
-    """A project with an agent, scenarios, and a journal of one conversation whose every field has personal details."""
+    """Make a project with an agent, scenarios, and a journal of one conversation that is full of personal details."""
     for name, text in {"agents/shop.py": AGENT, "evals/shop.yaml": SCENARIOS}.items():
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(text)
@@ -117,7 +120,7 @@ async def write(folder: Path, turns: list[TurnRecord]) -> None:
 
 @asynccontextmanager
 async def serving(folder: Path, *options: str) -> AsyncIterator[Client]:
-    """The official client of a server in a folder."""
+    """Start an `mcp` server in the folder, and yield the official client that is connected to it."""
     command = ["-m", "layercode_app", "mcp", "--store", f"sqlite:///{folder}/journal.sqlite3", *options]
     server = StdioServerParameters(command=sys.executable, args=command, cwd=folder, env=clean_environment())
     with (folder / "stderr").open("w") as errors:
@@ -162,7 +165,7 @@ async def test_no_personal_detail_comes_out_of_any_tool(project: Path) -> None:
             ok, text = await text_of(client, tool, **arguments)
             assert ok, (tool, text)
             assert leaks(text) == [], (tool, arguments, text)
-        # Neither can they be searched for.
+        # A search for a personal detail finds nothing.
         for detail in (NAME, EMAIL, PHONE, CARD, KEY, PROVIDER_KEY, "Elm Lane"):
             assert (await answer(client, "search_conversations", text=detail))["rows"] == []
         ok, text = await text_of(client, "fork_conversation", conversation_id="call-1", turn="t1", say=["crash"])
@@ -212,10 +215,10 @@ async def test_scenarios_and_forks_run_when_allowed(project: Path, caplog: pytes
         )
         assert [pair["new"]["user_text"] for pair in forked["turns"]] == ["two buns", "that is all"]
         assert forked["turns"][0]["new"]["text"].endswith("said two buns")
-        # The journal is as it was.
+        # The fork did not change the journal.
         assert [row["turns"] for row in (await answer(client, "list_conversations"))["rows"]] == [2]
     assert "an agent that prints" in (project / "stderr").read_text()
-    # The client logs each line that is not of the protocol.
+    # The client would log each line on stdout that is not part of the protocol, such as what the agent prints.
     assert caplog.text == ""
 
 
@@ -296,7 +299,10 @@ async def test_answers_of_a_big_journal_are_bounded(tmp_path: Path) -> None:
 async def _walk(
     client: Client, tool: str, key: str = "conversation_id", rows: str = "rows", **arguments: Any
 ) -> set[str]:
-    """Every row of a tool, page by page, as the answers say to go on."""
+    """Request all pages of a tool's rows. Return the field `key` of each row.
+
+    Each answer but the last gives the offset of the next page.
+    """
     found: list[str] = []
     offset: int | None = 0
     while offset is not None:

@@ -51,7 +51,7 @@ def look_up(item: str) -> str:
 
 @pytest.fixture
 def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of agent files of a project one is in, with an agent `parrot`."""
+    """Make a project with an agent `parrot`, and change into it. Return its folder of agent files."""
     folder = tmp_path / "agents"
     folder.mkdir()
     (folder / "parrot.py").write_text(ECHO.format(name="parrot"))

@@ -13,7 +13,7 @@ from ..processes import run
 
 
 def started(folder: Path, *arguments: str, **env: str) -> str:
-    """What `run` printed, which has refused."""
+    """Start the command `run`, check that it refuses to start, and return what it printed."""
     code, printed = run("run", "--agent", "echo", "--host", "127.0.0.1", "--port", "0", *arguments, cwd=folder, env=env)
     assert code == 2, printed
     assert "Traceback" not in printed

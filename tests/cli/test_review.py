@@ -1,4 +1,4 @@
-"""`sessions review`: which calls are worth a look, a verdict that is kept, and a bad call that becomes a scenario."""
+"""`sessions review` lists the calls that are worth a look, stores a verdict, and makes a scenario of a bad call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ agent = VoiceAgent("orders", orders, filler=False, judges=["polite", "Was the to
 
 
 def reply(messages: list[dict[str, Any]]) -> str:
-    """An agent that tells the total only if it is told to, and a judge that reads whether it did."""
+    """Answer for three models: the agent, the judge, and the model that writes what the caller wanted.
+
+    The agent says the total only if its instructions mention the total. The judge answers "no" to "Was the total told?"
+    if the transcript does not contain the total.
+    """
     system, last = str(messages[0]["content"]), str(messages[-1]["content"])
     if "You judge" in system:
         told = "Was the total told" not in last or "4 euros 80" in last
@@ -66,7 +70,7 @@ async def run(*args: str) -> Any:
 
 
 async def call_live(project: Path) -> None:
-    """Hold a call, and wait until it was judged."""
+    """Make a call from start to end, and wait until it has been judged."""
     settings = {"store": f"sqlite:///{project}/journal.db"}
     async with open_call("orders", agents=project / "agents", settings=settings, conversation_id="live") as call:
         await call.say("Two croissants for ann@example.com, please.")

@@ -1,4 +1,4 @@
-"""What commands print is whole and short: ids, widths, and the lines of an error."""
+"""What commands print: short errors, short log lines, whole ids in `logs`, and wide tables if there is no terminal."""
 
 from __future__ import annotations
 

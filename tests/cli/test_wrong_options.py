@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refused(*command: str) -> str:
-    """What a command says that is refused with exit code 2."""
+    """Run a command that must be refused with exit code 2, and return its error message."""
     result = CliRunner().invoke(app, command, env={"TERMINAL_WIDTH": "200"})
     if isinstance(result.exception, ConfigurationError):
         assert exit_code(result.exception) == 2

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Form(Collecting):
-    """A field for each kind, each with the kind's own type."""
+    """The agent's state: a field for each kind of collector, with the type of the values that the collector stores."""
 
     email: str = ""
     phone: str = ""
@@ -60,7 +60,10 @@ def clock() -> datetime:
 
 
 def form(*collectors: Collector[Any], **options: Any) -> VoiceAgent[Any, Any]:
-    """An agent whose caller names the tool and its arguments: "save_email: ann at gmail"."""
+    """Return an agent with these collectors. The caller's words name a tool and its argument.
+
+    For example, "save_email: ann at gmail" calls the tool `save_email`.
+    """
     agent = Agent(deps_type=Turn[Form], toolsets=list(collectors))
     voice = VoiceAgent("form", agent, state=Form, **options)
 
@@ -78,7 +81,7 @@ def form(*collectors: Collector[Any], **options: Any) -> VoiceAgent[Any, Any]:
 
 
 async def play(collectors: Collector[Any] | list[Collector[Any]], folder: Path, *said: str) -> tuple[list[str], Any]:
-    """What is spoken in each turn, and the state after the last one."""
+    """Say these texts to an agent with the collectors. Return its replies, and the state after the last turn."""
     several = collectors if isinstance(collectors, list) else [collectors]
     app = LayerCode(form(*several), settings=settings(folder), model="offline")
     async with calling(app) as caller:
@@ -241,7 +244,7 @@ async def test_the_model_is_told_what_is_known(tmp_path: Path) -> None:
 
 
 class Mine:
-    """Dependencies of an agent's own."""
+    """Dependencies that an agent defines itself. They contain the Turn, but are not the Turn."""
 
     def __init__(self, turn: Turn[Any, Any]) -> None:
         self.turn = turn

@@ -1,4 +1,7 @@
-"""Heard forms become the values that are meant, and what is no value is asked back. Pure functions, no agent."""
+"""A caller's words become the value that the caller meant. Words without a clear value lead to a question.
+
+The tests call the functions that understand the words directly, without an agent.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The OpenAI client sends what it sent before, with less work: JSON is not converted, and copies are kept."""
+"""The toolkit's changes to the OpenAI client save work, and do not change what the client sends.
+
+The client does not convert values that are JSON already. It reuses the copies of itself that `with_options` makes.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ BODIES = [
 
 @pytest.fixture
 def converted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the client's own converter was given, in a client that sends JSON as it is."""
+    """Make the client send JSON unconverted. Return the list of values that its own converter still receives."""
     given: list[Any] = []
     for module in (CHAT, RESPONSES):
         own = getattr(module, CONVERTER)

@@ -1,4 +1,4 @@
-"""The private parts of PydanticAI mean what we take them for, and the toolkit works in a release without them."""
+"""PydanticAI's private attributes mean what the toolkit assumes. The toolkit also works in a release without them."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ PARTS = ("_instructions", "_cap_instructions", "_system_prompts", "_system_promp
 
 
 class Hidden:
-    """An agent of a release that shows none of the parts."""
+    """An agent as in a release of PydanticAI without the private attributes in PARTS."""
 
     def __init__(self, agent: Any) -> None:
         self._agent = agent

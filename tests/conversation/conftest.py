@@ -1,4 +1,4 @@
-"""What the tests of tools that outlive their turns share, and those of turns that are followed from another worker."""
+"""Fixtures: `released` for tools that run on after their turn, `counter` and `heard` for turns heard at two workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .followed import Counter, Heard, heard_at_both
 
 @pytest.fixture
 def released(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when the changes of a tool that outlived its turn are saved."""
+    """An event that is set when the changes of a tool that outlived its turn are saved."""
     released, save_late = asyncio.Event(), LiveStates.save_late
 
     async def save_and_tell(states: LiveStates, *args: Any) -> None:

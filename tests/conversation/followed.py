@@ -1,4 +1,4 @@
-"""A turn that runs in one worker and is heard at another."""
+"""A turn that runs in one worker and is also heard by a caller of another worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ EVENT = {"type": "message", "text": "count", "turn_id": "t"}
 
 
 class Counter:
-    """Says a number whenever it is let."""
+    """An agent that says each text that a test puts into `numbers`, until None ends the turn.
+
+    Two apps run it on one journal.
+    """
 
     def __init__(self, tmp_path: Path, **given: Any) -> None:
         self.numbers: asyncio.Queue[str | None] = asyncio.Queue()
@@ -47,7 +50,7 @@ async def heard_at_both(counter: Counter) -> AsyncIterator[tuple[Heard, Heard]]:
 
 
 class Heard:
-    """What one caller hears, as it comes."""
+    """A caller for whom `EVENT` is delivered, and the frames of the answer that have arrived so far."""
 
     def __init__(self, caller: Caller) -> None:
         self.frames: list[Any] = []

@@ -8,7 +8,7 @@ from layercode_app.journal.record import Json, TurnRecord
 
 
 class Outage:
-    """Whether ended turns can be saved in the journals of these apps."""
+    """An outage in which these apps cannot save ended turns, until `over` is set or `saves_left` saves have failed."""
 
     def __init__(self, *apps: LayerCode) -> None:
         self.over = False

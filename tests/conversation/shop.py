@@ -1,4 +1,4 @@
-"""A shop whose tool runs for as long as a test wants, and waiting for what a turn leaves in the journal."""
+"""A shop agent whose tool runs for as long as a test wants, and functions that interrupt a turn or wait for its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Orders(BaseModel):
 
 
 class Shop:
-    """An agent whose tool waits until it is let go; its model calls the tool when the caller orders."""
+    """An agent whose model calls a tool when the caller says "order". The tool waits until the test sets `proceed`."""
 
     def __init__(self, **options: Any) -> None:
         self.started = asyncio.Event()
@@ -60,7 +60,7 @@ class Shop:
             yield "Anything else?"
 
     def told(self) -> str:
-        """All that the last request told the model."""
+        """Return the contents of all messages in the last request to the model."""
         return "\n".join(str(getattr(part, "content", "")) for message in self.seen[-1] for part in message.parts)
 
 

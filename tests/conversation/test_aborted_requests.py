@@ -26,14 +26,17 @@ BEFORE_THE_FIRST_TOKEN = ModelServer(reply=lambda messages: "never", delay=600)
 
 
 def sockets(*urls: httpx.URL) -> int:
-    """How many connections this process has to or from these servers. What other tests left open is none of them."""
+    """Return how many connections this process has to or from these servers. Those of other tests do not count."""
     ports = {url.port for url in urls}
     connections = psutil.Process().net_connections("tcp")
     return sum(bool(ports & {getattr(end, "port", None) for end in (one.laddr, one.raddr)}) for one in connections)
 
 
 async def interrupt(caller: Caller, model: ModelServer, name: str) -> None:
-    """Several callers at once, who all hang up when the model is at its answer to each of them."""
+    """Start `CALLERS` phone calls at once, and hang them all up while the model's server answers them.
+
+    Then wait until the server has no open stream.
+    """
     heard: set[int] = set()
 
     async def listen(number: int) -> None:

@@ -29,7 +29,10 @@ ANN = {"metadata": {"user": "ann"}}
 
 
 class Baker:
-    """An agent with notes. Its model notes what the caller asks it to, and sums up calls."""
+    """An agent that keeps notes on callers.
+
+    Its model adds a note if the caller says "note ...", and writes more notes after the call.
+    """
 
     def __init__(self, *, fails: bool = False, waits: asyncio.Event | None = None) -> None:
         self._waits = waits
@@ -109,7 +112,7 @@ async def test_a_caller_without_an_id_has_no_notes(metadata: dict[str, Any]) -> 
 
 
 class Unsteady(MemoryStore):
-    """A journal that is away when notes are first written."""
+    """A journal in which the first write of notes fails."""
 
     failed = False
 

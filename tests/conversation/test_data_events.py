@@ -36,7 +36,10 @@ async def words(messages: list[Any], info: AgentInfo) -> AsyncIterator[str]:
 
 
 class Shop:
-    """An agent that does with its page's data what the page asks for, and speaks slowly."""
+    """An agent that repeats the caller's words. The data from its page is the name of a method of this class to run.
+
+    If the caller says "slow", the agent waits in the middle of its reply until the test sets `proceed`.
+    """
 
     def __init__(self) -> None:
         self.voice = voice = VoiceAgent("shop", state=Basket, history=True, greeting="Hello!")

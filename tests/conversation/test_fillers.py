@@ -41,7 +41,7 @@ def a_turn() -> Clocked:
 
 
 def spoken_by(fillers: Fillers, live: Clocked, *, until: float = 10**6) -> list[tuple[float, str]]:
-    """What the fillers say, and at which second, when nothing else does."""
+    """Return the second and the text of each filler, if nothing else is spoken until the time `until`."""
     while (due := fillers.due()) is not None and due <= until:
         live.now = due
         fillers._wake()
@@ -110,7 +110,10 @@ async def test_a_turn_that_ends_is_not_filled(part: str, change: dict[str, Any])
 
 
 def clerk(*, before: str = "", fillers: int = 0, **options: Any) -> VoiceAgent[Any, Any]:
-    """Says `before`, calls a tool that runs for the time of this number of fillers, and says what it found."""
+    """Return an agent that says `before`, calls a tool, and says its result.
+
+    The tool runs until `fillers` fillers were spoken.
+    """
 
     async def model(messages: list[Any], info: Any) -> Any:
         if len(messages) == 1:

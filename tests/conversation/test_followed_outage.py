@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 def fail(store: Store, times: int, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """The store fails so often to save what still runs; set when it has."""
+    """Let the first `times` saves of running turns fail. Return an event that is set at the first failure."""
     save, left, failed = store.save, iter(range(times)), asyncio.Event()
 
     async def unless_away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:

@@ -1,4 +1,7 @@
-"""Undoing changes keeps the parts of a state that others may hold, and mixes none of them up."""
+"""When a tool's changes to a state are undone, each part has its old values, and stays the same object if possible.
+
+Hooks and other tools may hold a reference to a part.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class State(BaseModel):
 
 
 def _undone(before: dict[str, Any], change: Any) -> tuple[State, State]:
-    """The model before a tool's `change`, and after the tool was cancelled. Both are the same object."""
+    """Return a copy of the state from before a tool's `change`, and the state after the tool was cancelled."""
     state = LiveState.load(State, before, "c")
     saved = state.model.model_copy(deep=True)
     state.begin("tool")

@@ -1,4 +1,4 @@
-"""What hooks and guards change stays, although tools that run at the same time are cancelled and undone."""
+"""Changes by hooks and guards are kept, even if a tool that runs meanwhile is cancelled and its changes are undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a tool does after its turn was interrupted: its outcomes count, its errors are logged, its moves may be too late."""
+"""A tool that ends after its turn was interrupted: its outcomes count, and its errors are logged.
+
+If a newer turn has gone to another stage, that stage stays, whatever the tool did.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,10 @@ class Counted(BaseModel):
 
 
 class Parrot:
-    """Says what it was told, and counts; two workers of it on one journal, which is away."""
+    """An agent that repeats the caller's words and counts its turns.
+
+    Two workers run it on one journal, which fails to save turns that ended until `outage.over` is set.
+    """
 
     def __init__(self, tmp_path: Path) -> None:
         self.told: list[list[str]] = []
@@ -52,7 +55,7 @@ def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
 
 @pytest.fixture
 async def callers(parrot: Parrot) -> AsyncIterator[list[Caller]]:
-    """The same conversation, at either worker; its first turn could not be saved."""
+    """A caller at each worker, both in the same conversation, whose first turn could not be saved."""
     async with AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(calling(app)) for app in parrot.apps]
         callers[1].conversation_id = callers[0].conversation_id

@@ -1,4 +1,7 @@
-"""What tools and hooks send to the page becomes JSON at the call, so that it never loses the words beside it."""
+"""Data that tools and hooks send to the page is converted to JSON as soon as they pass it to `turn.data`.
+
+So data that cannot be converted raises its error there, and the words of the same turn are not lost.
+"""
 
 from __future__ import annotations
 

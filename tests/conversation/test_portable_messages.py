@@ -109,7 +109,7 @@ def test_a_response_that_was_cut_has_no_calls_and_its_results_go_with_them() -> 
 
 
 def test_a_server_that_numbers_its_calls_anew_in_each_response() -> None:
-    """The second call was never answered, whatever the first one's result has for an id."""
+    """Two tool calls of a turn have the same id, and only the first has a result. The second counts as unanswered."""
     cut = record(
         ASKED, response(CALL), ModelRequest(parts=[RESULT]), response(CALL), status=Status.INTERRUPTED,
     )  # fmt: skip
@@ -163,7 +163,7 @@ def test_within_a_run_only_what_its_provider_refuses_is_left_out() -> None:
         response(REASONING, TextPart(" ", id="msg_1", **OPENAI), CALL),
         ModelRequest(parts=[RESULT]),
     ]
-    # OpenAI refuses reasoning that nothing follows, and a message that is missing behind its reasoning.
+    # OpenAI refuses reasoning that nothing follows, and reasoning whose message was left out.
     assert sendable(run) == [ASKED, asks_again, *run[3:]]
 
 

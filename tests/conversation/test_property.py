@@ -42,7 +42,7 @@ class Conversation(StoreMachine):
         return plan, f"turn-{number}"
 
     def begin(self, plan: Plan, turn_id: str, ear: Ear) -> asyncio.Task[None]:
-        """Deliver a message, with what the platform has to say of the last turn."""
+        """Deliver a message, with what the platform reports about the previous turn, if anything."""
         context, self.context = self.context, None
         return self.world.start(self.handler, plan, turn_id, ear, context)
 
@@ -51,7 +51,10 @@ class Conversation(StoreMachine):
         await self.begin(plan, turn_id, ear)
 
     def check(self, requests_before: int) -> None:
-        """Every request since then carried the truth, and every tool call in it was answered."""
+        """Check all model requests after the first `requests_before`.
+
+        Each begins with what was really said and heard, and has one result for each tool call in it.
+        """
         for messages in self.world.requests[requests_before:]:
             expected = self.world.expected()
             assert transcript(messages)[: len(expected)] == expected
@@ -198,12 +201,12 @@ class Conversation(StoreMachine):
         }
         past.heard = _prefix_of_words(past.heard, len(heard.split()))
         if not heard:
-            past.before = ""  # No word was heard of the whole turn, whose earlier attempt belongs to it.
+            past.before = ""  # No word of the turn was heard, so none of its attempt before a crash either.
 
     @precondition(lambda self: self.context and self.world.truth and self.world.truth[-1].unheard)
     @rule(again=strategies.booleans())
     def a_listening_sound(self, again: bool) -> None:
-        """The reply goes on from the first word that was not heard, with no model, and stays one reply."""
+        """After "Mhm.", the reply goes on from the first unheard word, without the model, and stays one reply."""
         past, requests, ear = self.world.truth[-1], len(self.world.requests), Ear()
         sound, turn_id = Plan("Mhm.", [], False, []), f"turn-{next(self.numbers)}"
         self.run(self.whole(sound, turn_id, ear))
@@ -231,7 +234,10 @@ class Conversation(StoreMachine):
         restarts=strategies.booleans(),
     )
     def a_question(self, before: list[str], answer: str, heard: bool, other: bool, restarts: bool) -> None:
-        """A call runs after the yes to its question, once, and after nothing else."""
+        """A tool call that needs a confirmation runs once after a yes, and otherwise never.
+
+        The yes must be the next words that the caller says after the question.
+        """
         plan, turn_id = self.plan(before, False, [])
         plan.asks = True
         self._hear(plan, turn_id, "".join(plan.before) + QUESTION)
@@ -249,7 +255,7 @@ class Conversation(StoreMachine):
         assert self.world.booked == booked + (answer == "yes" and not other)
 
     def _answer(self, text: str, spoken: str) -> None:
-        """Say yes or no, twice delivered, and hear this."""
+        """Say `text` (yes or no), and hear `spoken`. A second delivery has the same answer, and books nothing."""
         after = ["Booked. " if text == "yes" else "Pity. "]
         plan = self.world.plans[text] = Plan(text, ["Fine. "], False, after)
         frames = self._hear(plan, turn_id := f"turn-{next(self.numbers)}", spoken)
@@ -270,7 +276,7 @@ class Conversation(StoreMachine):
 
     @rule(restarts=strategies.booleans(), leaves=strategies.booleans(), context=strategies.booleans())
     def an_address_in_parts(self, restarts: bool, leaves: bool, context: bool) -> None:
-        """The parts become one address, whatever happens between them, and it is set by the yes alone."""
+        """The parts become one address, whatever happens between them. It is stored only after the caller's yes."""
         number, agent = next(self.numbers), self.world.tools % 2
         address = f"caller{number}@example{number}.org"
         self._collect(f"caller{number} at", "save_email")
@@ -286,7 +292,7 @@ class Conversation(StoreMachine):
         self.world.emails[agent] = address
 
     def _collect(self, text: str, tool: str, *, leaves: bool = False) -> None:
-        """Say the words twice, as the platform may deliver them, and hear what the collector returned."""
+        """Deliver the caller's words twice, as the platform may, and hear what the collector's tool returned."""
         plan = self.world.plans[text] = Plan(text, [], False, [], collects=tool)
         seen, ear, again, turn_id = len(self.world.requests), Ear(), Ear(), f"turn-{next(self.numbers)}"
 
@@ -360,7 +366,7 @@ class Conversation(StoreMachine):
             self._run_again(plan, turn_id)
 
     def _the_next_turn_knows(self, called: bool) -> None:
-        """After a crash, what had been spoken is not known; what had been called is."""
+        """After a crash, the next turn knows the tools that had been called, and the words that had been saved."""
         plan, turn_id = self.plan(["After. "], False, [])
         ear = Ear()
         plan.finish()
@@ -401,7 +407,7 @@ class Conversation(StoreMachine):
 
 
 async def _nothing(*_: Any, **__: Any) -> None:
-    """What a dead worker writes."""
+    """Save nothing, as a dead worker does."""
 
 
 def _prefix_of_words(text: str, count: int) -> str:

@@ -1,4 +1,4 @@
-"""Outcomes, scores and counts: odd values are refused without ending the call, and all others are saved as numbers."""
+"""Outcomes, scores and counts: wrong values are refused without ending the call, and numbers become JSON numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ NOT_NUMBERS = [float("nan"), float("-inf"), 10**400, Fraction(10**400), Decimal(
 
 
 async def recorded(value: Any) -> TurnRecord:
-    """The record of a turn that records this value in each way, after a count of 1."""
+    """Return the record of a turn that passes `value` to `turn.outcome`, `turn.score` and `turn.count`.
+
+    The turn has counted 1 euro before.
+    """
     voice = VoiceAgent("shop")
 
     @voice.on_message

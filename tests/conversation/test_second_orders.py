@@ -1,4 +1,7 @@
-"""A turn that fails after a tool call does not ask the caller to repeat it. A second attempt knows what was heard."""
+"""If a turn fails after a tool call, its apology does not ask the caller to repeat the request.
+
+A second attempt of the turn knows what the caller heard of the first.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ APOLOGY = Limits().tool_apology
 
 
 class Shop:
-    """An agent that orders; after the tool its model does what the test says."""
+    """An agent whose model first says `before` and calls the tool `order`, and then streams what `after` yields."""
 
     def __init__(self, after: Any, before: str = "I ordered it. ", **options: Any) -> None:
         self.orders = 0

@@ -24,7 +24,10 @@ class Basket(BaseModel):
 
 
 class Worker:
-    """A worker whose agent adds what the caller says to the basket, and whose payment takes long."""
+    """A worker whose agent adds the caller's words to the basket.
+
+    If the caller says "pay", the agent calls a tool that runs until `paid` is set.
+    """
 
     def __init__(self, tmp_path: Path) -> None:
         self.paying, self.paid = asyncio.Event(), asyncio.Event()

@@ -37,7 +37,7 @@ ANSWER = "Certainly, I have noted that for you. Would you like anything else tod
 
 
 class Notes:
-    """A model that sums up: it finds customer numbers, and counts what it was asked."""
+    """A model that writes numbered summaries. Its facts are the customer numbers in the transcript."""
 
     def __init__(self, *, fails: bool = False) -> None:
         self.prompts: list[str] = []

@@ -1,4 +1,4 @@
-"""In random long calls on every store, each turn is in the history or in the summary, and no fact is lost between them."""
+"""In random long calls on every store, each turn is in the history or in the summary, and no fact is lost."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ BUDGET = 2000
 """Tokens of history: the words of about nine turns."""
 LONG = "and so on " * 70
 MOST_FACTS = 60
-"""As many as a summary within the budget has room for."""
+"""The number of facts for which a summary within the budget has room."""
 FACT = re.compile(r"f-\d+")
 
 
 class LongCall(StoreMachine):
-    """One long call. Its summaries are written whenever a rule runs the jobs, by a function that keeps each fact."""
+    """One long call. Its summaries keep each fact. They are written when a rule of this class runs the jobs."""
 
     def __init__(self) -> None:
         self.asked: list[list[ModelMessage]] = []
@@ -104,7 +104,10 @@ class LongCall(StoreMachine):
         self.check(self.asked[-1], number)
 
     def check(self, messages: list[ModelMessage], number: int) -> None:
-        """The history is the newest turns without a gap, and the summary has what is older, as far as it is written."""
+        """Check a request: its history has the newest turns, and its summary the oldest ones, both without a gap.
+
+        Turns between the two are missing only while the job that sums them up waits.
+        """
         assert characters_of(messages) <= BUDGET * CHARACTERS_PER_TOKEN
         texts = [str(getattr(part, "content", "")) for message in messages for part in message.parts]
         summed = [text for text in texts if text.startswith("[Earlier in this call")]
@@ -140,7 +143,7 @@ class LongCall(StoreMachine):
 
     @rule()
     def a_worker_dies_while_it_sums_up(self) -> None:
-        """Its job is leased again, when the lease is over."""
+        """The worker's job is leased again when its lease is over."""
 
         async def work() -> None:
             if (job := await self._lease()) is not None:

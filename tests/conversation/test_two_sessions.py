@@ -1,4 +1,4 @@
-"""Two sessions of one conversation at the same time: what was done once in a session is not done again in it."""
+"""Two simultaneous sessions of one conversation: what happens once per session, such as a greeting, is not repeated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def clerk(**more: Any) -> VoiceAgent[Any, Any]:
 
 
 async def said(call: AgentCall, sessions: tuple[str, ...] = TURNS) -> list[str]:
-    """What the caller hears in each of these sessions in turn."""
+    """Say "yes" in each of these sessions, one after the other, and return what the caller hears each time."""
     spoken = []
     for session_id in sessions:
         call.session_id = session_id

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 class SlowStore(MemoryStore):
-    """A store whose saves wait until they are let through."""
+    """A store whose saves wait until the test sets `through`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ async def pieces(turn: Turn) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def answering(hook: Callable[..., Any], store: SlowStore, folder: Path) -> AsyncIterator[list[list[str]]]:
-    """Answers one turn; gives what was sent at once, each time."""
+    """Answer one turn. Yield a list with an entry for each write: the types of the frames sent together."""
     agent = VoiceAgent("whole")
     agent.on_message(hook)
     app = LayerCode(agent, settings=settings(folder), store=store)

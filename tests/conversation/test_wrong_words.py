@@ -1,4 +1,4 @@
-"""Words that are not a text, such as the coroutine of a forgotten `await`, are refused with the fix."""
+"""Words that are not a text, such as the coroutine of a forgotten `await`, are refused. The error names the fix."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A world for property tests: an agent whose model and tool go step by step, and the truth kept beside it.
+"""A world for property tests: agents whose model and tool run step by step, and a record of the truth.
 
-Nothing of the code under test is used to know what is right: the truth is a list of what was said and heard.
+The truth is a list of what was said and heard. The code under test has no part in it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from layercode_app.settings.limits import Limits
 CONVERSATION = "conversation"
 QUESTION = "Shall I book it?"
 AGENTS = ("stepper", "other")
-"""The two agents of a conversation: each hands it to the other with every tool that ran, and goes to its other stage."""
+"""The two agents of a conversation. The tool `bump` changes the agent's stage and hands over to the other agent."""
 STAGES = ("even", "odd")
-"""The stages of an agent: how many of its tools ran."""
+"""The stages of an agent: `bump` has run an even or an odd number of times for it."""
 
 
 class Count(Collecting):
@@ -56,9 +56,9 @@ class Plan:
     tool: bool
     after: list[str]
     asks: bool = False
-    """Whether it ends with a call that the caller must confirm."""
+    """Whether it ends with a tool call that the caller must confirm."""
     collects: str = ""
-    """The tool of a collector that it calls; what the tool returns is said."""
+    """The tool of a collector that the turn calls. The agent says what the tool returns."""
     returned: str = ""
     """What the collector's tool returned."""
     permits: int = 0
@@ -91,7 +91,7 @@ class Plan:
         self.waiting.clear()
         self.moved.set()
         await self.waiting.wait()
-        # What was yielded before that reaches the listener without another wait.
+        # What was yielded before that reaches the listener within a few steps of the event loop.
         for _ in range(20):
             await asyncio.sleep(0)
 
@@ -121,7 +121,7 @@ class Past:
 
     @property
     def unheard(self) -> str:
-        """The words from the first unheard one on, if all of the reply was written."""
+        """The words that the caller did not hear; "" if the reply is incomplete or followed a crash."""
         return self.spoken.removeprefix(self.heard).lstrip() if self.complete and not self.before else ""
 
 
@@ -145,7 +145,7 @@ class Ear:
 
 
 class World:
-    """One conversation with the stepping agent, over one store."""
+    """One conversation with the two agents: the plans of its turns, the requests to the model, and the truth."""
 
     def __init__(self) -> None:
         self.plans: dict[str, Plan] = {}
@@ -243,7 +243,7 @@ class World:
         return asyncio.ensure_future(answer)
 
     def expected(self) -> list[tuple[str, str]]:
-        """What the next request to the model must carry of the turns so far."""
+        """Return the lines of the turns so far, with which the transcript of the next model request must begin."""
         lines: list[tuple[str, str]] = []
         for past in self.truth:
             lines.append(("user", past.user))
@@ -275,7 +275,7 @@ def transcript(messages: Sequence[ModelMessage]) -> list[tuple[str, str]]:
 
 
 def unpaired_calls(messages: Sequence[ModelMessage]) -> list[str]:
-    """The tool calls that are not answered exactly once, right behind their response."""
+    """Return the ids of the tool calls that do not have exactly one result between their response and the next one."""
     wrong: list[str] = []
     for index, message in enumerate(messages):
         if not isinstance(message, ModelResponse):

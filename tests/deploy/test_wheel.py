@@ -29,7 +29,7 @@ def _works(program: str | None, version: str) -> bool:
 
 
 def _pythons() -> dict[str, str]:
-    """The interpreters there are, on the path or installed by pyenv, this one among them."""
+    """Return the Python of each supported version, from the path or from pyenv, and the Python that runs the tests."""
     there: dict[str, str] = {}
     for version in SUPPORTED:
         installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))

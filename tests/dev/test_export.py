@@ -93,7 +93,7 @@ def test_pieces_read_together_as_the_whole_does_masked(size: int) -> None:
 
 
 def test_many_masks_take_linear_time() -> None:
-    """Ten times the text may take twenty times the time, and a little for the clock."""
+    """A text ten times as long may take twenty times as long, plus 0.2 seconds because the clock is inexact."""
 
     def seconds(size: int) -> float:
         text = "".join(f"Call {5551230000 + n} now, that is shop {n % 7}, and it is open. " for n in range(size))
@@ -113,7 +113,7 @@ DIGITS = ("four ", "one ", "five, ", "five ", "five ", "five, ", "zero ", "one "
 
 @pytest.mark.anyio
 async def test_no_piece_of_a_masked_number_is_left(tmp_path: Path) -> None:
-    """The agent reads a number back word by word, and is cut in the middle of it."""
+    """The agent reads a number back word by word, and the caller interrupts it in the middle of the number."""
     agent = VoiceAgent("intake")
 
     @agent.on_message

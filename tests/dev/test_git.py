@@ -23,7 +23,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 async def started(folder: Path, **env: str) -> str:
-    """What `dev` printed until it listened, and was stopped."""
+    """Start `dev`, stop it as soon as it listens, and return what it printed."""
     port = free_port()
     async with command("dev", "--agent", "echo", "--port", str(port), cwd=folder, env=env) as process:
         await listening(f"http://127.0.0.1:{port}", process)

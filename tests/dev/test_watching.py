@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project's folder of agents, which is looked for often."""
+    """A project's folder of agents. Every 0.05 seconds, the watcher checks if it was created or replaced."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(folder_watch, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(folder_watch, "RETRY_SECONDS", 0.05)
@@ -41,7 +41,7 @@ def printed() -> Iterator[list[str]]:
 
 
 class Reloads:
-    """What each reload read of `mine.py`. It fails with an error that is set."""
+    """A stand-in for a reload: it adds the text of `mine.py` to `read`, and raises `error` if a test has set one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class Reloads:
             raise self.error
 
     async def after(self, text: str) -> None:
-        """Save the file, and wait until it was read."""
+        """Write the text to `mine.py`, and wait until a reload has read it."""
         self.folder.mkdir(exist_ok=True)
         (self.folder / "mine.py").write_text(text)
         await until(lambda: text in self.read)

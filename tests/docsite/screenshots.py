@@ -1,6 +1,6 @@
 """Take the screenshots of the documentation site for `make screenshots`.
 
-Fails when a page asks another host, or when the end of a line of code is hidden on a computer's screen.
+Fails if a page loads anything from another host, or if the end of a line of code is hidden on a computer's screen.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHOTS = {
 
 @asynccontextmanager
 async def opened(browser: Browser, address: str, scheme: str, size: dict[str, int]) -> AsyncIterator[Page]:
-    """Open a page of the site; fails when it asks another host for anything."""
+    """Open a page of the site. Fails if the page loads anything from another host."""
     context = await browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
     elsewhere: list[str] = []
 
@@ -66,7 +66,7 @@ async def search(page: Page, words: str) -> None:
     await page.keyboard.press("/")
     box = page.get_by_role("combobox", name="Search")
     async with asyncio.timeout(30):
-        # What is typed before the index is loaded is dropped by the page.
+        # The page drops what is typed before the index is loaded.
         while await box.input_value() != words or not await page.get_by_role("option").count():
             await box.fill(words)
             await asyncio.sleep(0.2)
@@ -87,7 +87,7 @@ async def main(site: Path, folder: Path) -> None:
 
 
 async def _keep(page: Page, path: Path) -> None:
-    """Write the picture with a palette, which is a third of the size."""
+    """Write a screenshot of the page with 128 colours, because the file is then a third as large."""
     from PIL import Image
 
     picture = Image.open(io.BytesIO(await page.screenshot(animations="disabled"))).convert("RGB")

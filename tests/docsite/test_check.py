@@ -1,4 +1,4 @@
-"""The check of built pages finds what it is for, the pages are staged with links that fit the site, and all are listed."""
+"""The check of the built site finds each kind of fault, links are rewritten for the site, and all pages are listed."""
 
 from __future__ import annotations
 

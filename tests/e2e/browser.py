@@ -20,14 +20,14 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # A microphone that beeps, for the contexts that may use one; without a window there is no question.
+    # A microphone that beeps, for the contexts that may use one. Chromium does not ask for permission to use it.
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
 
 
 def program() -> str:
-    """The browser's path. Chromium without windows comes first: a page costs two thirds of the CPU in it."""
+    """Return the browser's path. Headless Chromium is preferred, because a page needs a third less CPU time in it."""
     return need_program(
         "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
     )
@@ -35,7 +35,7 @@ def program() -> str:
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """The browser of this machine; skips the test (fails it in CI) without."""
+    """Start the Chromium of this machine. If none is installed, the test is skipped, and in CI it fails."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
         try:
@@ -46,7 +46,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @contextmanager
 def shared_chromium() -> Iterator[str]:
-    """Launch a browser that outlives the event loops of tests; gives the address that Playwright connects to.
+    """Launch a browser that outlives the event loops of tests. Yield the address that Playwright connects to.
 
     It runs in a thread with its own loop: an async fixture of the whole session would keep one loop, one task and its
     context variables for all tests that follow.
@@ -65,7 +65,7 @@ async def _bound() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def connected(address: str) -> AsyncIterator[Browser]:
-    """Connect to a shared browser; fails when a test leaves a context behind, which the next one could see."""
+    """Connect to a shared browser. Fails if a test leaves a context open, because the next test could see it."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.connect(address)
         try:
@@ -85,7 +85,10 @@ class ClientPage:
         """When the last report came, in the page's milliseconds."""
 
     async def until(self, kind: str, **fields: Any) -> Any:
-        """The next report of that kind whose content has these fields, or is this `value`; reports before it are over."""
+        """Wait for the next report of this kind that has these fields, and return its content.
+
+        Reports before it are skipped. With `value`, the whole content must equal that value.
+        """
         seen: list[Any] = []
         try:
             async with asyncio.timeout(100):

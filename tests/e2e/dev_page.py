@@ -15,11 +15,11 @@ from layercode_app.emulator.speech import Silence
 from ..dev.serving import dev_server
 
 SECONDS = 100_000
-"""Playwright's patience, in milliseconds."""
+"""How long Playwright waits, in milliseconds."""
 
 
 class DevPage:
-    """The page, and what a person does there. `errors` are what the browser complained of."""
+    """The page, and what a person does there. `errors` are the errors that the browser reported."""
 
     def __init__(self, page: Page, app: DevApp) -> None:
         self.page, self.app = page, app
@@ -56,7 +56,7 @@ class DevPage:
 
 @asynccontextmanager
 async def dev_page(tmp_path: Path, browser: Browser, *, pace: float = 3, **given: Any) -> AsyncIterator[DevPage]:
-    """A development server whose agent speaks this much faster than people do, and its page in Chromium."""
+    """Start a development server whose agent speaks `pace` times as fast as people do, and a page in Chromium."""
     given.setdefault("voice", Silence(pace=pace))
     async with (
         dev_server(tmp_path, **given) as app,

@@ -1,4 +1,4 @@
-"""The dev page during a call: which call is spoken into, what the agent is doing, and what is kept in view."""
+"""The dev page during a call: which call gets the typed words, what the agent is doing, and what stays in view."""
 
 from __future__ import annotations
 

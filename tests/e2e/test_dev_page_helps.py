@@ -1,4 +1,7 @@
-"""The dev page's helps: the browser's own voice, sentences to try, saved turns, the skip link, and the narrowest phone."""
+"""What makes the dev page easier to use: the browser's own voice, sentences to try, saved turns and the skip link.
+
+On the narrowest phone, nothing is hidden.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ const voice = Object.assign(new EventTarget(), {
 });
 Object.defineProperty(window, "speechSynthesis", { value: voice });
 """
-"""Chromium without a desktop has no voices. This one records what it is given, and ends when it is told to."""
+"""A voice for Chromium, which has none without a desktop. It records each text, and ends when the test says so."""
 HIDDEN = """
 () => [...document.querySelectorAll("main *, header *, footer *, nav *")].filter((element) => {
   if (!element.checkVisibility({ visibilityProperty: true }) || !element.childElementCount === 0) return false;

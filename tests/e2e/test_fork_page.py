@@ -1,4 +1,7 @@
-"""Forks in headless Chromium: the result above the form, figures first, two models side by side, and errors for a page."""
+"""Forks in headless Chromium: the result is above the form, the figures come first, and two models are side by side.
+
+Errors do not mention options of the command line.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One provider has a key, and no other."""
+    """Set an API key for Groq, and remove the keys of OpenAI and Anthropic."""
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GROQ_API_KEY", "test-key")

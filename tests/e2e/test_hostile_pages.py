@@ -1,4 +1,4 @@
-"""Every page we write or serve, filled with hostile texts, runs no script and loads nothing in headless Chromium."""
+"""Each page that is written or served, filled with hostile texts, runs no script and loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ INJECT = f"""() => {{
   document.querySelector("#evil").click();
   return new Promise((done) => setTimeout(() => {{ inline.remove(); image.remove(); done(globalThis.hacked ?? 0); }}, 50));
 }}"""
-"""What a page's policy must stop even if something of a stranger became an element."""
+"""Adds scripts to a page. The page's policy must block them, as if a hostile text had become an element."""
 
 
 @dataclass
 class Watched:
-    """A page, and what it asked for and complained of."""
+    """A page, the addresses that it requested, and the errors that it reported."""
 
     page: Page
     asked: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     async def open(self, html: str, path: Path) -> None:
-        """Open a page that was written to a file."""
+        """Write the page to a file, and open the file."""
         path.write_text(html, encoding="utf-8")
         assert acting(html) == []
         await self.page.goto(path.as_uri())
 
     async def is_harmless(self, *, served: bool = False) -> None:
-        """Fail when a script ran, or could, or anything was loaded from elsewhere."""
+        """Fail if a script ran or could run, a control character is shown, or another host was asked for anything."""
         assert await self.page.evaluate("globalThis.hacked ?? 0") == 0
         assert await self.page.evaluate(HANDLERS) == 0
         assert acting(await self.page.evaluate("document.body.innerText")) == []
@@ -103,7 +103,7 @@ async def watched(page: Page) -> Watched:
 
 
 async def written(store: Store) -> dict[str, str]:
-    """Every page that a command writes."""
+    """Return every page that a command writes, by a name for it."""
     pages = {
         f"report by {by}": report_page(await make_report(store, by=by)) for by in ("conversation", "tool", "model")
     }
@@ -175,7 +175,7 @@ async def test_the_dev_page_runs_nothing_of_a_stranger(tmp_path: Path, view: Wat
 
 
 def _is_about_policy(text: str) -> bool:
-    """What Chromium says of the injections of this test."""
+    """Return whether Chromium's error is about `INJECT`: the policy blocked it, or its image has an unknown scheme."""
     return "Content Security Policy" in text or "ERR_UNKNOWN_URL_SCHEME" in text
 
 

@@ -49,7 +49,7 @@ class Stage:
         return b"".join(base64.b64decode(message["content"]) for message in sent)
 
     async def played(self) -> float:
-        """Seconds the client now plays for."""
+        """Wait until the client has played the next speech, and return how many seconds it played."""
         at = []
         for speaking in (True, False):
             await self.client.until("speaking", value=speaking)
@@ -57,7 +57,7 @@ class Stage:
         return (at[1] - at[0]) / 1000
 
     async def connect(self) -> str:
-        """Connect with a click, as browsers want it, and hear the greeting; gives the conversation."""
+        """Connect with a click, as browsers require, and hear the greeting. Return the id of the conversation."""
         await self.client.page.click("#connect")
         conversation_id: str = await self.client.until("connect")
         await self.client.until("message", type="response.text", content="Welcome!")
@@ -67,7 +67,7 @@ class Stage:
 
 
 def site(sdk: Path, emulator_url: str) -> Starlette:
-    """The page, the SDK as npm delivers it, and the backend's part of authorizing."""
+    """Serve the page, the SDK as npm delivers it, and the backend's route that authorizes a session."""
 
     async def page(request: Request) -> Response:
         return FileResponse(Path(__file__).parent / "official_client.html")

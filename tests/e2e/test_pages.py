@@ -37,7 +37,7 @@ TALK = "caller: Two croissants, please\nagent:  Two croissants. The basket comes
 
 
 async def opened(page: Page, html: str, path: Path, *, width: int, scheme: Any = "light") -> list[str]:
-    """Open it as a file; returns what it will have asked the network for."""
+    """Write the HTML to a file and open it. Return a list that gets the address of each network request."""
     asked: list[str] = []
 
     async def refuse(route: Route) -> None:
@@ -53,7 +53,7 @@ async def opened(page: Page, html: str, path: Path, *, width: int, scheme: Any =
 
 
 async def fits(page: Page) -> bool:
-    """Whether it need not be moved sideways."""
+    """Return whether the page is no wider than the window, so that it needs no horizontal scrolling."""
     return bool(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 

@@ -1,4 +1,4 @@
-"""A tiny backend: verifies each webhook, answers by what the caller said, and remembers what came."""
+"""A tiny backend: verifies each webhook, chooses the answer by the caller's words, and keeps the events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONG = "One two three four five six seven eight nine ten. "
 
 
 class Backend:
-    """Answers `message` with an echo, and by its words: `long`, `fail`, `silent`, `cut`, `bye`, `shop`, `odd`."""
+    """A backend that echoes a `message`. These texts change the answer: long, fail, silent, cut, bye, shop, odd."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -27,11 +27,11 @@ class Backend:
         """The turns whose connection was closed before they ended."""
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        """The events of a type, in the order they came."""
+        """Return the events of a type, in the order in which they came."""
         return [event for event in self.events if event["type"] == kind]
 
     async def until(self, kind: str, count: int = 1) -> dict[str, Any]:
-        """Wait for the so-manieth event of a type."""
+        """Wait until `count` events of a type have come, and return the event with that number."""
         async with asyncio.timeout(100):
             while len(self.of(kind)) < count:
                 await asyncio.sleep(0.01)

@@ -57,7 +57,7 @@ async def slow_body(event: dict[str, Any], send: Any) -> None:
 
 
 class Odd(Backend):
-    """Answers `message` as a test wants, and everything else as it should be."""
+    """A backend that answers `message` events as a test wants, and all other events correctly."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Odd(Backend):
 
 @asynccontextmanager
 async def call(webhook: str, *, secret: str = SECRET) -> AsyncIterator[tuple[Client, list[str]]]:
-    """A client of an emulator, and the lines that the emulator's console shows."""
+    """Yield a client of an emulator, and the lines that the emulator's console shows."""
     lines: list[str] = []
     app = create_emulator(webhook, secret, voice=Silence(pace=100), notices=lines.append)
     async with (
@@ -86,7 +86,7 @@ async def call(webhook: str, *, secret: str = SECRET) -> AsyncIterator[tuple[Cli
 
 
 async def said(answer: Answer) -> str:
-    """The one line of a `message` that was answered so."""
+    """Return the only line that the emulator's console shows if the backend answers a `message` event with `answer`."""
     async with serve(Odd(answer)) as webhook, call(f"{webhook}/hook") as (client, lines):
         await client.say("hello")
         async with asyncio.timeout(100):

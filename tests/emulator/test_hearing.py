@@ -49,7 +49,7 @@ def silence(seconds: float) -> bytes:
 
 
 def messages(pcm: bytes) -> list[dict[str, Any]]:
-    """Audio as a client sends it: 100 ms each."""
+    """Split audio into the messages that a client sends. Each message holds 100 ms."""
     pieces = [pcm[start : start + 1600] for start in range(0, len(pcm), 1600)]
     return [{"type": "client.audio", "content": base64.b64encode(piece).decode()} for piece in pieces]
 
@@ -156,7 +156,7 @@ async def test_a_program_that_is_not_waited_for_is_ended(tmp_path: Path) -> None
 
 
 class Service:
-    """OpenAI's interface of transcriptions, as far as it is used."""
+    """A stand-in for OpenAI's transcription API, as far as the emulator uses it."""
 
     def __init__(
         self, status: int = 200, body: bytes = b'{"text": " Two buns. "}', kind: bytes = b"application/json"

@@ -33,7 +33,10 @@ PAGE_POSTS = ["/dev/api/sessions", "/dev/api/fork", "/dev/api/speech", "/api/aut
 
 
 async def leave(url: str, request: str, *, reset: bool, after: float = 0.0) -> None:
-    """Send the beginning of a request and go, with or without a word."""
+    """Send the beginning of a request, wait `after` seconds, and disconnect.
+
+    With `reset`, disconnect with a TCP reset, else with a normal close.
+    """
     where = urlsplit(url)
     _, writer = await asyncio.open_connection(where.hostname, where.port)
     writer.write(request.replace("host: x", f"host: {where.netloc}").encode())
@@ -46,7 +49,7 @@ async def leave(url: str, request: str, *, reset: bool, after: float = 0.0) -> N
 
 
 def posts(*paths: str) -> list[str]:
-    """The beginnings of requests with a body."""
+    """Return for each path the beginning of a POST request, whose body is not complete."""
     return [f'POST {path} HTTP/1.1\r\nhost: x\r\n{JSON}\r\n{{"agent' for path in paths]
 
 

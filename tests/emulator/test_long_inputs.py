@@ -14,11 +14,14 @@ from layercode_app.emulator.utterances import Utterances
 
 LONGER = 8
 STEEPEST = 3 * LONGER
-"""Linear work takes about `LONGER` times as long, quadratic work the square of that."""
+"""The longest time that the longer input may take, as a multiple of the shorter input's time.
+
+Linear work takes about `LONGER` times as long, quadratic work the square of that.
+"""
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The least time of this process of three tries."""
+    """Do the work three times. Return the shortest of the three CPU times of this process."""
     times = []
     for _ in range(3):
         begun = time.process_time()

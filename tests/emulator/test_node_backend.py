@@ -26,7 +26,7 @@ AWKWARD = {"2": 2.0, "1": 1e-7, "big": 1e21, "text": "é\u2028😀\ud800", "nest
 
 
 class NodeBackend:
-    """A Node process, and what it said of every event it was sent."""
+    """A Node process, and its report about each event that it was sent."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -38,7 +38,7 @@ class NodeBackend:
         return report
 
     async def until(self, kind: str) -> None:
-        """Read reports up to one of an event of that type."""
+        """Read reports until one of them is about an event of the type `kind`."""
         while not self.reports or self.reports[-1]["event"]["type"] != kind:
             self.reports.append(await self.read())
 

@@ -54,12 +54,12 @@ CLIENT = [
 
 
 def speech(text: str) -> Speech:
-    """A tenth of a second for every word."""
+    """Return speech that lasts a tenth of a second for every word of the text."""
     return timed(" ".join("word" for _ in text.split()), bytes(3200 * len(text.split())))
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Keeps, as the outside world would, what was asked for and what the client was told."""
+    """A turn manager, and a record that is kept outside it: what the manager asked for, and what it told the client."""
 
     @initialize(
         trigger=st.sampled_from(["automatic", "push_to_talk"]),
@@ -220,7 +220,10 @@ class AnyOrder(RuleBasedStateMachine):
             assert texts == self.said
 
     def teardown(self) -> None:
-        """However it stands, a backend that ends its stream and a voice that speaks let every turn end."""
+        """Check that every turn ends, in whatever state the steps left the session.
+
+        Only the backend closes its streams, the voice speaks, and time passes.
+        """
         if not hasattr(self, "manager"):
             return
         for _ in range(200):

@@ -1,4 +1,7 @@
-"""The waterfall as the dev page gets it: each step knows its message, also in turns that failed or are of older journals."""
+"""The waterfall that the dev page gets: each step has the place of its message, if there is one.
+
+Failed turns, and turns from the journals of older versions, have a waterfall too.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ def part(kind: str, **given: Any) -> dict[str, Any]:
 
 
 def steps(record: TurnRecord, *messages: dict[str, Any]) -> list[tuple[str, int | None]]:
-    """Return the name of each step with the place of its message."""
+    """Return the name of each step with the place of its message among `messages`."""
     record.messages = to_json(list(messages))
     return [(step["name"], step["message"]) for step in whole(record)["waterfall"]["steps"]]
 

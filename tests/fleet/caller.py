@@ -1,4 +1,4 @@
-"""A caller of the fleet, who knows what was said and what must be remembered of it."""
+"""A caller of the fleet, who keeps what was said and heard, so that a test can compare it with the journal."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ class Said:
     text: str
     spoken: str = ""
     whole: bool = False
-    """Whether the caller heard all of it; else they spoke over it."""
+    """Whether the caller heard the whole answer. If not, the caller spoke over it."""
     deliveries: int = 0
 
     @property
     def apologised(self) -> bool:
-        """Whether the turn died in a tool, which is not run again."""
+        """Whether the turn ended with the apology for an interrupted tool.
+
+        The worker died while the tool ran. A tool is not run again, so another worker apologised.
+        """
         return self.spoken.endswith(Limits().tool_apology)
 
 
@@ -58,7 +61,7 @@ class Caller:
                 await self._until_heard(turn, context, leave_after=frames)
 
     def _context(self) -> dict[str, Any]:
-        """What the platform says with the next message, if the last turn was spoken over."""
+        """Return what the platform adds to the next message, if the caller spoke over the last turn."""
         if not self.said or self.said[-1].whole:
             return {}
         last = self.said[-1]
@@ -66,13 +69,13 @@ class Caller:
         return {"interruption_context": {"previous_turn_interrupted": True, "assistant_turn_id": last.turn_id} | heard}
 
     async def _again(self, turn: Said, context: dict[str, Any]) -> None:
-        """The same message once more, a moment later, without listening to the answer."""
+        """Deliver the same message once more, a moment later, and ignore the answer."""
         await asyncio.sleep(self.chance.uniform(0, 0.1))
         with suppress(DeliveryError):
             await self._deliver(Said(turn.turn_id, turn.text), context, None)
 
     async def _until_heard(self, turn: Said, context: dict[str, Any], *, leave_after: int | None = None) -> None:
-        """Deliver a message until it was answered: its worker may be killed, or may be about to end."""
+        """Deliver a message again until it is answered, because a worker may be killed or may be shutting down."""
         while True:
             turn.spoken, turn.whole = "", False
             turn.deliveries += 1

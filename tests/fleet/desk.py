@@ -1,6 +1,6 @@
 """The agent of the fleet: it tells which messages it knows, books what is asked for, and counts for a while.
 
-Its model is a function of the request, so a message that is missing or there twice shows in what it says.
+Its model is a function of the request, so what it says shows if a message is missing or there twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ WORDS = ("one ", "two ", "three ", "four ", "five. ")
 
 
 def known(messages: list[ModelMessage]) -> str:
-    """The numbers of the user's messages, in order, without the notes on interrupted tools."""
+    """Return the numbers at the end of the user's messages, such as 3 in `tell 3`, in the order of the messages.
+
+    The notes on interrupted tools are left out.
+    """
     users = [str(part.content) for message in messages for part in message.parts if isinstance(part, UserPromptPart)]
     return ",".join(text.split()[-1] for text in users if text.startswith(("tell", "book")))
 
@@ -43,7 +46,7 @@ clerk = Agent(FunctionModel(stream_function=answer), deps_type=Turn)
 
 @clerk.tool
 async def book(ctx: RunContext[Turn]) -> str:
-    """Write down that it ran: one write, which other processes cannot come between."""
+    """Record in the ledger that this tool ran. It is a single write, so lines of other processes cannot mix with it."""
     line = f"{ctx.deps.conversation_id} {ctx.deps.turn_id}\n"
     ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(ledger, line.encode())

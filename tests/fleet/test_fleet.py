@@ -1,6 +1,7 @@
 """Two hundred conversations whose turns each reach another host, while workers are killed and replaced.
 
-Held by hand, with `FLEET_CALLS=200 .venv/bin/python -m pytest tests/fleet`: what it kills and when depends on the machine.
+This test runs only by hand, with `FLEET_CALLS=200 .venv/bin/python -m pytest tests/fleet`. Which workers it kills, and
+when, depends on the machine.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .caller import Caller, Said
 from .hosts import HOSTS, SECRET, Fleet, fleet
 
 CALLS, TURNS = int(os.environ.get("FLEET_CALLS", "0")), 10
-BY_HAND = pytest.mark.skipif(not CALLS, reason="held by hand: FLEET_CALLS=200 pytest tests/fleet")
+BY_HAND = pytest.mark.skipif(not CALLS, reason="runs only by hand: FLEET_CALLS=200 pytest tests/fleet")
 pytestmark = [BY_HAND, pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(900)]
 AT_ONCE = 15
 KILL_SECONDS = 3.0
@@ -84,13 +85,13 @@ async def test_no_message_is_lost_and_no_tool_runs_twice(
 
 
 def judge(caller: Caller, said: Said, turn: TurnRecord, booked: list[str]) -> None:
-    """The record is what the caller said and heard, and the model knew every message before it."""
+    """Assert that the record is what the caller said and heard, and that the model knew every earlier message."""
     assert turn.user_text == said.text
     number = int(said.text.split()[-1])
     heard, spoken = " ".join((turn.before + turn.heard).split()), " ".join(said.spoken.split())
     # What was heard of a turn that the caller left comes with the message after it; the last turn has none.
     told = said.whole or said is not caller.said[-1]
-    # Of a turn that was given again the caller may have heard one attempt, and the journal knows both.
+    # Of a turn that was delivered again, the caller may have heard one attempt; the journal has both.
     if told or turn.finished:
         assert spoken in heard
     if told and not turn.before:

@@ -1,4 +1,7 @@
-"""The host's clock is set by an hour, or is ten minutes off: nothing is freed, repeated or refused without its reason."""
+"""The host's clock is moved by an hour, or is ten minutes off.
+
+No lease is freed and nothing is repeated because of this. If a webhook is refused because of it, the reason is told.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ either_way = pytest.mark.parametrize("seconds", [HOUR, -HOUR], ids=["an hour on"
 
 @pytest.fixture
 def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Move the clock of this host by a number of seconds."""
+    """Return a function that moves the clock of this host by a number of seconds."""
     real, moved = time.time, [0.0]
 
     def set_by(seconds: float) -> None:
@@ -59,7 +62,10 @@ def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @contextmanager
 def worker_that_began(seconds: float) -> Iterator[None]:
-    """Act as a worker that started while the clock was this number of seconds ahead, or as a host whose clock is."""
+    """Act as a worker whose steady clock is `seconds` ahead.
+
+    The host's clock was that far ahead when the worker started. It may have been corrected since then.
+    """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(steady_clock, "STARTED", steady_clock.STARTED + seconds)
         yield

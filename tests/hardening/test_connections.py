@@ -30,7 +30,7 @@ RAW = 300
 HEAD = b"POST /api/agent HTTP/1.1\r\nhost: x\r\n"
 PIECE = "word " * 2_000
 MANY = 2_000
-"""Pieces that no socket holds: 20 MB."""
+"""The number of pieces of a long answer. It has 20 MB, which no socket can buffer."""
 
 talker = VoiceAgent("talker")
 pieces: list[int] = []
@@ -38,7 +38,10 @@ pieces: list[int] = []
 
 @talker.on_message
 async def talk(turn: Turn) -> Any:
-    """Answer `endless` until the client leaves, `at once` in one piece, and anything else with a word."""
+    """Answer with one word, unless the message is `endless` or `at once`.
+
+    Both of these get the same long answer: `endless` gets it in many pieces, `at once` gets it in one piece.
+    """
     pieces.clear()
     if turn.text == "endless":
         for number in range(MANY):
@@ -57,7 +60,7 @@ class Server:
         self._calls = 0
 
     async def open(self, *, receive_buffer: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open an unused connection; its receive buffer is so small that the client is soon full."""
+        """Open a new connection. With a small `receive_buffer`, a client that does not read is soon full."""
         one = socket.socket()
         one.setblocking(False)
         if receive_buffer:
@@ -82,7 +85,7 @@ class Server:
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
-    """What was logged as a warning or worse; an error, ours or uvicorn's, fails the test."""
+    """Yield the lines that are logged as warnings or errors. An error, also one of uvicorn, fails the test."""
     lines: list[str] = []
     errors: list[str] = []
     sinks = [logger.add(lambda line: lines.append(str(line)), level="WARNING")]
@@ -99,7 +102,10 @@ Serve = Callable[..., Any]
 
 @pytest.fixture
 def served(tmp_path: Path, said: list[str]) -> Serve:
-    """Serve with these settings, and see to it that a caller is answered at the end."""
+    """Return a context manager that serves with the settings that it is given.
+
+    At the end of its block, it checks that the server still answers a caller.
+    """
 
     @asynccontextmanager
     async def serving(**given: Any) -> AsyncIterator[Server]:
@@ -130,7 +136,7 @@ async def drip(writer: asyncio.StreamWriter, data: bytes, *, seconds: float = 0.
 
 @asynccontextmanager
 async def doing(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Have something go on beside."""
+    """Run `work` in the background while the block runs, and cancel it at the end."""
     task = asyncio.ensure_future(work)
     try:
         yield
@@ -141,7 +147,7 @@ async def doing(work: Awaitable[None]) -> AsyncIterator[None]:
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the server hangs up; a reset is a way to hang up."""
+    """Return what comes until the server disconnects, be it with a normal close or with a reset."""
     found = b""
     with suppress(ConnectionError):
         async with asyncio.timeout(100):
@@ -151,7 +157,10 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 
 def refused(answer: bytes, status: int) -> None:
-    """Where bytes of ours were still on their way, the reset overtakes the answer."""
+    """Assert that the answer has this status, or that no answer arrived.
+
+    If the server disconnects before it has read all bytes of the test, a reset follows and may discard the answer.
+    """
     assert not answer or answer.startswith(f"HTTP/1.1 {status} ".encode())
 
 
@@ -172,7 +181,7 @@ async def test_headers_that_come_a_byte_at_a_time_are_refused(served: Serve) -> 
 
 
 async def test_a_body_that_comes_a_byte_at_a_time_does_not_hold_the_connection(served: Serve) -> None:
-    """A body is refused whether or not it was read."""
+    """The server answers with an error and disconnects, whether or not the route reads the body."""
 
     async def send(server: Server, path: str, status: int) -> None:
         reader, writer = await server.open()
@@ -282,7 +291,7 @@ async def test_a_thousand_idle_connections(served: Serve) -> None:
 
 
 def raw(chance: random.Random) -> bytes:
-    """Bytes that are no HTTP, or were: a request with some of its bytes changed, repeated or cut."""
+    """Return random bytes, or a damaged HTTP request: some of its bytes are changed, repeated or cut off."""
     if chance.random() < 0.3:
         return chance.randbytes(chance.randint(1, 2_000))
     whole = bytearray(HEAD + b"content-length: 20\r\nlayercode-signature: t=1,v1=00\r\n\r\n" + b"{" * 20)

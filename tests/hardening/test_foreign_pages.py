@@ -39,7 +39,7 @@ REBOUND = [
     {"host": f"localhost@{EVIL}"},
     {"host": "0.0.0.0:8000"},
 ]
-"""The name of a foreign page has been given this machine's address."""
+"""Headers after DNS rebinding: the host name of a foreign page has been given this machine's address."""
 FORWARDED = [{"x-forwarded-for": "203.0.113.9"}, {"forwarded": "for=203.0.113.9"}, {"cf-connecting-ip": "203.0.113.9"}]
 
 UPGRADE = {
@@ -58,11 +58,11 @@ OF_A_SERVER: Reached = {
     ("GET", "/elsewhere"): 404,
     ("POST", "/elsewhere"): 404,
 }
-"""What answers a foreign page, and how; a browser does not let the page read any of it."""
+"""The routes that answer a foreign page, with their status. A browser does not let the page read these answers."""
 
 
 def routes_of(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
-    """Each route with its methods, and a value for each part of its path that varies."""
+    """Return the method and the path of each route, with a value for each part of the path that varies."""
     found: set[tuple[str, str]] = set()
     for route in routes:
         if isinstance(route, Mount):
@@ -77,13 +77,13 @@ def routes_of(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
 
 
 class Page:
-    """A page of another site, as far as its requests tell."""
+    """A page of another site. It sends the requests that such a page could send."""
 
     def __init__(self, url: str, http: httpx.AsyncClient) -> None:
         self._url, self._http = url, http
 
     async def reaches(self, routes: Iterable[tuple[str, str]], headers: dict[str, str]) -> Reached:
-        """The routes that do not answer 403, with their status."""
+        """Return the routes that do not answer 403, with their status."""
         answers = {route: await self._ask(*route, headers) for route in sorted(routes)}
         return {route: status for route, status in answers.items() if status != 403}
 

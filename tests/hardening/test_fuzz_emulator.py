@@ -1,4 +1,8 @@
-"""Random bytes at the emulated platform, the dev page, and `/api/authorize` before both cause no 5xx."""
+"""Random bytes never cause a 5xx response.
+
+They are sent to the emulated platform, to the dev page, and to `/api/authorize`, the route of a server that asks the
+platform for a session.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +148,7 @@ async def test_the_dev_page_refuses_what_is_nested_too_deeply(
 
 @pytest.fixture
 async def socket(page: tuple[DevApp, httpx.AsyncClient], errors: list[str]) -> AsyncIterator[ClientConnection]:
-    """A call that is still there at the end: what was said is answered."""
+    """Yield the WebSocket of a call. After the test, check that the call still works: a message is answered."""
     app, http = page
     granted = (await http.post("/v1/agents/web/authorize_session", json={"agent_id": "shop"})).json()
     address = f"{app.url.replace('http', 'ws', 1)}/v1/agents/web/websocket?client_session_key="
@@ -169,7 +173,10 @@ async def test_any_message_leaves_the_call_alive(socket: ClientConnection, sent:
 
 @pytest.fixture
 async def authorizing(tmp_path: Path, errors: list[str]) -> AsyncIterator[httpx.AsyncClient]:
-    """A server with a key, and the platform behind it."""
+    """Yield a client of a server that has an API key and uses the emulated platform.
+
+    After the test, check that the server still authorizes a session.
+    """
     async with serve(create_emulator("http://127.0.0.1:1/hook", SECRET, api_key="test-key")) as platform:
         given: dict[str, Any] = {"api_url": f"{platform}/v1", "api_key": "test-key", "store": "memory"}
         given |= {"authorize_agents": "*", "authorize_rate": "", "authorize_fields": "config,custom_metadata"}

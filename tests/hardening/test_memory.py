@@ -34,7 +34,10 @@ PARTS = (LiveTurn, Listener, EventStream, Run)
 
 @pytest.fixture
 def left() -> Iterator[Left]:
-    """What there is of turns, beside what tests before this one hold; no garbage collector ends what is in a cycle."""
+    """Yield a function that lists the objects of turns that are in memory, except those of earlier tests.
+
+    The garbage collector is off during the test, so objects in a reference cycle remain and are listed.
+    """
     gc.collect()
     gc.disable()
     before = parts_of_turns()

@@ -32,7 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Service:
-    """A server with one agent, which notes the jobs that it runs."""
+    """A server with one agent. `ran` and `put_back` tell which jobs the server ran and which it put back."""
 
     def __init__(self, folder: Path, name: str, *, reminds: bool = True, **more: Any) -> None:
         self.ran: list[str] = []

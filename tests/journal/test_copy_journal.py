@@ -50,7 +50,7 @@ async def source(tmp_path: Path) -> Any:
 
 
 async def content(store: Store) -> Any:
-    """Everything a journal holds, turns by conversation in order."""
+    """Return everything that a journal holds. The turns of each conversation are in order."""
     turns: dict[str, list[TurnRecord]] = {}
     async for record in store.turns():
         record.position, record.owner, record.attempt, record.history_start = 0, "", 0, 0
@@ -122,7 +122,7 @@ async def test_a_turn_that_was_only_begun_is_copied_whole(
 async def test_a_copy_killed_with_kill_9_is_completed_at_once(
     kind: str, source: Store, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """The turns of the killed copy still have an owner that seems alive."""
+    """The next copy does not wait, although the turns of the killed process have an owner that still seems alive."""
     for number in range(7):
         await add(source, turn(f"c{number}", "t"))
     url = journal_url(kind, request, tmp_path)

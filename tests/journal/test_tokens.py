@@ -1,4 +1,7 @@
-"""The history budget counts the tokens that a model is charged for, so a name from an early turn is known late."""
+"""The history budget counts only what later requests send to the model.
+
+Therefore more turns fit into it, and a name from an early turn is still known late in the conversation.
+"""
 
 from __future__ import annotations
 
@@ -143,7 +146,7 @@ def _long_json(number: int) -> bytes:
 
 
 async def _as_an_earlier_release_wrote_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten turns, counted by the size of their JSON: more than 1,500 tokens each."""
+    """Add ten turns. Each is counted by the size of its JSON, which gives more than 1,500 tokens."""
     with monkeypatch.context() as patch:
         for module in ("sqlite_turns", "redis"):
             patch.setattr(f"layercode_app.journal.stores.{module}.tokens_of", lambda record: len(record.messages) // 4)

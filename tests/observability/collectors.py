@@ -1,4 +1,7 @@
-"""Stand-ins for what telemetry is sent to: OTLP, Logfire's intake and Sentry's, on one real socket, well or ill."""
+"""Stand-ins for the services that receive telemetry: OTLP collectors, Logfire and Sentry.
+
+A stand-in listens on one real socket for all of them, and can work or fail.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class SeenSpan:
 
 @dataclass
 class Collector:
-    """Takes what is posted, and answers as its mood is."""
+    """A stand-in that keeps what is posted to it. `mood` tells whether it accepts, fails or hangs."""
 
     url: str = ""
     mood: Mood = "ok"
@@ -52,7 +55,7 @@ class Collector:
 
     @property
     def raw(self) -> bytes:
-        """Every byte that was sent here, names of headers and values too."""
+        """The bodies of all requests, and the names and values of their headers."""
         return b"\n".join(body for _, body in self.bodies) + json.dumps(self.headers).encode()
 
     def spans(self) -> list[SeenSpan]:
@@ -72,7 +75,10 @@ class Collector:
         return found
 
     def metrics(self) -> dict[str, float]:
-        """The newest sum, or count of observations, of each metric, over all series and resources."""
+        """Return the newest value of each metric, added up over all its series and resources.
+
+        The value of a histogram is its count of observations.
+        """
         newest: dict[tuple[str, str], float] = {}
         for path, body in list(self.bodies):
             if path.endswith("/v1/metrics"):
@@ -88,7 +94,7 @@ class Collector:
         return totals
 
     def errors(self) -> list[dict[str, Any]]:
-        """Sentry's events."""
+        """Return the events that were sent to Sentry."""
         found = []
         for path, body in list(self.bodies):
             if path.endswith("/envelope/"):
@@ -137,7 +143,7 @@ def _value(value: AnyValue) -> Any:
 
 @contextmanager
 def collecting(mood: Mood = "ok") -> Iterator[Collector]:
-    """A stand-in that listens until the block ends."""
+    """Yield a stand-in that listens until the block ends."""
     collector = Collector(mood=mood)
 
     class Handler(BaseHTTPRequestHandler):
@@ -176,5 +182,5 @@ def collecting(mood: Mood = "ok") -> Iterator[Collector]:
 
 
 def refused_url() -> str:
-    """An address where nothing listens."""
+    """Return the URL of a port on which nothing listens."""
     return f"http://127.0.0.1:{free_port()}"

@@ -1,4 +1,7 @@
-"""The dashboards in docs/ are asked for real: each query runs, and finds what a real server emitted in every column."""
+"""The dashboards in docs/ fit the telemetry that a real server emitted.
+
+Grafana's panels ask for metrics and labels that exist. Logfire's queries run, and find a value for every column.
+"""
 
 from __future__ import annotations
 
@@ -56,12 +59,12 @@ async def think(turn: Turn) -> None:
     with turn.span("plan"):
         await Agent().run("?", model=turn.helper_model(FunctionModel(answer, model_name="gpt-5-mini")))
 """
-"""An agent with what the other one lacks: a price, a stage, and a model error that a retry recovered from."""
+"""An agent with what the agent of `observed.py` lacks: a price, a stage, a model error, and a retry that succeeds."""
 
 
 @dataclass
 class Emitted:
-    """What a server showed to Prometheus, and sent to a collector."""
+    """The metrics that a server showed to Prometheus, and the spans that it sent to a collector."""
 
     scraped: str
     spans: list[SeenSpan]
@@ -80,7 +83,7 @@ async def emitted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Emi
 
 
 async def take_calls(server: Observed) -> str:
-    """Each kind of turn once; gives what `/metrics` says then."""
+    """Make one turn of each kind, and one request that is refused. Return the text of `/metrics` after that."""
     await server.say("use the tool", turn="t1")
     await server.say("the tool shall fail", turn="t2")
     event = {"type": "message", "text": "wait", "turn_id": "t3", "session_id": "s", "conversation_id": "c"}
@@ -109,7 +112,7 @@ def expressions() -> list[str]:
 
 
 def variables() -> list[tuple[str, str]]:
-    """Metric and label of each choice at the top of the dashboard."""
+    """Return the metric and the label of each selection list at the top of the Grafana dashboard."""
     dashboard = json.loads((FOLDER / "grafana.json").read_text())
     asked = [one["query"] for one in dashboard["templating"]["list"] if one["type"] == "query"]
     found = [re.fullmatch(r"label_values\((\w+), (\w+)\)", query) for query in asked]
@@ -117,7 +120,7 @@ def variables() -> list[tuple[str, str]]:
 
 
 def selectors(expression: Any, by: frozenset[str] = frozenset()) -> Iterator[tuple[str, set[str]]]:
-    """Each metric that a parsed expression reads, with the labels it is selected by and grouped by."""
+    """Yield each metric that a parsed expression reads, with the labels by which it is selected or grouped."""
     if isinstance(expression, promql.AggregateExpr):
         labels = expression.modifier.labels if expression.modifier else []
         yield from selectors(expression.expr, by | set(labels))
@@ -171,7 +174,7 @@ CREATE AGGREGATE pg_temp.approx_percentile_cont(float8, float8) (
 
 
 def queries() -> dict[str, str]:
-    """Each statement of the file by the words before it."""
+    """Return the SQL statements of `logfire.sql`. The key of each is the comment above it."""
     parts = re.findall(r"^-- (.*)\n((?:(?!--).*\n?)+)", (FOLDER / "logfire.sql").read_text(), re.MULTILINE)
     # Functions of the session's own schema are found by their whole name only.
     return {
@@ -183,7 +186,7 @@ def queries() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 async def answers(emitted: Emitted, postgres_server: PostgresServer) -> dict[str, list[dict[str, Any]]]:
-    """What each query finds among the spans that were sent."""
+    """Return the rows that each query finds among the spans that the server sent."""
     connection = await asyncpg.connect(postgres_server.url)
     try:
         await connection.execute(RECORDS)

@@ -17,7 +17,7 @@ from .collectors import Collector, Mood, collecting
 
 
 def count_two(targets: list[Target], seconds: float) -> None:
-    """Count, and end within a bound."""
+    """Add 2 to the metric `counted`, and shut the exporter down. It has `seconds` to send the metric to the targets."""
     reader = PeriodicExportingMetricReader(metrics_to(targets))
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     provider.get_meter("test").create_counter("counted").add(2)

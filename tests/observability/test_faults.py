@@ -20,14 +20,14 @@ pytestmark = pytest.mark.anyio
 
 SINKS = ("Logfire", "The OTLP collector", "Sentry")
 EXIT_SECONDS = 15.0
-"""On a quiet machine it takes 3 s, as `benchmarks.sinks --faults` shows; the exporters' own exit takes over 30 s."""
+"""An exit takes 3 s on an idle machine (see `benchmarks.sinks --faults`). The exporters' own exit takes over 30 s."""
 SLOWER = 5.0
-"""By what the median of a few turns may differ on a busy machine; a sink that blocks a turn does so for seconds."""
+"""The factor by which two medians of a few turns may differ on a busy machine. A blocking sink costs a turn seconds."""
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "300"}
 
 
 def everywhere(url: str) -> dict[str, str]:
-    """Every sink at one address."""
+    """Return the environment variables that point every sink to `url`."""
     return {
         "LOGFIRE_TOKEN": TOKEN, "LOGFIRE_BASE_URL": url, "OTEL_EXPORTER_OTLP_ENDPOINT": url,
         "SENTRY_DSN": url.replace("://", "://public@") + "/1",
@@ -35,7 +35,7 @@ def everywhere(url: str) -> dict[str, str]:
 
 
 async def call(server: Observed, turns: int = 6, name: str = "t", *, begin: int = 0) -> list[float]:
-    """Some turns, good and bad, numbered from `begin`; milliseconds to first speech."""
+    """Send turns, numbered from `begin`; in every third, the tool fails. Return their milliseconds to first speech."""
     firsts = []
     for number in range(begin, begin + turns):
         text = "the tool shall fail" if number % 3 == 2 else "use the tool"
@@ -47,7 +47,7 @@ async def call(server: Observed, turns: int = 6, name: str = "t", *, begin: int 
 
 
 async def in_turn(one: Observed, other: Observed, turns: int = 6) -> tuple[list[float], list[float]]:
-    """As above, of two servers that take turns, so that both meet the same machine."""
+    """Send the same turns to two servers alternately. Thus the machine's load affects the times of both equally."""
     firsts: tuple[list[float], list[float]] = ([], [])
     for number in range(turns):
         for server, found in zip((one, other), firsts, strict=True):
@@ -80,7 +80,7 @@ async def test_turns_go_on_and_each_sink_warns_once(mood: str, tmp_path: Path) -
         ):
             firsts, others = await in_turn(server, healthy)
             await until(lambda: all(count_warnings(server.printed).values()))
-            # Time for each sink to fail again, which is no second warning.
+            # In this time each sink fails again, which must not cause a second warning.
             await asyncio.sleep(1)
             await call(server, 3, "u")
             code, seconds = await server.stop()
@@ -138,7 +138,7 @@ async def test_sigterm_loses_nothing_of_a_finished_turn(workers: str, tmp_path: 
 
 
 async def journalled(path: Path, turns: int) -> int:
-    """How many of the turns the journal has, finished."""
+    """Return how many of the turns are finished in the journal."""
     from layercode_app.journal.stores import create_store
 
     store = create_store(f"sqlite:///{path}")

@@ -41,7 +41,7 @@ class Call:
         self.said = self.answered = 0
 
     async def turn(self) -> str:
-        """Say something; gives what was spoken, which is the answer or the apology."""
+        """Send one message, and return the agent's words, which are the answer or the apology."""
         self.said += 1
         frames = await self.server.say(f"number {self.said}", turn=f"t{self.said}", conversation="full")
         assert frames[-1].type == "response.end"
@@ -50,7 +50,7 @@ class Call:
         return spoken(frames)
 
     async def answer(self) -> None:
-        """Say something until it is answered."""
+        """Send messages until one gets an answer instead of the apology. Fail after 400 messages."""
         for _ in range(400):
             if "You said" in await self.turn():
                 return
@@ -58,7 +58,7 @@ class Call:
         raise AssertionError("no answer in 20 s")
 
     async def until(self, condition: Callable[[], bool], told: str) -> None:
-        """Go on with the call until something can be seen outside of it."""
+        """Continue the conversation until `condition` is true. Fail with the description `told` if it stays false."""
         for _ in range(400):
             if condition():
                 return

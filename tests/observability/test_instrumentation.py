@@ -1,4 +1,7 @@
-"""Agents' Redis and SQL calls are spans below the turn, without content, with the real instrumentation packages."""
+"""An agent's Redis and SQL calls become spans below the turn. These spans contain no content.
+
+The tests use the real instrumentation packages.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,7 @@ async def test_sqlalchemy_and_redis_are_traced_below_the_turn_without_values(
             await server.stop()
             assert "is not traced" not in server.printed
     spans = collector.spans()
-    # Beside them are the journal's own commands, which keep the call before its tool runs.
+    # Beside these spans are those of the journal, which saves the tool call before the tool runs.
     assert [span for span in below(spans, "execute_tool sql") if span[1] != "redis"] == [
         ("connect", "sqlite", ""),
         ("SELECT :memory:", "sqlite", "SELECT ? AS what"),
@@ -111,14 +114,14 @@ async def test_sqlalchemy_and_redis_are_traced_below_the_turn_without_values(
         ("connect", "sqlite", ""),
         ("SELECT :memory:", "sqlite", "SELECT ? AS later"),
     ]
-    # A server that has not met a script yet is sent its text after its digest.
+    # The client sends a script's digest. If Redis does not know the script yet, the client sends its text, too.
     kept = [span for span in below(spans, "execute_tool cache") if span[0] not in ("EVALSHA", "EVAL")]
     assert kept == [("SET", "redis", "SET ? ?"), ("GET DEL", "redis", "GET ?\nDEL ?")]
     turns = [span for span in spans if span.name == "turn stores"]
     assert len(turns) == 2
     for turn in turns:
         assert len([span for span in spans if span.trace_id == turn.trace_id]) < 50
-    # What comes round every second would cost more than the calls.
+    # Jobs that run every second have no spans: these would cost more than the spans of the turns.
     roots = {span.name for span in spans if not span.parent_id}
     assert roots <= {"turn stores", "alerts", "retention", "DEL"}, roots
     assert b"marzipan" not in collector.raw

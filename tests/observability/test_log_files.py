@@ -135,7 +135,7 @@ def line(age: float) -> str:
 @pytest.mark.parametrize(
     ("first", "rotation", "rotated"),
     [
-        # A server that is restarted every few minutes, under the same id, as in a container.
+        # A server that is restarted every few minutes, under the same process id, as in a container.
         (line(2 * 3600), "1 hour", True),
         (line(30 * 60), "1 hour", False),
         (line(25 * 3600), "00:00", True),
@@ -145,7 +145,7 @@ def line(age: float) -> str:
         ("{} no time of ours", "1 hour", False),
         ('{"time":"yesterday"}', "1 hour", False),
     ],
-    # Not the times themselves: each process that collects the tests would give them other names.
+    # The ids do not contain the times, because each process that collects the tests would compute other times.
     ids=["hours", "minutes", "over midnight", "days", "fewer days", "in the future", "no time", "an odd time"],
 )
 def test_a_file_of_an_earlier_process_is_as_old_as_its_first_line(
@@ -210,7 +210,10 @@ async def test_no_turn_fails_on_a_full_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["/proc", "file/below"])
 @pytest.mark.slow
 async def test_a_container_that_may_write_one_folder_only(folder: str, tmp_path: Path) -> None:
-    """LOG_DIR empty: JSON on stdout. With a folder that cannot be made, too, and one warning."""
+    """If LOG_DIR is empty, logs go to stdout as JSON.
+
+    If its folder cannot be created, they go there too, and there is one warning.
+    """
     writable = tmp_path / "writable"
     writable.mkdir()
     (tmp_path / "file").write_text("")

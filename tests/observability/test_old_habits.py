@@ -1,4 +1,7 @@
-"""Calls of older guides are recognized by the errors of the installed libraries, and the error says what to write."""
+"""Outdated code from older guides is recognized by the error that an installed library raises.
+
+The message of the toolkit then says what to write instead.
+"""
 
 from __future__ import annotations
 

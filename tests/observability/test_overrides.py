@@ -74,7 +74,10 @@ SAID = ("secretly", "marzipan", "Gingerbread", "Bread it is", "Be brief")
 
 @dataclass
 class Seen:
-    """What arrived where, of a server whose agent file has the snippets."""
+    """What one server sent and logged. Its agent file begins with the snippets of a test.
+
+    `ours` received what was sent to the addresses in the settings, `theirs` what was sent to those in the agent file.
+    """
 
     ours: Collector
     theirs: Collector
@@ -99,7 +102,7 @@ async def test_every_sink_is_kept(tmp_path: Path) -> None:
     for advice in ("LOG_LEVEL, LOG_FORMAT or LOG_DIR", "Set SENTRY_DSN", "LOGFIRE_TOKEN", "LAYERCODE_CAPTURE_CONTENT"):
         assert len([line for line in seen.lines if advice in line["message"]]) == 1, advice
     assert [line["status"] for line in seen.lines if line.get("event") == "turn"] == ["complete"]
-    # The console of ours, and the user's own handler.
+    # One line is from the toolkit's console handler, and one is from the handler in the agent file.
     assert seen.printed.count("turn complete") == 2
 
     names = [span.name for span in seen.ours.spans()]

@@ -41,7 +41,10 @@ HIDDEN_ERRORS = (
 
 
 async def every_path(server: Observed) -> str:
-    """Drive each way in and each way to fail; gives a signature that was sent."""
+    """Send secrets and transcripts in turns that succeed, in turns and hooks that fail, and in refused requests.
+
+    Return a signature that was sent.
+    """
     await server.send({"type": "session.start", "turn_id": "g1", **FIELDS})
     await server.say("marzipan with the tool", turn="t1", **FIELDS)
     await server.say("secretly fail in the tool", turn="t2", **FIELDS)
@@ -57,7 +60,10 @@ async def every_path(server: Observed) -> str:
 
 
 async def refused(server: Observed) -> str:
-    """Bodies that are refused, signed and not, and an unknown path; the signature of the last."""
+    """Send an invalid body with its signature and with a wrong one, two authorizations, and an unknown path.
+
+    Return the signature of the body.
+    """
     http = server.client._http
     body = b'{"type": "message", "text": "marzipan", not json'
     signature = sign(body, SECRET)
@@ -72,7 +78,7 @@ async def refused(server: Observed) -> str:
 
 
 async def run(folder: Path, verbose: bool, capture: bool, log_format: str) -> tuple[dict[str, bytes], str]:
-    """What every sink got, by name, and the signature."""
+    """Run a server with every sink. Return what each sink received, by its name, and a signature that was sent."""
     with collecting() as logfire, collecting() as otlp, collecting() as sentry:
         env = {
             "LOGFIRE_TOKEN": TOKEN, "LOGFIRE_BASE_URL": logfire.url, "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url,
@@ -90,7 +96,7 @@ async def run(folder: Path, verbose: bool, capture: bool, log_format: str) -> tu
         assert len(sentry.errors()) >= len(HIDDEN_ERRORS)
         for message in HIDDEN_ERRORS:
             assert message in server.printed, message
-        # The token of a sink is on the way to that sink, and nowhere else.
+        # The token of a sink is in the headers of the requests to that sink, and nowhere else.
         for headers in logfire.headers:
             assert headers.pop("authorization") == TOKEN
         for headers in sentry.headers:

@@ -24,7 +24,7 @@ import sentry_sdk
 from layercode_app import Turn, VoiceAgent
 
 agent = VoiceAgent("marked")
-# Not as it is read: the lines around an error are sent.
+# Reversed in this file, because the source lines around an error are sent.
 PASSWORD = "{PASSWORD[::-1]}"[::-1]
 sentry_sdk.set_tag("deploy", "blue")
 
@@ -55,7 +55,10 @@ def mark(scope):
 
 @dataclass
 class Seen:
-    """What arrived of three turns, the first of which marked its scopes."""
+    """What Sentry received from three turns. Only in the first turn, the agent set data in its Sentry scopes.
+
+    `marked` is the error of the first turn, `message` is the message that it sent, and `others` are the other errors.
+    """
 
     marked: dict[str, Any]
     message: dict[str, Any]

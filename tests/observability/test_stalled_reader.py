@@ -1,4 +1,7 @@
-"""A program that stops to read the server's output stops no call, and costs no line once it reads again."""
+"""If the program that reads the server's output stops reading, calls continue.
+
+When it reads again, it gets every line. Only lines beyond MOST_BYTES are dropped, and their number is logged.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ os.kill(os.getpid(), 9)
 
 
 def written(folder: Path, log_format: str, most: int) -> list[str]:
-    """The lines of WRITER, whose reader reads only when all are logged."""
+    """Run the program WRITER, and return its lines. Nothing reads its output until it has logged 3000 lines."""
     stream = {"stdout" if log_format == "json" else "stderr": subprocess.PIPE}
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, log_format, str(most)],

@@ -1,4 +1,4 @@
-"""The canonical line of a turn bypasses Loguru if no other handler is added, and is the same line."""
+"""If no other handler is added, the canonical line of a turn bypasses Loguru. Loguru would write the same line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Written: TypeAlias = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def written(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Written]:
-    """What was written to stdout meanwhile."""
+    """Configure JSON logs on stdout. Yield a function that returns the lines since its last call."""
     masking.configure(secrets=["test-very-secret"])
     logs.configure(log_format="json", log_dir="", common={"service": "shop", "version": "1.2.3"})
     yield lambda: [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]

@@ -1,4 +1,7 @@
-"""Run a command line in this process, on streams as strict as real ones, and hold what it printed to be harmless."""
+"""Run a command line in this process, on streams as strict as real ones, and assert that its output is harmless.
+
+Harmless output contains no raw control characters and no forged lines.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ COLUMNS = 80
 
 
 class Stream(io.TextIOWrapper):
-    """A stream as strict as a real one, which is a terminal or a pipe."""
+    """A terminal or a pipe that refuses, as a real one does, a character that its encoding does not have."""
 
     def __init__(self, *, terminal: bool = False, encoding: str = "utf-8") -> None:
         super().__init__(io.BytesIO(), encoding=encoding, newline="\n", write_through=True)

@@ -71,11 +71,14 @@ class _Hostile(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *about: Any) -> None:
-        """Say nothing of a client that hung up: it may, and the traceback would be this server's own."""
+        """Print nothing if a client disconnects.
+
+        A client may do so, and the traceback would be of this test server, not of the command under test.
+        """
 
 
 def in_one_line(text: str) -> str:
-    """The text in one line of a stream."""
+    """Return the text with spaces instead of line breaks, so that it fits into one line of a stream."""
     return text.replace("\r", " ").replace("\n", " ")
 
 

@@ -1,7 +1,9 @@
-"""A stand-in for cloudflared that prints like the real one; what it does is told by FAKE_TUNNEL in its environment.
+"""A stand-in for cloudflared that prints what the real one prints, but opens no tunnel.
 
-"normal", "late", "none", "dies" (some time after its URL), "early" (before its URL), "noise", "stubborn". The tunnel
-itself is a relay: its public URL stands for the server's own, which a test gives as FAKE_TUNNEL_URL.
+Its public URL is the environment variable FAKE_TUNNEL_URL, which a test sets to the server's own URL. FAKE_TUNNEL says
+how it behaves: "normal"; "late": its URL comes after 2 s; "none": it prints no URL; "early": it exits before its URL;
+"dies": it exits 3 s after its URL; "noise": it also prints an error and a long line that is not UTF-8; "stubborn": it
+ignores SIGTERM.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ def main() -> None:
         time.sleep(3)
         say("2026-01-01T00:00:09Z ERR Lost connection with the edge\n")
         sys.exit(1)
-    # The real one outlives a parent that was killed; this one would outlive the tests.
+    # The real cloudflared outlives a killed parent. This stand-in must not, because it would outlive the tests.
     while os.getppid() == parent:
         time.sleep(1)
 

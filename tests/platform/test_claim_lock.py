@@ -1,4 +1,7 @@
-"""The lock on the webhook that a server has pointed at itself ends with the server, not with its forked children."""
+"""A server that points a webhook at itself holds a lock.
+
+The lock is released when the server ends, even if children that it forked still run.
+"""
 
 from __future__ import annotations
 

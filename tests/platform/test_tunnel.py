@@ -1,4 +1,4 @@
-"""`--tunnel --update-webhook` on a real server: whatever becomes of the tunnel or of us, the webhook goes back."""
+"""`--tunnel --update-webhook` on a real server: whatever happens to it or to the tunnel, the webhook is restored."""
 
 from __future__ import annotations
 
@@ -69,9 +69,10 @@ class Started:
 
 
 class Refusing:
-    """The emulated platform; it answers 503 to a number of webhook changes, and counts all changes.
+    """The emulated platform; it answers 503 to as many webhook changes as `fail` says, and counts all changes.
 
-    While `quick` is not set, it acts, but does not answer. With `hangs_at_change`, that begins at the next change.
+    While `quick` is not set, it handles requests, but holds back its answers. With `hangs_at_change`, the next webhook
+    change clears `quick`, so its own answer is the first that is held back.
     """
 
     def __init__(self, emulator: Any) -> None:
@@ -196,7 +197,7 @@ async def test_a_tunnel_that_dies_gives_the_webhook_back_at_once(tmp_path: Path)
         await run.until_webhook(run.ours)
         await run.until_webhook(BEFORE)
         assert run.process.returncode is None
-        # Giving back goes first: no call may wait for the words about it.
+        # The webhook is restored first, and the message is printed later: no phone call may wait for a message.
         await run.until(lambda: "Lost connection with the edge" in run.output)
         assert await run.end() == 0
 

@@ -35,7 +35,7 @@ class Orders(BaseModel):
 
 
 async def shop_model(messages: list[ModelMessage], info: AgentInfo) -> Any:
-    """Orders what the caller asked for, then says what the tool said and what it was told to be."""
+    """Order the last word of the caller's message, then say the tool's result and the agent's instructions."""
     last = messages[-1]
     results = [part for part in last.parts if isinstance(part, ToolReturnPart)]
     if results:
@@ -48,7 +48,7 @@ async def shop_model(messages: list[ModelMessage], info: AgentInfo) -> Any:
 
 
 class Shop:
-    """An agent that places orders, and counts how often it really did."""
+    """An agent that places orders, and a list of the orders that its tool really placed."""
 
     def __init__(self) -> None:
         self.placed: list[str] = []
@@ -93,7 +93,7 @@ class Receipt(BaseModel):
 
 
 def till(charged: list[int]) -> VoiceAgent[Any, Any]:
-    """An agent that charges in its second stage, to which the model goes on."""
+    """Return an agent whose model goes on to the second stage, and charges there."""
 
     async def charge() -> Receipt:
         charged.append(1)

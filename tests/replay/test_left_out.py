@@ -1,4 +1,7 @@
-"""A replay leaves out the turns that one agent alone cannot answer again, and says why."""
+"""A replay leaves out the turns that it cannot answer again, and says why.
+
+These are turns of other agents, turns that a guard refused, and turns that deferred a tool call.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def notes(voice: VoiceAgent[Any, Any], *said: str, answers: list[Any]) -> list[str]:
-    """Why each turn of the call was left out; "" for a turn that was replayed without a difference."""
+    """Record a call and replay it. Return why each turn was left out; "" for a turn that was replayed."""
     billing = VoiceAgent("billing", Agent(scripted(*["Billing here."] * 5)))
     async with open_call(voice, model=scripted(*answers), others=[billing]) as call:
         for text in said:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def bakery(tmp_path: Path) -> tuple[str, ...]:
-    """How the recorded call is replayed on a copy of the agents."""
+    """Record a call. Return the command-line arguments that replay it on a copy of the agents."""
     conversation = await record_bakery(tmp_path)
     store = f"sqlite:///{tmp_path}/journal.sqlite3"
     return "replay", conversation, "--store", store, "--agents", str(copied_agents(tmp_path))
@@ -116,7 +116,7 @@ async def test_an_exported_file_is_replayed_like_the_journal(bakery: tuple[str, 
         code, result = await run_json("replay", tmp_path / name, *store)
         assert (code, differing(result), len(result["turns"])) == (0, {}, 5)
         assert result["masked"] is (name == "m.json")
-    # Not the last digits alone, which a time or an id can have too.
+    # The last digits alone are not searched for, because a time or an id can contain them too.
     masked = (tmp_path / "m.json").read_text()
     assert [number for number in ("555 0199", "5550199") if number in masked] == []
     change(tmp_path / "changed/bakery.py", '"croissant": 2.4', '"croissant": 2.5')
@@ -154,7 +154,7 @@ async def replayed(voice: VoiceAgent[Any, Any], *said: str, now: VoiceAgent[Any,
 
 
 async def recorded(voice: VoiceAgent[Any, Any], *said: str) -> Recording:
-    """A call whose second message is spoken over."""
+    """Record a call in which the caller interrupts the reply to the second message after three words."""
     async with open_call(voice) as call:
         await call.greet()
         for number, text in enumerate(said):
@@ -279,7 +279,7 @@ async def test_a_judge_compares_the_words_of_a_real_model(monkeypatch: pytest.Mo
 
 
 async def test_a_masked_tool_call_stays_one(tmp_path: Path) -> None:
-    """The arguments of a call are JSON in a text: masked, they must still be JSON."""
+    """The arguments of a tool call are stored as a JSON text. After masking, this text must still be JSON."""
     agent = find_agent("phone_intake", AGENTS)
     async with open_call(agent) as call:
         await call.say("It is 4155550199, write to ada@example.org")

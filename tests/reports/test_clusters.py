@@ -1,4 +1,4 @@
-"""`sessions clusters`: what callers asked for, in groups, by their words or by a model's names."""
+"""`sessions clusters` groups calls by what callers asked for: by similar words, or by names from a model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def call(name: str, said: str, **more: Any) -> TurnRecord:
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The calls of ASKED; of the pastry calls, one failed and each cost 2 cents."""
+    """Return the folder of a journal with the calls of ASKED. Each pastry call cost 2 cents, and one of them failed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAYERCODE_STORE", f"sqlite:///{tmp_path}/journal.db")
     asyncio.run(fill(tmp_path))

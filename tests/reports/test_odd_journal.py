@@ -61,13 +61,13 @@ def odd_turn(turn_id: str) -> TurnRecord:
 
 
 def as_before(value: Any) -> bytes:
-    """As it was written then: Python's own JSON, with escaped halves and all digits."""
+    """Encode a value as older versions did: with `json`, which escapes lone surrogates and writes every digit."""
     return json.dumps(value, default=lambda one: {name: getattr(one, name) for name in one.__slots__}).encode()
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project folder whose journal has two such turns."""
+    """Return a project folder whose journal has two odd turns, as an older version wrote them."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "journal.sqlite3"
     monkeypatch.setenv("LAYERCODE_STORE", f"sqlite:///{path}")

@@ -1,4 +1,4 @@
-"""The advice of a report on models and prompts, from the requests of each turn."""
+"""A report derives its advice on models and prompts from the model requests of each turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def request(model: str, tokens: int, cost: float, stage: str = "") -> ModelCall:
 
 
 def add(sightings: Sightings, agent: str, *requests: ModelCall) -> None:
-    """Add some turns of an agent, each with these requests. The model of the first request answers."""
+    """Add some turns of an agent, each with these requests. The model of the first counts as the one that answered."""
     for number in range(LEAST_TURNS):
         turn = TurnRecord("c", f"t{number}", Kind.MESSAGE, agent, status=Status.COMPLETE, model=requests[0].model)
         turn.requests = list(requests)

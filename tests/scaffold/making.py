@@ -19,25 +19,25 @@ from .. import forked
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = Path(os.environ.get("MYPY_CACHE_DIR", ROOT / ".mypy_cache"))
-"""The cache of `make lint`, which has read the same libraries."""
+"""The cache of mypy that `make lint` fills with the same libraries."""
 AGENTS = templates(next(folder for folder in BUILT_IN if folder.is_dir()))
 
 
 def run(command: Sequence[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program; nothing of this process's settings is passed on to it."""
+    """Run a program without the settings of this process."""
     return subprocess.run(
         command, cwd=cwd, env=_environment(environment), capture_output=True, text=True, check=False, timeout=300
     )
 
 
 def python(arguments: Sequence[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The same for a Python program, which is forked."""
+    """Run Python in the environment that `run` uses. The process is forked where possible, so it starts faster."""
     return forked.run(arguments, cwd=cwd, env=_environment(environment), timeout=300)
 
 
 def mypy() -> list[str]:
-    """A command that checks types, and finds our libraries in the cache."""
-    # Only with the same options does mypy use what `make lint` left in the cache.
+    """Return the beginning of a mypy command that finds the libraries in the cache of `make lint`."""
+    # Mypy uses what `make lint` left in the cache only if the options are the same.
     ours = mypy_settings(ROOT)
     codes = [f"--enable-error-code={code}" for code in ours["enable_error_code"]]
     return [sys.executable, "-m", "mypy", f"--cache-dir={CACHE}", f"--python-version={ours['python_version']}", *codes]
@@ -53,18 +53,21 @@ def _environment(more: dict[str, str]) -> dict[str, str]:
 
 
 def inherited(*, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """What a project may see of this process's environment; `without` names the beginnings of more that it may not."""
-    # The make that runs this suite would hand its options down to that of a project.
+    """Return the environment variables of this process that a project may see.
+
+    Variables of the toolkit and of make are left out, and those whose names begin with one of `without`.
+    """
+    # Otherwise the make that runs this test suite would pass its options on to the make of a project.
     hidden = ("LAYERCODE_", "DEFAULT_MODEL", "MAKE", "MFLAGS", "ARGS", "VENV", "INSTALLED", "PARALLEL", *without)
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 
 ALONE = ("--no-vendor", "--no-git")
-"""Asks no package index and creates no repository; test_vendoring.py and test_repository.py have the others."""
+"""Options that ask no package index and create no repository; test_vendoring.py and test_repository.py test both."""
 
 
 def clean() -> dict[str, str]:
-    """What a shell without this test suite has."""
+    """Return the environment variables that a shell outside of this test suite has."""
     environment = inherited(without=("PYTHON", "VIRTUAL_ENV", "COV_", "COVERAGE_", "SSL_CERT_FILE"))
     if certificates := environment.pop("MACHINES_SSL_CERT_FILE"):
         environment["SSL_CERT_FILE"] = certificates
@@ -72,12 +75,12 @@ def clean() -> dict[str, str]:
 
 
 def new(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`layercode-create-app new`, as a process."""
+    """Run `layercode-create-app new` as a process."""
     return python(["-m", "layercode_app", "new", *ALONE, *arguments], cwd)
 
 
 def made(cwd: Path, *arguments: str) -> dict[str, Any]:
-    """What `new --json` says of a project that it made."""
+    """Create a project, and return the JSON that `new --json` prints."""
     result = new(cwd, *arguments, "--json")
     assert result.returncode == 0, result.stderr
     told: dict[str, Any] = json.loads(result.stdout)
@@ -85,7 +88,7 @@ def made(cwd: Path, *arguments: str) -> dict[str, Any]:
 
 
 def every_choice_of_extras() -> Iterator[tuple[str, ...]]:
-    """Every combination of extras, with one journal at most."""
+    """Yield every combination of extras that has at most one journal."""
     for count in range(len(EXTRAS) + 1):
         yield from (chosen for chosen in combinations(EXTRAS, count) if not set(STORES) <= set(chosen))
 

@@ -21,7 +21,7 @@ from .test_update import committed, git
 @pytest.mark.timeout(1200)
 @pytest.mark.timeout(900)
 def test_make_test_passes_in_the_checkout_of_a_colleague(tmp_path: Path) -> None:
-    """Nothing is left of the machine where the project was created, and no index has this version."""
+    """The colleague's checkout is the only copy of the project. No package index has this version of the package."""
     need_program("make")
     need_distribution("layercode-app")
     told = made(tmp_path, "my-agent", "--agent", "bakery", "--vendor")

@@ -31,7 +31,7 @@ def project(folder: Path, agent: str, extras: tuple[str, ...] = ()) -> Path:
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One project for each agent, with nothing more."""
+    """Create one project without extras for each agent."""
     root = tmp_path_factory.mktemp("projects")
     return {agent: project(root / f"my_{agent}", agent) for agent in AGENTS}
 
@@ -74,7 +74,10 @@ def test_the_code_is_formatted(projects: dict[str, Path]) -> None:
 
 @pytest.mark.slow
 def test_the_code_is_typed_strictly(projects: dict[str, Path], tmp_path: Path) -> None:
-    """One call, for one reading of the libraries: a whole project, the agents of all, and the shipped agents."""
+    """Check a whole project, the agents of all projects, and the shipped agents.
+
+    One run of mypy checks them all, so that it reads the libraries only once.
+    """
     whole = projects["starter"]
     settings = mypy_settings(whole)
     assert settings["strict"]
@@ -89,7 +92,7 @@ def test_the_code_is_typed_strictly(projects: dict[str, Path], tmp_path: Path) -
 
 @pytest.mark.slow
 def test_the_tests_of_every_agent_pass(projects: dict[str, Path], tmp_path: Path) -> None:
-    # All of them in one process, as one project with nine agents: every name in them is the agent's own.
+    # All tests run in one process, as those of one project with all agents: no two agents use the same name.
     for folder in projects.values():
         for part in ("agents", "tests"):
             shutil.copytree(folder / part, tmp_path / part, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""The README of a project is true for its answers: with and without a model, a wheel and extras."""
+"""The README of a new project fits what the user chose: a model or none, a wheel in the project or none, and extras."""
 
 from __future__ import annotations
 

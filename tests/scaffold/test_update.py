@@ -23,7 +23,10 @@ Change = Callable[[str], str | None]
 
 
 def older(folder: Path, changes: Mapping[str, Change], *, extras: tuple[str, ...] = (), agent: str = "echo") -> Path:
-    """A project as release 0.2.9 would have made it, whose templates differed by `changes`; None is no such file."""
+    """Create a project as release 0.2.9 would have created it, if its templates had differed from today's by `changes`.
+
+    A change that returns None means that the release did not have the file.
+    """
     answers = check(str(folder), agent=agent, model=None, extras=extras, known_agents=AGENTS)
     texts = {str(file.path): file.text for file in render(answers, AGENTS[agent], secret="test-secret")}
     texts.pop(ANSWERS_FILE)
@@ -38,7 +41,7 @@ def older(folder: Path, changes: Mapping[str, Change], *, extras: tuple[str, ...
 
 
 def update(folder: Path, *arguments: str, code: int = 0) -> dict[str, str]:
-    """What `update --json` says of each file."""
+    """Run `update --json`, and return its action for each file."""
     result = python(["-m", "layercode_app", "update", *arguments, "--json"], folder)
     assert result.returncode == code, result.stdout + result.stderr
     told = json.loads(result.stdout)

@@ -35,7 +35,7 @@ WHEEL = f"vendor/{NAME}"
 
 @pytest.fixture(scope="module", autouse=True)
 def _installed() -> None:
-    """The metadata of the wheel is that of an installation."""
+    """Skip these tests if this package is not installed: the metadata of the wheel comes from the installation."""
     need_distribution("layercode-app")
 
 
@@ -46,7 +46,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def index(folder: Path) -> Iterator[str]:
-    """A package index on this machine: the pages are the folder's."""
+    """Serve the files of `folder` as a package index, and yield its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -58,7 +58,7 @@ def index(folder: Path) -> Iterator[str]:
 
 
 def listed(folder: Path, *names: str) -> Path:
-    """The page of this package, with links to these files."""
+    """Write the index page of this package, with links to these files. Return the folder."""
     page = folder / "layercode-app" / "index.html"
     page.parent.mkdir(parents=True)
     page.write_text("".join(f'<a href="{name}">{name}</a>' for name in names))
@@ -66,13 +66,16 @@ def listed(folder: Path, *names: str) -> Path:
 
 
 def only(url: str) -> dict[str, str]:
-    """The settings of a machine with this index alone."""
+    """Return the environment variables with which `url` is the only package index."""
     of_pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
     return of_pip | {"UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": url, "UV_INDEX": "", "UV_FIND_LINKS": ""}
 
 
 def chosen(monkeypatch: pytest.MonkeyPatch, url: str) -> Vendoring:
-    """What `new` chooses with this index. On a busy machine the installer may take long to start."""
+    """Return what `new` chooses with the index at `url`.
+
+    The timeouts are long, because the installer may start slowly on a busy machine.
+    """
     monkeypatch.setattr(package_index, "SECONDS", 60)
     monkeypatch.setattr(package_index, "ALL_SECONDS", 250)
     for name, value in only(url).items():
@@ -147,7 +150,7 @@ def test_the_wheel_has_what_the_build_puts_into_it(tmp_path: Path) -> None:
         built = str(next(tmp_path.glob("*.whl")))
     wheel = vendored_wheel.build()
     ours, theirs = _contents(BytesIO(wheel.content)), _contents(Path(built))
-    # The metadata is that of the installation: a README that was edited since is not in it.
+    # The metadata comes from the installation, so a README that was edited since is not in it.
     metadata = next(name for name in ours if name.endswith("/METADATA"))
     assert ours.pop(metadata).startswith(b"Metadata-Version:")
     assert theirs.pop(metadata)

@@ -1,4 +1,7 @@
-"""A body that has arrived is read, also when its client has gone by then; one that has not is no body."""
+"""A body that has arrived is read, even if the client has disconnected since.
+
+If the client disconnects before the whole body has arrived, the app receives only the disconnect.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ DISCONNECT = {"type": "http.disconnect"}
 
 
 class Reader:
-    """An app that reads when it is told to, and keeps what it was told."""
+    """An app that reads the request when a test lets it, and keeps the ASGI messages that it received in `told`."""
 
     def __init__(self, *, answers_first: bool = False) -> None:
         self.answers_first = answers_first
@@ -45,11 +48,11 @@ class Reader:
 
     @property
     def body(self) -> bytes:
-        """What was told of the body."""
+        """The bytes of the body that the app has received so far."""
         return b"".join(message.get("body", b"") for message in self.told)
 
     async def read(self) -> None:
-        """Let it read, to the end."""
+        """Let the app read, and wait until it has received the disconnect."""
         self.go_on.set()
         await asyncio.wait_for(self.done.wait(), 100)
 

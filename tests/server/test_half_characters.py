@@ -28,8 +28,11 @@ HIGH, LOW, WHOLE, GONE = "\ud83d", "\ude00", "\U0001f600", "\ufffd"
 
 
 async def strict_model(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-    """Says the pieces that the caller wrote, `|` between them; `tool` calls the tool in between."""
-    # As a provider's client: it encodes the request as UTF-8.
+    """Answer "pieces" with two pieces of text that contain lone surrogates, and "tool" with a tool call that does.
+
+    Answer everything else, and the result of the tool, with "Good."
+    """
+    # A provider's client also encodes the request as UTF-8, which fails for a lone surrogate.
     ModelMessagesTypeAdapter.dump_json(messages)
     prompts = [part for message in messages for part in message.parts if isinstance(part, UserPromptPart)]
     said = str(prompts[-1].content)

@@ -1,4 +1,7 @@
-"""After kill -9 of its worker, a call goes on at another one: a question waits, a reply is continued, no tool runs twice."""
+"""After kill -9 of its worker, a call goes on at another worker.
+
+The agent's question still waits for its answer, an interrupted reply is continued, and no tool runs twice.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 @asynccontextmanager
 async def at(server: ServerProcess, conversation: str) -> AsyncIterator[tuple[Caller, Caller]]:
-    """A caller of the agent that asks and one of the agent that reads, at this worker."""
+    """Yield two callers at this worker: the first calls the agent "asker", the second the agent "reader"."""
     async with AsyncExitStack() as stack:
         clients = [WebhookClient(f"{server.url}/api/agents/{name}", SECRET) for name in ("asker", "reader")]
         asker, reader = [await stack.enter_async_context(client) for client in clients]

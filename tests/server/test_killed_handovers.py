@@ -26,7 +26,10 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerPro
 
 
 async def killed_after(server: ServerProcess, caller: Caller, text: str, turn_id: str, word: str) -> None:
-    """Deliver a message, and kill the server when this was said and, for "slowly", when the tool runs."""
+    """Deliver `text`, and kill the server when the agent has said `word`.
+
+    If `text` contains "slowly", wait also until the tool runs.
+    """
     ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id, "turn_id": turn_id}
     async with caller.client.deliver({"type": "message", "text": text, **ids}) as answer:
         spoken, frames = "", answer.frames()

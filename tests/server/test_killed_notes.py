@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 LIKES = "I like rye."
 APOLOGY = "Sorry, I lost that."
 LEASED_SECONDS = 150
-"""A dead worker may have leased the job that writes the note; another one gets it when the minute's lease is over."""
+"""A killed worker may have leased the job that writes the note. Another worker gets it after the lease of a minute."""
 UNKNOWN, ONCE = "I know that 0 times.", "I know that 1 times."
 
 
@@ -35,7 +35,10 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerPro
 
 
 async def known(client: WebhookClient, user: str) -> str:
-    """Call again until the notes of the earlier call are known; return what the agent says then, and a call later."""
+    """Make phone calls until the agent knows the notes of an earlier call, and return what it says.
+
+    Fail if it says something else in one more phone call, half a second later.
+    """
     said, numbers = UNKNOWN, count()
     async with asyncio.timeout(LEASED_SECONDS):
         while said == UNKNOWN:
@@ -49,7 +52,7 @@ async def known(client: WebhookClient, user: str) -> str:
 
 
 async def thanked(server: ServerProcess, times: int) -> None:
-    """Wait until the task of the tool has run as often as this, and not more often soon after."""
+    """Wait until the tool's task has run `times` times. Fail if it has run more often half a second later."""
     async with asyncio.timeout(LEASED_SECONDS):
         while thanks(server) < times:
             await asyncio.sleep(0.05)

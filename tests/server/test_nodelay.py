@@ -46,7 +46,10 @@ async def chat(folder: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def run_with_workers(folder: Path) -> AsyncIterator[str]:
-    """A worker of `run`: uvicorn binds the socket for it, and does not name TCP."""
+    """Serve as a worker of `run` does, on a socket that uvicorn binds.
+
+    Uvicorn creates this socket without stating the protocol TCP, so asyncio does not disable Nagle's algorithm itself.
+    """
     given = settings(folder)
     bounded = partial(BoundedConnection, bounds=Bounds.of(given))
     config = uvicorn.Config(echo(given), host="127.0.0.1", port=0, log_config=None, http=bounded)  # type: ignore[arg-type]
@@ -61,7 +64,7 @@ async def run_with_workers(folder: Path) -> AsyncIterator[str]:
 
 
 def accepted_from(address: object) -> socket.socket:
-    """The server's end of a connection of this process."""
+    """Return the server's socket of the connection from `address`. The server runs in this process."""
     for item in gc.get_objects():
         if type(item) is socket.socket and item.fileno() >= 0 and item.family == socket.AF_INET:
             try:

@@ -1,4 +1,7 @@
-"""One app starts again on another event loop, as in a host's tests: each TestClient runs the app on a loop of its own."""
+"""One app starts again on another event loop.
+
+This happens in the tests of an application that mounts it, because each TestClient runs the app on a loop of its own.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,7 @@ def checkpointing() -> int:
 def test_an_app_that_no_lifespan_stops_starts_again_on_each_event_loop(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """A mounted app has no lifespan, and a TestClient outside of `with` has a loop for each request."""
+    """A mounted app gets no lifespan events, and a TestClient without `with` has an event loop for each request."""
     before = checkpointing()
     app = LayerCode(echo(), settings=settings(tmp_path, store=journal_url(kind, request, tmp_path)))
     host = Starlette(routes=[Mount("/voice", app)])

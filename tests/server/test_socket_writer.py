@@ -27,7 +27,7 @@ BOUNDS = Bounds(head_bytes=65_536, head_seconds=10, body_seconds=10, unread_seco
 
 
 def app(start: Any) -> Any:
-    """Streams the pieces after a copy of this head."""
+    """Return an app that sends a copy of `start`, the start of the response, and then streams PIECES."""
 
     async def stream(scope: Any, receive: Any, send: Any) -> None:
         await send({**start, "headers": [*start["headers"]]})
@@ -38,7 +38,7 @@ def app(start: Any) -> Any:
 
 
 async def exchange(url: str, *requests: bytes) -> bytes:
-    """What a connection answers to these requests, one after the other, until the last answer is whole."""
+    """Send the requests on one connection, one after the other. Return all answers as bytes, with a fixed date."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port, limit=1 << 20)
     answer = b""
     try:
@@ -110,7 +110,7 @@ async def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Socket:
-    """A cycle of uvicorn's with what is written to its transport."""
+    """A stand-in for uvicorn's request-response cycle. It records what is written to its transport."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -155,4 +155,4 @@ async def test_a_whole_answer_is_one_write_and_ends_the_response() -> None:
     assert cycle.done == ["told", "closed", "responded"]
     assert cycle.response_complete
     await send(piece(more=False))
-    assert cycle.written[1:] == [b"piece"], "what is wrong after the end is uvicorn's to say"
+    assert cycle.written[1:] == [b"piece"], "a message after the end is passed on, so that uvicorn reports the mistake"

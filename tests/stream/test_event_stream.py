@@ -1,4 +1,7 @@
-"""A client's disconnect is watched for only while a turn runs, at no other cost; each stream has its own headers."""
+"""A stream watches for the client's disconnect only while a turn runs, and not at all if the turn ends at once.
+
+Each stream has its own headers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Client:
-    """Hangs up when told, as an ASGI server tells it."""
+    """A client that hangs up when `gone` is set: `receive` then returns `http.disconnect`, as an ASGI server does."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -29,7 +32,7 @@ class Client:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
-        """Take what is sent, and add a header as middleware does."""
+        """Take a message, and add headers to it as middleware does."""
         if message["type"] == "http.response.start":
             self.headers = list(message["headers"])
             message["headers"].append((b"x-request-id", b"1"))

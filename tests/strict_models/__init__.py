@@ -1,7 +1,8 @@
 """Model servers that refuse what providers refuse, for four protocols, over real HTTP.
 
 Each serves one protocol from a script, and answers 400, in the provider's shape, to a request that the provider is
-known to refuse. Where a refusal is known from stands at its line. `refused` lists what was refused.
+known to refuse. In the code, a comment beside each refusal names its source. `refused` lists the messages of the
+refusals.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Anthropic's messages, with thinking that is signed and must stay as it was."""
+"""Anthropic's Messages API, with thinking that is signed and must be sent back unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ BUDGET = AnthropicModelSettings(anthropic_thinking={"type": "enabled", "budget_t
 
 
 class StrictAnthropic(StrictModel):
-    """Serves `/v1/messages`; `settings` turn extended thinking on, the mode with the most refusals."""
+    """A server of `/v1/messages`.
+
+    The model's `settings` enable extended thinking, the mode in which the API refuses the most requests.
+    """
 
     name = "anthropic"
     path = "/v1/messages"
@@ -29,11 +32,11 @@ class StrictAnthropic(StrictModel):
     def __init__(self, script: Any) -> None:
         super().__init__(script)
         self.signed: dict[str, str] = {}
-        """The thinking of a signature, or of redacted data."""
+        """The thinking text of each signature. For the data of redacted thinking the text is ""."""
         self.thinking_of: dict[str, list[str]] = {}
-        """The signatures of the answer that a tool call was in."""
+        """The signatures of the answer that contained a tool call, by the call's id."""
         self.began_with: dict[str, str] = {}
-        """The kind of the first block of that answer."""
+        """The kind of the first block of the answer that contained a tool call, by the call's id."""
 
     def model(self, url: str) -> Model:
         provider = AnthropicProvider(api_key="test", base_url=url)
@@ -50,7 +53,7 @@ class StrictAnthropic(StrictModel):
         # github.com/langchain4j/langchain4j/pull/1197
         refuse(body["messages"][0]["role"] != "user", 'messages: first message must use the "user" role')
         self._check_texts(body)
-        # The API joins messages of one role that follow each other.
+        # The API merges consecutive messages of the same role.
         messages = list(_joined(body["messages"]))
         uses = [block["id"] for message in messages for block in message["content"] if block["type"] == "tool_use"]
         # github.com/BerriAI/litellm/issues/23510
@@ -62,7 +65,7 @@ class StrictAnthropic(StrictModel):
         return [line for message in messages for line in _lines(message)]
 
     def _check_texts(self, body: dict[str, Any]) -> None:
-        """Refuse blank texts, wherever a text may be."""
+        """Refuse blank texts in the system prompt, in messages and in tool results, and messages without content."""
         system = body.get("system") or []
         for block in [] if isinstance(system, str) else system:
             refuse(blank(block["text"]), "system: text content blocks must contain non-whitespace text")
@@ -119,7 +122,10 @@ class StrictAnthropic(StrictModel):
                 )
 
     def _check_latest(self, body: dict[str, Any], messages: list[Message]) -> None:
-        """What is asked of the latest assistant message, where it called tools and thinking has a budget."""
+        """Check the thinking in the latest assistant message, if the message has tool calls.
+
+        Refuse the message if its thinking was changed, or if thinking is enabled and is missing at the start.
+        """
         answers = [message["content"] for message in messages if message["role"] == "assistant"]
         latest = answers[-1] if answers else []
         calls = [block["id"] for block in latest if block["type"] == "tool_use"]
@@ -130,8 +136,8 @@ class StrictAnthropic(StrictModel):
             "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. These blocks "
             "must remain as they were in the original response.",
         )
-        # github.com/anomalyco/opencode/issues/3077. Whether a text of the user behind the results ends the
-        # requirement is not documented, so it is held here.
+        # github.com/anomalyco/opencode/issues/3077. It is not documented whether a user's text after the tool
+        # results ends this requirement, so it always holds here.
         enabled = (body.get("thinking") or {}).get("type") == "enabled"
         refuse(
             bool(enabled and calls)
@@ -220,7 +226,7 @@ class _Answer:
         return _event("content_block_delta", index=self.index, delta=delta)
 
     def close(self) -> Iterator[str]:
-        """End the open block; thinking gets its signature then."""
+        """End the open block. A block of thinking gets its signature at its end."""
         if self.kind == "thinking":
             yield self._delta({"type": "signature_delta", "signature": self._sign(self.thought)})
         if self.kind:
@@ -238,7 +244,7 @@ def _blocks(message: Message) -> list[Block]:
 
 
 def _joined(messages: list[Message]) -> Iterator[Message]:
-    """The messages with those of one role that follow each other made one."""
+    """Yield the messages. Consecutive messages of the same role are merged into one."""
     role = ""
     blocks: list[dict[str, Any]] = []
     for message in messages:

@@ -1,4 +1,4 @@
-"""What the strict model servers share: the script that makes an answer, and the refusals that are told in HTTP."""
+"""The base of the strict model servers: scripts that make answers, and refusals that are sent as HTTP errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Say:
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call; `id` is the server's own where none is given."""
+    """A tool call. If no `id` is given, the server makes one."""
 
     name: str
     arguments: str = "{}"
@@ -43,7 +43,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Fail:
-    """An error: a status before anything was said, an error event after it."""
+    """An error. As the first step it is sent as an HTTP status. After other steps the connection is lost."""
 
     status: int
     message: str = "The model is overloaded."
@@ -99,7 +99,10 @@ class ConnectionLostError(Exception):
 
 
 class StrictModel(ABC):
-    """A server of one protocol. `script` makes an answer from a request, `asked` and `refused` keep the requests."""
+    """A server of one protocol. `script` makes an answer from a request.
+
+    `asked` holds the requests that were not refused, and `refused` the messages of the refusals.
+    """
 
     name: ClassVar[str]
     path: ClassVar[str]
@@ -112,27 +115,27 @@ class StrictModel(ABC):
 
     @property
     def app(self) -> Starlette:
-        """The server."""
+        """The server, as an ASGI app."""
         return Starlette(routes=[Route(self.path, self._answer, methods=["POST"])])
 
     @abstractmethod
     def model(self, url: str) -> Model:
-        """PydanticAI's model for this server at a base URL."""
+        """Return PydanticAI's model for this server, which is served at a base URL."""
 
     @abstractmethod
     def check(self, body: dict[str, Any]) -> list[Line]:
-        """What the model reads in a request. Raises RefusedError as the provider would."""
+        """Return what the model reads in a request. Raises RefusedError if the provider would refuse the request."""
 
     @abstractmethod
     def error(self, status: int, message: str) -> dict[str, Any]:
-        """The provider's JSON for an error."""
+        """Return the provider's JSON for an error."""
 
     @abstractmethod
     def stream(self, asked: Asked, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
-        """The provider's events for these steps."""
+        """Yield the provider's events for these steps."""
 
     def next_id(self, prefix: str) -> str:
-        """An id that was not given before."""
+        """Return a new id that begins with the prefix."""
         return f"{prefix}{next(self._numbers):08d}"
 
     async def _answer(self, request: Request) -> Response:
@@ -152,7 +155,7 @@ class StrictModel(ABC):
 
 
 async def _unless_gone(request: Request, steps: AsyncIterator[Step]) -> list[Step]:
-    """The first step, if there is one; none when the client goes away before it."""
+    """Return a list with the first step; empty if there is none, or if the client disconnects before it."""
     first = asyncio.ensure_future(_first(steps))
     gone = asyncio.ensure_future(request.receive())
     await asyncio.wait({first, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -169,7 +172,7 @@ async def _first(steps: AsyncIterator[Step]) -> list[Step]:
 
 
 async def _played(first: Sequence[Step], rest: AsyncIterator[Step]) -> AsyncIterator[Step]:
-    """The steps that are spoken; those that are not end or hold the answer."""
+    """Yield the steps to send. `Break` and `Fail` are not sent: they end the answer. `Hang` keeps it open forever."""
     for step in first:
         await _hold(step)
         yield step
@@ -186,7 +189,7 @@ async def _hold(step: Step) -> None:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """The request's JSON. Raises RefusedError where it is none, or holds half of a surrogate pair."""
+    """Return a body's JSON object. Raises RefusedError if it is none, or if it contains half of a surrogate pair."""
     try:
         # OpenAI: "We could not parse the JSON body of your request"; Anthropic: "no low surrogate in string",
         # github.com/anthropics/claude-code/issues/1939; DeepSeek: "lone leading surrogate in hex escape",
@@ -204,13 +207,13 @@ def read_json(body: bytes) -> dict[str, Any]:
 
 
 def refuse(when: bool, message: str) -> None:
-    """Refuse the request in this case."""
+    """Raise RefusedError with this message if `when` is true."""
     if when:
         raise RefusedError(message)
 
 
 def refuse_twice(ids: Iterable[str], message: str) -> None:
-    """Refuse a request in which an id comes twice; the message has a place for it."""
+    """Refuse a request in which an id occurs twice. The message has the placeholder `{}` for the id."""
     seen: set[str] = set()
     for one in ids:
         refuse(one in seen, message.format(one))
@@ -218,7 +221,7 @@ def refuse_twice(ids: Iterable[str], message: str) -> None:
 
 
 def refuse_long(ids: Iterable[str], most: int, where: str) -> None:
-    """Refuse a request with an id of more characters than this."""
+    """Refuse a request with an id of more than `most` characters."""
     for one in ids:
         refuse(
             len(one) > most,

@@ -15,7 +15,10 @@ from .base import Asked, Call, Line, Say, Step, StrictModel, Think, event, refus
 
 Content = dict[str, Any]
 PLACEHOLDER = base64.b64encode(b"skip_thought_signature_validator").decode()
-"""ai.google.dev/gemini-api/docs/thought-signatures: what stands for the signature of a call that has none."""
+"""What a client sends in place of a signature, with a function call that has none.
+
+See ai.google.dev/gemini-api/docs/thought-signatures.
+"""
 
 
 class StrictGemini(StrictModel):
@@ -125,7 +128,7 @@ class StrictGemini(StrictModel):
 
 
 def _standard(signature: str) -> str:
-    """The client writes base64 for URLs, without its end."""
+    """Return a signature in standard base64. The client sends URL-safe base64 without the `=` at its end."""
     data = base64.urlsafe_b64decode(signature.replace("+", "-").replace("/", "_") + "=" * (-len(signature) % 4))
     return base64.b64encode(data).decode()
 

@@ -31,11 +31,11 @@ class StrictResponses(StrictModel):
         super().__init__(script)
         self.items: dict[str, dict[str, Any]] = {}
         self.reasoning_of: dict[str, str] = {}
-        """The reasoning item that an item came from."""
+        """The id of the reasoning item that an item came from, by the item's id."""
         self.following: dict[str, str] = {}
-        """The item that came right after a reasoning item."""
+        """The id of the item that came right after a reasoning item, by the reasoning item's id."""
         self.open_calls: dict[str, list[str]] = {}
-        """The call ids of a response."""
+        """The ids of a response's tool calls, by the response's id."""
 
     def model(self, url: str) -> Model:
         return OpenAIResponsesModel("gpt-5-mini", provider=OpenAIProvider(base_url=f"{url}/v1", api_key="test"))
@@ -121,8 +121,8 @@ class StrictResponses(StrictModel):
     def _line(self, item: dict[str, Any]) -> Line:
         kind = item.get("type", "message")
         if kind == "message":
-            # Of an item that it knows the server takes its own copy, whatever was sent: PydanticAI's
-            # `ModelResponse.history_digest` tells to clear the id of a part that was changed.
+            # For an item that it knows, the server uses its own copy, whatever was sent. So the docstring of
+            # PydanticAI's `ModelResponse.history_digest` says to clear the id of a part that was changed.
             return Line(item["role"], text_of(self.items.get(item.get("id", ""), item)["content"]))
         if kind == "reasoning":
             return Line("reasoning", item["id"])
@@ -181,7 +181,10 @@ class _Answer:
         return {"item_id": self.open["id"], "output_index": len(self.output)}
 
     def _begin(self, kind: str, **fields: Any) -> list[str]:
-        """Open an item, unless one of its kind is open that takes more."""
+        """Open an item of this kind, after closing the open item.
+
+        An open item of the same kind stays open and takes more content. But each tool call is an item of its own.
+        """
         if self.open is not None and self.open["type"] == kind and kind != "function_call":
             return []
         closed = self.close()

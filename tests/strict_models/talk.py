@@ -31,7 +31,7 @@ async def bumped(turn: Turn[Any, Any], by: int) -> str:
 
 
 class Talk:
-    """Says things to the agent, and knows what its model was sent."""
+    """A caller who says things to the agent, and who can read what the agent's model was sent."""
 
     def __init__(self, server: StrictModel, voice: VoiceAgent[Any, Any], store: Store, turns: int = 1) -> None:
         self.server = server
@@ -50,23 +50,23 @@ class Talk:
         return asyncio.ensure_future(answer)
 
     async def say(self, text: str, **more: Any) -> str:
-        """Deliver a message, and hear all of the answer."""
+        """Deliver a message, and return the whole spoken answer."""
         ear = Ear()
         await self.begin(text, ear, **more)
         return ear.spoken
 
     @property
     def lines(self) -> list[Line]:
-        """What the model read last."""
+        """What the model read in its last request."""
         return self.server.asked[-1].lines
 
     def said(self, role: str) -> str:
-        """All that the model read of a role."""
+        """Return the texts with this role in the model's last request, joined with spaces."""
         return " ".join(line.text for line in self.lines if line.role == role)
 
 
 def strict_agent(model: Model, tool: Tool = bumped, **options: Any) -> VoiceAgent[Any, Any]:
-    """An agent whose tool `bump` does what `tool` does."""
+    """Return an agent whose tool `bump` calls the function `tool`."""
     agent = Agent(model, deps_type=Turn, instructions="Be kind.")
 
     @agent.tool
@@ -80,7 +80,10 @@ def strict_agent(model: Model, tool: Tool = bumped, **options: Any) -> VoiceAgen
 async def talking(
     server: StrictModel, make: Callable[[Model], VoiceAgent[Any, Any]] | None = None, **options: Any
 ) -> AsyncIterator[Talk]:
-    """A conversation over a journal in memory; `make` makes another agent of the server's model."""
+    """Open a conversation over a journal in memory, with an agent that uses the server's model.
+
+    If `make` is given, it makes the agent from the model. Otherwise `strict_agent` makes it.
+    """
     async with serve(server.app) as url, server.model(url) as model:
         store = MemoryStore()
         await store.open()
@@ -90,7 +93,7 @@ async def talking(
 
 
 async def interrupt(talk: Talk, text: str, when: Callable[[Ear], object], **more: Any) -> str:
-    """Say something, and leave when it is time; what was heard until then."""
+    """Say something, and disconnect as soon as `when` returns something true. Return what was heard until then."""
     ear = Ear()
     turn = talk.begin(text, ear, **more)
     await until(lambda: when(ear))

@@ -1,4 +1,7 @@
-"""The shipped bakery holds thirty turns with each model server, a third of them interrupted, without an apology."""
+"""The bakery agent of the package answers thirty turns with each model server, and never apologises for a failure.
+
+The caller interrupts every third turn.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ TOLD = "Your basket is filled, "
 
 
 async def fills_the_basket(asked: Asked) -> AsyncIterator[Step]:
-    """Thinks, adds a croissant, and tells; stands still in every third turn, as if it had more to tell."""
+    """Think, add a croissant, and say so.
+
+    In every third turn, keep the answer open without sending more, as if more text would follow.
+    """
     number = sum(line.role == "user" and line.text.startswith("And ") for line in asked.lines) + 1
     yield Think("A croissant costs two forty.")
     if asked.lines[-1].role != "result":
@@ -55,7 +61,7 @@ async def test_thirty_turns_with_interruptions(kind: type[StrictModel]) -> None:
     callers = [line.text for line in talk.lines if line.role == "user" and not line.text.startswith("[")]
     assert callers[0] == "My name is Rosalind, a croissant please."
     assert len(callers) == TURNS
-    # What was not heard of an interrupted turn is not known either.
+    # The model does not read the part of an interrupted answer that the caller did not hear.
     assert talk.said("assistant").count("shall I place the order?") == TURNS - TURNS // 3
 
 
@@ -65,7 +71,7 @@ async def one_turn(talk: Talk, number: int) -> None:
         heard = await interrupt(talk, text, lambda ear: ear.spoken.endswith(TOLD))
         assert heard == f"One moment. {TOLD}"
         return
-    # The platform tells what was heard of the turn before, which was cut in the middle of a word.
+    # The platform reports what was heard of the turn before, which was cut in the middle of a word.
     context = {"previous_turn_interrupted": True, "text_heard": "One moment. Your bask", "words_heard": 4}
     more = {"interruption_context": context} if number % 3 == 1 and number > 1 else {}
     assert await talk.say(text, **more) == f"One moment. {TOLD}shall I place the order?"

@@ -18,12 +18,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ALL)]
 
 
 def answered(asked: Asked) -> bool:
-    """Whether the last thing in a request is a tool's result."""
+    """Return whether the last part of a request is a tool's result."""
     return asked.lines[-1].role == "result"
 
 
 def has_started(started: Sequence[object], times: int, _: object) -> bool:
-    """Whether a tool was started so often."""
+    """Return whether a tool was started exactly `times` times."""
     return len(started) == times
 
 
@@ -39,7 +39,7 @@ async def checks_and_tells(asked: Asked) -> AsyncIterator[Step]:
 
 
 async def goes_on(talk: Talk) -> None:
-    """Two more turns are answered, and nothing was refused."""
+    """Check that two more turns are answered, and that the server refused no request."""
     for text in ("and now?", "and then?"):
         assert (await talk.say(text)).endswith("It is done.")
     assert talk.server.refused == []
@@ -163,7 +163,10 @@ async def test_reasoning_hidden_by_the_provider(kind: type[StrictModel]) -> None
 
 
 async def test_a_model_of_another_provider_takes_over(kind: type[StrictModel]) -> None:
-    """Each provider's turn is in the past of the other's, with its calls, and without what only it can check."""
+    """A request to one provider contains the earlier turns of the other provider.
+
+    They have their tool calls, but nothing that only the other provider can check, such as signed reasoning.
+    """
     other = StrictResponses if kind is StrictAnthropic else StrictAnthropic
     first, second = kind(checks_and_tells), other(checks_and_tells)
     async with (
@@ -175,7 +178,9 @@ async def test_a_model_of_another_provider_takes_over(kind: type[StrictModel]) -
         first.script, talk.server = broken, second
         await goes_on(talk)
         assert "Hm." not in talk.said("assistant")
-        # Asked first also in the middle of a turn, with the other's reasoning, which is the run's and not history.
+        # Also in the middle of a turn, the first provider was asked before the second. Those requests contained the
+        # second one's reasoning, which belongs to the run and not to the history, so the first provider may
+        # have refused them.
         first.refused.clear()
         first.script, talk.server = checks_and_tells, first
         await goes_on(talk)

@@ -1,6 +1,7 @@
 """Random odd tool calls of an OpenAI-compatible server: no later request is refused, whichever provider gets it.
 
-Identical calls, identical, empty, long and odd ids, retries, failures, denied and interrupted calls, in any order.
+These come in any order: identical calls; ids that are identical, empty, long or odd; retries; failures; calls that the
+caller denies, and calls that are interrupted.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def odd_agent(model: Model) -> VoiceAgent[Any, Any]:
 
 
 class Providers:
-    """A server whose model makes odd calls, and one server of each other protocol."""
+    """A server whose model makes odd tool calls, and four other servers, one for each protocol."""
 
     def __init__(self) -> None:
         self.odd = StrictChat(self._script)
@@ -127,7 +128,7 @@ class Providers:
 
 
 def check_pairs(history: Sequence[ModelMessage]) -> None:
-    """Each call has exactly one result, and no id is used twice."""
+    """Check that each tool call has exactly one result, and that no id is used twice."""
     parts = [part for message in history for part in message.parts]
     called = [part.tool_call_id for part in parts if part.part_kind == "tool-call"]
     results = [part.tool_call_id for part in parts if part.part_kind == "tool-return"]
@@ -137,7 +138,7 @@ def check_pairs(history: Sequence[ModelMessage]) -> None:
 
 @pytest.fixture
 def providers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Providers]:
-    """The servers, in one event loop for all examples."""
+    """Yield the model servers, which run in one event loop for all examples of Hypothesis."""
     monkeypatch.setattr("layercode_app.agent.retry.RETRY_SECONDS", (0.001, 0.001))
     logger.disable("layercode_app")
     found = Providers()

@@ -33,7 +33,10 @@ from . import ALL, Asked, Break, Call, Fail, Line, Say, Step, StrictModel, Think
 from .talk import Talk, strict_agent
 
 HALVES = ["\ud83d"]
-"""Halves of surrogate pairs, in models' texts and tools' results; those of callers are replaced with the event."""
+"""Halves of surrogate pairs, for models' texts and tools' results.
+
+Callers' texts need none, because halves in an event are replaced when the event is read.
+"""
 TEXTS = ["Hello. ", "Yes, ", "für dich. ", "🙂 ", "It is two forty.", " ", "\n\n", "\u200b", "", *HALVES]
 RESULTS = ["done", "", " \n", "für", *HALVES]
 CALLERS = ["a croissant, please", "what?"]
@@ -47,7 +50,7 @@ gates = st.integers(0, 6)
 
 @dataclass
 class Plan:
-    """The steps of the model and the tools in a turn. With a gate they pause after a number of steps."""
+    """The steps of the model and the tools in a turn. If `gate` is given, they stop after that number of steps."""
 
     responses: list[list[Step]]
     results: list[str] = field(default_factory=list)
@@ -64,7 +67,7 @@ class Plan:
 
 @dataclass
 class Past:
-    """What was said and heard in a turn; `spoken` is what its last delivery sent."""
+    """What was said and heard in a turn. `spoken` is the text that must be sent if the turn is delivered again."""
 
     turn: int
     user: str
@@ -73,7 +76,7 @@ class Past:
 
 
 def packed(text: str) -> str:
-    """The text without white space and characters without width."""
+    """Return the text without white space and without characters that have no width."""
     return re.sub("[\\s\u200b]", "", text)
 
 
@@ -145,7 +148,10 @@ class Conversation(RuleBasedStateMachine):
         return f"{text} {self.talk.turn}"
 
     def check(self) -> None:
-        """Nothing was refused, and what was sent since then tells the truth."""
+        """Check that the server refused no request, and that new requests begin with the earlier turns as heard.
+
+        New requests are those since the newest turn began. What they contain is checked only if `exact` is true.
+        """
         assert self.server.refused == []
         if not self.exact or not hasattr(self, "seen"):
             return
@@ -169,7 +175,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(text=st.sampled_from(BLANK))
     def a_caller_who_says_nothing(self, text: str) -> None:
-        # What becomes of such a turn is another test's; here it must not harm the next ones.
+        # Another test checks what becomes of such a turn. Here it must only do no harm to the next turns.
         self.exact = False
         ear = Ear()
         self.run(self.whole(Plan([]), ear, text))
@@ -182,7 +188,7 @@ class Conversation(RuleBasedStateMachine):
         self.remember(words, ear)
 
     async def until_gate(self, plan: Plan, ear: Ear, text: str, act: Any) -> None:
-        """Deliver a message, and do something when the turn stands still, unless it ends before."""
+        """Deliver a message, and call `act` when the turn has reached its gate, unless the turn ends before."""
         turn = self.begin(plan, ear, text)
         gate = asyncio.ensure_future(plan.reached.wait())
         await asyncio.wait({turn, gate}, return_when=asyncio.FIRST_COMPLETED)
@@ -242,7 +248,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(answers=responses, gate=gates, again=st.booleans())
     def a_crash(self, answers: list[list[Step]], gate: int, again: bool) -> None:
-        """The worker dies where the turn stands still; the turn is delivered again, or the caller goes on."""
+        """Let the worker die at the turn's gate. Then the turn is delivered again, or the caller says something new."""
         ear, words, plan = Ear(), self.words_of("hello"), Plan(answers, gate=gate)
         dead: list[bool] = []
         self.run(self.until_gate(plan, ear, words, lambda: self.die(dead)))
@@ -265,10 +271,10 @@ class Conversation(RuleBasedStateMachine):
             self.remember(f"are you there {self.turn}", ear)
 
     def die(self, dead: list[bool]) -> None:
-        """Write nothing from now on, and stop."""
+        """Save no turn from now on, and cancel the running turns."""
 
         async def nothing(*_: Any, **__: Any) -> None:
-            """What a dead worker writes."""
+            """Do nothing in place of a save, because a dead worker saves nothing."""
 
         self.store.save = nothing  # type: ignore[method-assign]
         dead.append(True)
@@ -282,7 +288,7 @@ async def say_something(turn: Turn[Any, Any]) -> str:
 
 
 def exchanges(lines: list[Line]) -> list[tuple[str, str]]:
-    """Each of the caller's messages, and all that the assistant said until the next."""
+    """Return each message of the caller, with all that the assistant said before the next message."""
     found: list[tuple[str, str]] = []
     for line in lines:
         if line.role == "user" and not line.text.startswith(("[", "<system>")):
@@ -294,9 +300,9 @@ def exchanges(lines: list[Line]) -> list[tuple[str, str]]:
 
 @pytest.fixture(params=ALL, ids=lambda kind: kind.name)
 def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The conversations of one model server, which serves all of them in one event loop.
+    """Yield the class of conversations with one model server, which serves all of them in one event loop.
 
-    The model is opened as a server opens the models of its agents.
+    The model is opened in the way in which a server opens the models of its agents.
     """
     monkeypatch.setattr("layercode_app.agent.retry.RETRY_SECONDS", (0.001, 0.001))
     logger.disable("layercode_app")

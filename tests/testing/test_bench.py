@@ -59,7 +59,7 @@ async def answer(turn):
 
 
 class Timed(Server):
-    """Notes when each turn arrived."""
+    """A server that notes when each turn arrived."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Timed(Server):
 
 
 class HangsUp:
-    """Answers one request of each connection, says that it keeps it, and closes it."""
+    """A server that answers one request of each connection as if it kept the connection open, and then closes it."""
 
     def __init__(self) -> None:
         self.connections = 0
@@ -186,7 +186,7 @@ def test_a_request_keeps_the_query_and_the_host() -> None:
 
 
 def series(name: str, *times: float, cpu: float = 0.1) -> Series:
-    """One round for each time, of one turn."""
+    """Return a series with one round for each of `times`. Each round has a single turn, which took that time."""
     rounds = [
         Measured("http://x", [Sample(0, 0.5, time, time)], seconds=1.0, server=Used(cpu, 1, [(0.0, 50.0), (1.0, 60.0)]))
         for time in times
@@ -249,7 +249,7 @@ async def test_the_processes_of_a_local_server_are_found_and_of_no_other() -> No
 
 
 async def test_every_process_that_holds_the_port_is_watched() -> None:
-    """As workers do: they inherit the port, and the system names one of those that hold it."""
+    """Workers inherit the port, so several processes hold it, but the system names only one of them."""
     waits = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -279,7 +279,7 @@ async def test_a_process_that_has_gone_uses_nothing() -> None:
 
 @pytest.fixture
 def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What the command says of two agents that it serves itself."""
+    """Yield the command's JSON about two agents that it serves itself, and its HTML page as `page`."""
     monkeypatch.chdir(tmp_path)
     for name, value in clean_environment().items():
         monkeypatch.setenv(name, value)
@@ -331,7 +331,7 @@ def test_a_turn_that_ends_with_an_apology_is_an_error(tmp_path: Path, monkeypatc
 
 
 async def test_a_turn_that_the_journal_does_not_have_is_an_error(tmp_path: Path) -> None:
-    """The server of this test writes no journal, as one that is too busy."""
+    """The server of this test writes no journal, like a server that is too busy to write it."""
     async with serve(Server()) as url:
         unrecorded = Target("there", url, SECRET, journal=f"sqlite:///{tmp_path}/journal.sqlite3")
         assert (await bench(unrecorded, Load(callers=1, turns=2))).errors == {"not recorded": 2}

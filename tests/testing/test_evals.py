@@ -1,4 +1,7 @@
-"""`eval`: scenarios pass on an agent that is right, and say what was heard on one that was broken on purpose."""
+"""`eval`: scenarios pass with a correct agent.
+
+With an agent that was broken on purpose they fail, and the failures say what was heard.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def broken() -> VoiceAgent[Any, Any]:
-    """The bakery, broken on purpose: it orders buns whatever is asked for."""
+    """Return the bakery agent, broken on purpose: it orders two sourdough loaves, whatever the caller asks for."""
     agent = find_agent("bakery", AGENTS)
 
     @agent.offline

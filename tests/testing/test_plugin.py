@@ -36,9 +36,10 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 def run_pytest(project: pytest.Pytester, *options: str, cold: bool = False) -> pytest.RunResult:
     """Run pytest in the project, in a process of its own.
 
-    In this one, pytester would forget every module that is imported for the first time, and later tests would import it
-    again: what it had changed elsewhere would then be changed by a module that no other module knows. `cold` starts a new
-    interpreter, in which pytest itself warns of nothing.
+    In the process of these tests, pytester would remove newly imported modules from `sys.modules`, and later tests
+    would import second copies of them. What the first copies had changed elsewhere would stay changed, and would refer
+    to copies that no other module uses. `cold` starts a new interpreter. In it, unlike in a forked process, pytest
+    itself gives no warnings.
     """
     begun = time.monotonic()
     done = forked.run(["-m", "pytest", *options], cwd=project.path, env=clean_environment(), together=True, cold=cold)

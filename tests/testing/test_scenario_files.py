@@ -92,7 +92,7 @@ def test_an_interruption_at_no_point_is_refused(tmp_path: Path, point: str) -> N
     text = f"agent: echo\nscenarios: [{{name: a, turns: [{{say: hi, interrupt: {point}}}]}}]\n"
     message = refused(written(tmp_path, text))
     assert "scenarios.0.turns.0.interrupt: Value error" in message
-    assert "expected a number of words, such as 2, of seconds, such as 0.5, or a text of the reply" in message
+    assert "expected a number of words (such as 2), a number of seconds (such as 0.5), or a text that" in message
 
 
 def test_an_interruption_of_the_playback_needs_its_point(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What hooks for data of the page spend counts towards the budget of their conversation, in every store."""
+"""The costs of hooks that handle data from the page count towards the conversation's budget, in every store."""
 
 from __future__ import annotations
 

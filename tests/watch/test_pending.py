@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 class AwayStore(MemoryStore):
-    """Its totals can be away, and it counts how often it was asked to add."""
+    """A store whose totals cannot be changed while `away` is true. `asked` counts the calls of `add_totals`."""
 
     away = False
     asked = 0

@@ -1,4 +1,7 @@
-"""What a conversation spent is carried from turn to turn: right in every store, and no more work in a long call."""
+"""What a conversation spent is carried from turn to turn, and the sum is right in every store.
+
+A turn of a long call reads no more of the past for it than a turn of a short call.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ async def call(
 
 
 def assert_carried(journal: list[TurnRecord]) -> None:
-    """Each message knows what all before it spent."""
+    """Check that the record of each message holds the cost and the tokens of all earlier turns."""
     cost = tokens = 0.0
     for turn in journal:
         if turn.kind is Kind.MESSAGE:
@@ -115,7 +118,7 @@ async def test_a_budget_that_is_set_late_counts_what_was_spent_before(url: str, 
 
 async def test_workers_of_one_journal_carry_it_on_for_each_other(url: str, tmp_path: Path) -> None:
     if url == "memory":
-        pytest.skip("memory is of one worker")
+        pytest.skip("a journal in memory has only one worker")
     async with call(url, tmp_path) as (app, one), call(url, tmp_path) as (_, other):
         for number in range(10):
             await (one, other)[number % 2].say("hello")

@@ -111,7 +111,7 @@ async def test_a_summary_that_is_not_usable_has_its_cost_recorded() -> None:
 
 
 class Away(MemoryStore):
-    """A journal that fails once when a record is changed, as it is to note the cost of a summary."""
+    """A journal whose first `update` of a record fails. An `update` notes the cost of a summary, for example."""
 
     failed = False
 

@@ -102,7 +102,10 @@ def say_day_month(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_month_day(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for a date such as Jan. 3, 2026, without the letters of the month that were already spoken."""
+    """Return the words for a date such as Jan. 3, 2026.
+
+    If the first letters of the month were already spoken, such as the "A" of Aug., return only what follows them.
+    """
     month = month_of(place.word + match["month"])
     words = f"{MONTHS[month - 1]} {_after_month(match)}"
     return words[len(place.word) :] if 1 <= int(match["d"]) <= 31 else None
@@ -129,7 +132,10 @@ _CLOCK2 = named("h2", SHORT) + maybe(text(":") + named("m2", times(DIGIT, 2, 2))
 
 
 def _short_months(head: str) -> Form:
-    """Return a form that matches a date such as "Aug. 3" without `head`, its letters that were already spoken ("A")."""
+    """Return a form that matches the rest of a date such as "Aug. 3", whose first letters were already spoken.
+
+    `head` is these letters. If `head` is "A", the form matches "ug. 3".
+    """
     chosen = [name[len(head) :] for name in ABBREVIATED if head_of(name) == head]
     return named("month", one_of(chosen)) + maybe(text(".")) + SPACE + _DAY + _TO_DAY + _YEAR
 

@@ -44,7 +44,7 @@ class Lexicon:
     def beginning(self, char: str, word: str) -> list[Kind]:
         """Return the kinds of tokens that may begin with `char`.
 
-        `word` is the part of the same word that was already spoken.
+        `word` is the part of the current word that was already spoken: the letters and digits directly before `char`.
         """
         if not word:
             if char not in self._by_char and char.isascii():
@@ -144,7 +144,7 @@ class Pronouncer:
 
 
 def _end(match: re.Match[str]) -> int:
-    """Return where the token ends: before the group `rest`, if the form has one."""
+    """Return where the token ends: before the group `rest` if this group matched, otherwise at the end of the match."""
     rest = match.groupdict().get("rest")
     return match.end() if rest is None else match.start("rest")
 

@@ -47,7 +47,7 @@ def char(members: str) -> Form:
 
 
 def maybe(form: Form) -> Form:
-    """Return a form that matches a text of the given form, or nothing."""
+    """Return a form that matches the texts of the given form, and the empty text."""
     return Form(f"(?:{form.full})?", form.prefix)
 
 

@@ -65,9 +65,10 @@ async def _find(asked: Replaying, settings: Any) -> Recording:
 def promote_recording(
     asked: Replaying, path: Path, *, also: Iterable[str], keep: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """Write a scenario file and return the replacements made in it.
+    """Write a recording as a scenario file. Return the personal details that were replaced in it, with their counts.
 
-    Raises ConfigurationError if the file exists or cannot be written.
+    The texts in `also` are replaced too. The texts in `keep` are never replaced. Raises ConfigurationError if the file
+    exists or cannot be written.
     """
     from ...replay.promote import HEADER, promote
     from ...replay.replacements import StandIns

@@ -119,8 +119,8 @@ class Store(ABC):
     """Stores turns, conversations and jobs. Every method may raise StoreError; none blocks the event loop for long.
 
     `owner` is the id of the worker that uses this store object. A worker is alive while its store is open. If
-    processes can share the journal, each `open` chooses a new id, so processes that are forked with a store that is not
-    open yet are different workers.
+    processes can share the journal, each `open` chooses a new id. So if a process forks before it opens its store, each
+    process that then opens its copy of the store is a separate worker.
     """
 
     component: str
@@ -245,7 +245,7 @@ class Store(ABC):
     async def prune(self, before: float) -> int:
         """Delete conversations without a turn since `before` (epoch seconds); return the number of deleted turns.
 
-        A conversation that never had a turn is deleted if neither its state nor its metadata was written since `before`.
+        A conversation that never had a turn is deleted if its state and metadata were not written since `before`.
         """
 
     # --- totals
@@ -314,7 +314,10 @@ class Store(ABC):
 
     @abstractmethod
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
-        """Mark a job as done. With `retry_at` (epoch seconds), reschedule it instead; save its `attempts` and `error`."""
+        """Mark a job as done. With `retry_at` (epoch seconds), reschedule it instead.
+
+        When it is rescheduled, its `attempts` and `error` are saved.
+        """
 
 
 LEAST_TOKENS = 64

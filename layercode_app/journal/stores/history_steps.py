@@ -17,11 +17,12 @@ KEPT_SHARE = 0.5
 
 
 def first_of(positions: Sequence[int], tokens: Sequence[int], starts: Iterable[int], budget: int) -> int:
-    """Return the index of the turn at which the history begins.
+    """Return the index in `positions` of the turn at which the history begins.
 
-    `positions` and `tokens` describe the newest turns that fit the budget, sorted from old to new. `starts` yields the
-    positions at which the histories of these turns began, beginning with the newest turn; 0 means unknown. If all are
-    unknown, the history begins at the first turn.
+    `positions` and `tokens` describe the newest turns that fit the budget, sorted from old to new. For each of these
+    turns, sorted from new to old, `starts` yields the position at which the history of that turn began; 0 means
+    unknown. The first known start counts. If it is among `positions`, the history begins there again; otherwise the
+    history is cut. If no start is known, the history begins at the first of `positions`.
     """
     start = next(filter(None, starts), 0)
     if not start:

@@ -8,10 +8,13 @@ A conversation has nine keys with its id as their hash tag, so that they share a
 - `info`: a hash with the agent, and the times of the first turn, the last turn, and the last write of the state or the
   metadata.
 
-A turn's meta is "status owner attempt position tokens revision token saved". A call of BEGIN, CLAIM, SAVE, ENQUEUE,
-LEASE or ADD_TOTALS has a token, so that it is not applied twice if it is sent again after a lost reply. In the meta,
-`token` is the token of the last BEGIN or CLAIM, and `saved` that of the last SAVE. The other three scripts write their
-result into the key `once:TOKEN`, which expires soon.
+Each request to run BEGIN, CLAIM, SAVE, ENQUEUE, LEASE or ADD_TOTALS has a unique request id. So the script is not
+applied twice if the request is sent again after a lost reply.
+
+A turn's meta is "status owner attempt position tokens revision token saved". `tokens` is the estimated size of the turn
+in tokens of a model. `revision` counts the writes of the turn. `token` is the request id of the last BEGIN or CLAIM,
+and `saved` the request id of the last SAVE. The other three scripts write their result into a key that ends in `once:`
+and the request id. This key expires soon.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ CHECK_SECONDS = 3.0
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the journal, readable by its owner only. The Checkpointer replaces SQLite's automatic checkpoints.
+    """Open the journal. A missing file is created, and only its owner can read it.
 
-    Raises sqlite3.DatabaseError, and leaves the file as it is, unless the file is empty or a journal of this
-    version.
+    The file may be empty or a journal of this version. For any other file, raise sqlite3.DatabaseError and leave the
+    file as it is. SQLite's automatic checkpoints are off, because the Checkpointer replaces them.
     """
     make_folder(path.parent, mode=0o700)
     with contextlib.suppress(FileExistsError):
@@ -114,7 +114,7 @@ class WorkerLock:
         self.disown()
 
     def disown(self) -> None:
-        """Close the file and leave it to another process, which may have it locked."""
+        """Close the file without deleting it, because another process may hold the lock."""
         if self._handle is not None:
             os.close(self._handle)
         self._path = self._handle = None

@@ -1,8 +1,9 @@
 """The job queue in the SQLite journal.
 
-`leased_until` is the host's uptime at which a job may be leased: when its lease ends, or when it is due. So processes
-agree on it even if some of them began while the host's clock was wrong. `due_at` is for the time after a restart of the
-host, which sets the uptime to 0.
+`leased_until` is the uptime of the host from which a worker may lease a job: the end of the job's lease or, if it has
+none, the time at which the job is due. All processes agree on the uptime, even if some of them began while the host's
+clock was wrong. `due_at` is the due time by the clock. It is needed after a restart of the host, which sets the uptime
+to 0.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ KEEP_DONE_SECONDS = 7 * 86_400
 LONGEST_LEASE = 300.0
 """A lease that ends later than this many seconds from now is ignored, because it was made before the host restarted.
 
-The end of a lease is stored as an uptime of the host, which a restart sets to 0. If the caller leases jobs for a longer
+The end of a lease is stored as an uptime of the host, which a restart sets to 0. If a worker leases jobs for a longer
 time, that time is the limit.
 """
 

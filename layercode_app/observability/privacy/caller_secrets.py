@@ -76,8 +76,9 @@ def known() -> tuple[str, ...]:
 def _secrets_in(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the secrets in a turn's metadata.
 
-    Every log line and span asks for them, and metadata may have thousands of entries. Encoding it as JSON takes little
-    time, so the secrets are cached by the JSON. The JSON also shows what the agent changed in it during the turn.
+    Every log line and span needs them, and metadata may have thousands of entries. So the secrets are cached. The key
+    of the cache is the metadata as JSON, which takes little time to write. If the agent changes the metadata during the
+    turn, the key changes too, so new secrets are found.
     """
     try:
         return _secrets_in_json(orjson.dumps(metadata, option=orjson.OPT_NON_STR_KEYS))

@@ -234,9 +234,10 @@ def _places(whole: str, masked: str) -> Callable[[int], int]:
 
 
 def _runs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[bool, int, int, int, int]]:
-    """Yield the runs of words: whether they are the same, begin and end in the old words, begin and end in the new.
+    """Divide the texts into runs of words that are the same in both, and runs that were masked.
 
-    `difflib` would find them too, but its time is cubic in the number of masks.
+    Yield for each run: whether it is the same in both, its start and its end in `old`, its start and its end in `new`.
+    `difflib` would find the runs, too, but its time is cubic in the number of masks.
     """
     first = into = 0
     while first < len(old):
@@ -251,7 +252,11 @@ def _runs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[bool, int, i
 
 
 def _after_mask(old: Sequence[str], new: Sequence[str], first: int, into: int) -> tuple[int, int]:
-    """Return the places of the first words after a mask: in `old` from `first` on, and in `new` from `into` on."""
+    """Return the index in `old`, and the index in `new`, at which the text continues after a masked passage.
+
+    `old` are the words of the original text, `new` those of the masked text. The passage begins at `first` in `old`,
+    and at `into` in `new`.
+    """
     for to in range(into + 1, len(new)):
         if any(mark in new[to] for mark in MARKS):
             continue

@@ -85,9 +85,9 @@ def clean(text: str) -> str:
 
 
 def clean_key(key: str, *, text: Callable[[str], str] = clean) -> str:
-    """Mask the key of an object with `text`, but leave a plain name, such as our own `session_id`.
+    """Mask the key of an object with `text`. A plain name, such as `session_id`, stays as it is.
 
-    A caller's password may be any word, such as "session".
+    A caller's password may be an ordinary word, such as "session". Otherwise it would be masked in these names, too.
     """
     return key if _PLAIN_NAME.fullmatch(key) else text(key)
 

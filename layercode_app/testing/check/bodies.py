@@ -84,7 +84,7 @@ async def no_internals(probe: Probe) -> None:
         text = (await _post(probe, body)).body.decode(errors="replace")
         for mark in INTERNALS:
             if mark in text:
-                raise FailedError(f"for {body!r} the answer holds {mark!r}: {text[:120]!r}")
+                raise FailedError(f"for {body!r}: expected no internals, found {mark!r} in the answer {text[:120]!r}")
 
 
 @check(

@@ -54,9 +54,10 @@ def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) ->
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Return, for each possible number of passes of the first agent, the number of ways in which it can occur.
+    """Count, for each number of passes that the first agent can have, the ways in which this can happen.
 
-    Both agents together passed `passed_together` times.
+    Of all runs of the two agents, `passed_together` passed. A way is a choice of the runs that passed. The first agent
+    had `runs` runs, the other one `runs_other`.
     """
     numbers = range(max(0, passed_together - runs_other), min(runs, passed_together) + 1)
     return {number: comb(runs, number) * comb(runs_other, passed_together - number) for number in numbers}

@@ -92,8 +92,8 @@ def _others(name: str, found: Found | None) -> Sequence[VoiceAgent[Any, Any]]:
 async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
     """Run the conversation until the caller hangs up. After MOST_TURNS turns, record a failure and stop.
 
-    For a simulated caller the limit is `max_turns`, which the caller enforces. Stop with a failure too if the caller
-    says more after the agent hung up.
+    For a simulated caller the limit is `max_turns`, which the caller enforces. Also record a failure and stop if the
+    caller says more after the agent hung up, unless the scenario expects the hang-up.
     """
     before = Step()
     while (step := await caller.next(tuple(call.turns))) is not None:
@@ -115,9 +115,10 @@ async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played:
 
 
 def _is_unheard(step: Step, before: Step, turns: Sequence[HeardTurn]) -> bool:
-    """Return whether the agent hung up before this step, so that it hears nothing of the step.
+    """Return whether the agent hung up before this step, so that it does not hear the caller's words.
 
-    Return False for a step without words, which makes a new call, and if the step before expects the hang-up.
+    Return False in two cases. A step without words connects again, so it is heard. If the step before expects the
+    hang-up, the scenario continues after it on purpose.
     """
     return bool(turns) and turns[-1].hangup and step.say is not None and not before.expect.hangup
 

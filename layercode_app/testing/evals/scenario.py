@@ -42,8 +42,8 @@ class Step(Part):
     say: str | None = None
     interrupt: int | float | str | None = Field(
         default=None,
-        description="Interrupt the reply after a number of words (2), after seconds from the request (0.5), or after a "
-        "text.",
+        description="Interrupt the reply after a number of words (such as 2), a number of seconds since the request "
+        "(such as 0.5), or a text that the reply contains.",
     )
     in_tool: bool = Field(default=False, description="Interrupt the reply as soon as one of its tools starts.")
     playing: bool = Field(
@@ -68,7 +68,8 @@ class Step(Part):
             possible = interrupt is None or (isinstance(interrupt, str) and interrupt != "")
         if not possible:
             raise ValueError(
-                f"{interrupt!r}; expected a number of words, such as 2, of seconds, such as 0.5, or a text of the reply"
+                f"{interrupt!r}; expected a number of words (such as 2), a number of seconds (such as 0.5), or a text "
+                "that the reply contains"
             )
         return interrupt
 

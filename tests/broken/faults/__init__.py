@@ -1,4 +1,4 @@
-"""The faults: each a server that is right but for one thing."""
+"""All faults: server classes that are correct except for one fault. Each docstring states the rule that is broken."""
 
 from ..server import Server
 from . import bodies, events, frames, signatures, turns

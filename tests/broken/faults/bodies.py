@@ -1,4 +1,7 @@
-"""Servers that are right but for one fault of bodies; in its docstring, what the protocol says of it."""
+"""Servers that are correct except for one fault in how they handle request bodies.
+
+The docstring of each class states the rule of the protocol that the server breaks.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from ..server import Event, RefusedError, Server
 
 
 class CrashesOnNoJson(Server):
-    """A body that is not JSON is a 400, never a 500."""
+    """Breaks the rule: a body that is not JSON is answered with 400, never with 500."""
 
     def parse(self, body: bytes) -> Event:
         try:
@@ -21,7 +24,7 @@ class CrashesOnNoJson(Server):
 
 
 class CrashesOnNoUtf8(Server):
-    """A body that is not UTF-8 is a 400, never a 500."""
+    """Breaks the rule: a body that is not UTF-8 is answered with 400, never with 500."""
 
     def parse(self, body: bytes) -> Event:
         try:
@@ -32,7 +35,7 @@ class CrashesOnNoUtf8(Server):
 
 
 class CrashesOnAList(Server):
-    """A body that is no object is a 400, never a 500."""
+    """Breaks the rule: a body that is not a JSON object is answered with 400, never with 500."""
 
     def parse(self, body: bytes) -> Event:
         if body.startswith(b"["):
@@ -41,14 +44,14 @@ class CrashesOnAList(Server):
 
 
 class AcceptsNothing(Server):
-    """A body without type or ids is a 400."""
+    """Breaks the rule: an event without its type and ids is answered with 400."""
 
     def parse(self, body: bytes) -> Event:
         return super().parse(body) if body.strip() != b"{}" else {"type": "", "session_id": "", "conversation_id": ""}
 
 
 class LeaksItsTraceback(Server):
-    """A refusal gives a reason and no internals."""
+    """Breaks the rule: the answer to a refused request gives a reason, and no internals such as a traceback."""
 
     def parse(self, body: bytes) -> Event:
         try:

@@ -1,4 +1,7 @@
-"""Servers that are right but for one fault of events; in its docstring, what the protocol says of it."""
+"""Servers that are correct except for one fault in how they handle events.
+
+The docstring of each class states the rule of the protocol that the server breaks.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from ..server import Event, RefusedError, Server
 
 
 class RefusesSessionStart(Server):
-    """session.start with a turn_id is answered with the greeting."""
+    """Breaks the rule: a `session.start` event with a turn_id is answered with the greeting."""
 
     async def answer(self, event: Event, receive: Any, send: Any) -> None:
         if event["type"] == "session.start" and event.get("turn_id"):
@@ -17,7 +20,7 @@ class RefusesSessionStart(Server):
 
 
 class RefusesWelcome(Server):
-    """welcome is the newer name of session.start."""
+    """Breaks the rule: a `welcome` event is answered like `session.start`, whose newer name it is."""
 
     async def answer(self, event: Event, receive: Any, send: Any) -> None:
         if event["type"] == "welcome":
@@ -26,7 +29,7 @@ class RefusesWelcome(Server):
 
 
 class StreamsTheNewerSessionStart(Server):
-    """session.start without a turn_id is acknowledged with JSON."""
+    """Breaks the rule: a `session.start` event without a turn_id is acknowledged with JSON, not with a stream."""
 
     async def acknowledge(self, event: Event, send: Any) -> None:
         if event["type"] == "session.start":
@@ -36,14 +39,14 @@ class StreamsTheNewerSessionStart(Server):
 
 
 class StreamsData(Server):
-    """data is answered with plain JSON."""
+    """Breaks the rule: a `data` event is answered with plain JSON, not with a stream."""
 
     async def data(self, event: Event, send: Any) -> None:
         await self.speak(event | {"turn_id": event.get("turn_id") or "none"}, send)
 
 
 class RefusesDataThatIsNoObject(Server):
-    """data may be any JSON."""
+    """Breaks the rule: the field `data` of a `data` event may be any JSON value."""
 
     async def data(self, event: Event, send: Any) -> None:
         if not isinstance(event.get("data"), dict):
@@ -52,7 +55,7 @@ class RefusesDataThatIsNoObject(Server):
 
 
 class CrashesOnSessionEnd(Server):
-    """session.end is acknowledged, with timestamps in both styles."""
+    """Breaks the rule: `session.end` is acknowledged, whether its timestamps are milliseconds or ISO text."""
 
     async def acknowledge(self, event: Event, send: Any) -> None:
         for entry in event.get("transcript") or ():
@@ -62,7 +65,7 @@ class CrashesOnSessionEnd(Server):
 
 
 class RefusesSessionUpdate(Server):
-    """session.update is acknowledged."""
+    """Breaks the rule: a `session.update` event is acknowledged."""
 
     async def acknowledge(self, event: Event, send: Any) -> None:
         if event["type"] == "session.update":
@@ -71,7 +74,7 @@ class RefusesSessionUpdate(Server):
 
 
 class RefusesUnknownTypes(Server):
-    """Unknown types are accepted."""
+    """Breaks the rule: events of unknown types are accepted."""
 
     known = ("session.start", "welcome", "message", "data", "session.update", "session.end")
 
@@ -82,7 +85,7 @@ class RefusesUnknownTypes(Server):
 
 
 class RefusesUnknownFields(Server):
-    """Unknown fields are accepted."""
+    """Breaks the rule: events with unknown fields are accepted."""
 
     fields = frozenset(
         [
@@ -122,7 +125,7 @@ class RefusesUnknownFields(Server):
 
 
 class NeedsMetadata(Server):
-    """metadata and the phone numbers are optional."""
+    """Breaks the rule: the metadata and the phone numbers of a message are optional."""
 
     def parse(self, body: bytes) -> Event:
         event = super().parse(body)
@@ -132,7 +135,7 @@ class NeedsMetadata(Server):
 
 
 class NeedsWholeInterruptionContext(Server):
-    """Every field of interruption_context is optional."""
+    """Breaks the rule: every field of `interruption_context` is optional."""
 
     def parse(self, body: bytes) -> Event:
         event = super().parse(body)
@@ -142,7 +145,7 @@ class NeedsWholeInterruptionContext(Server):
 
 
 class RefusesLongText(Server):
-    """What a caller says may be long."""
+    """Breaks the rule: the text of a message may be long."""
 
     def parse(self, body: bytes) -> Event:
         if len(body) > 10_000:
@@ -151,7 +154,7 @@ class RefusesLongText(Server):
 
 
 class RefusesBlankText(Server):
-    """What a caller says may be blank."""
+    """Breaks the rule: the text of a message may be blank."""
 
     def parse(self, body: bytes) -> Event:
         event = super().parse(body)

@@ -1,4 +1,7 @@
-"""Servers that are right but for one fault of frames; in its docstring, what the protocol says of it."""
+"""Servers that are correct except for one fault in the frames that they send.
+
+The docstring of each class states the rule of the protocol that the server breaks.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from ..server import Event, Server
 
 
 class WrongContentType(Server):
-    """The answer is text/event-stream."""
+    """Breaks the rule: the answer to a turn has the content type `text/event-stream`."""
 
     content_type = "text/plain"
 
 
 class Buffers(Server):
-    """Speech is sent as it comes, not when it is whole."""
+    """Breaks the rule: each piece of speech is sent as soon as it exists, not when the whole reply is complete."""
 
     pace = 0.0
 
@@ -29,13 +32,13 @@ class Buffers(Server):
 
 
 class LetsProxiesBuffer(Server):
-    """Headers keep proxies from buffering."""
+    """Breaks the rule: the answer has headers that keep proxies from buffering it."""
 
     stream_headers = ()
 
 
 class ForgetsTurnId(Server):
-    """Every event carries the turn_id of the request."""
+    """Breaks the rule: every event, also `response.end`, carries the turn_id of the request."""
 
     def encode(self, frame: Event) -> bytes:
         if frame["type"] == "response.end":
@@ -44,56 +47,56 @@ class ForgetsTurnId(Server):
 
 
 class InventsTurnId(Server):
-    """Every event carries the turn_id of the request, no other."""
+    """Breaks the rule: no event carries a turn_id other than that of the request."""
 
     def encode(self, frame: Event) -> bytes:
         return super().encode(frame | {"turn_id": "turn-of-mine"})
 
 
 class NeverEnds(Server):
-    """response.end is sent."""
+    """Breaks the rule: the answer to a turn contains `response.end`."""
 
     def ending(self, event: Event) -> list[Event]:
         return []
 
 
 class EndsTwice(Server):
-    """response.end is sent exactly once."""
+    """Breaks the rule: `response.end` is sent exactly once."""
 
     def ending(self, event: Event) -> list[Event]:
         return [{"type": "response.end"}, {"type": "response.end"}]
 
 
 class SpeaksAfterTheEnd(Server):
-    """response.end is last."""
+    """Breaks the rule: `response.end` is the last event of an answer."""
 
     def ending(self, event: Event) -> list[Event]:
         return [{"type": "response.end"}, {"type": "response.tts", "content": "One more thing."}]
 
 
 class PrettyPrints(Server):
-    """Each event is one line."""
+    """Breaks the rule: each event is sent as a single line."""
 
     def encode(self, frame: Event) -> bytes:
         return b"data: " + json.dumps(frame, indent=1).encode() + b"\n\n"
 
 
 class ForgetsThePrefix(Server):
-    """Each event begins with `data: `."""
+    """Breaks the rule: each event begins with `data: `."""
 
     def encode(self, frame: Event) -> bytes:
         return super().encode(frame).removeprefix(b"data: ")
 
 
 class ForgetsTheBlankLine(Server):
-    """A blank line follows each event."""
+    """Breaks the rule: a blank line follows each event."""
 
     def encode(self, frame: Event) -> bytes:
         return super().encode(frame)[:-1]
 
 
 class ManglesUnicode(Server):
-    """Text is UTF-8 both ways."""
+    """Breaks the rule: text is UTF-8, both in requests and in answers."""
 
     def parse(self, body: bytes) -> Event:
         event = super().parse(body)
@@ -103,7 +106,7 @@ class ManglesUnicode(Server):
 
 
 class SpeaksObjects(Server):
-    """The content of response.tts is text."""
+    """Breaks the rule: the content of `response.tts` is text."""
 
     def encode(self, frame: Event) -> bytes:
         return super().encode(frame | {"content": {"text": frame.get("content")}})

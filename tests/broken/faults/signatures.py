@@ -1,4 +1,7 @@
-"""Servers that are right but for one fault of signatures; in its docstring, what the protocol says of it."""
+"""Servers that are correct except for one fault in how they handle signatures.
+
+The docstring of each class states the rule of the protocol that the server breaks.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from ..server import Event, RefusedError, Server
 
 
 class AcceptsUnsigned(Server):
-    """A header that is missing is a 401."""
+    """Breaks the rule: a request without the signature header is answered with 401."""
 
     def verify(self, header: bytes | None, body: bytes) -> None:
         if header is not None:
@@ -18,14 +21,14 @@ class AcceptsUnsigned(Server):
 
 
 class AcceptsAnySignature(Server):
-    """A signature that does not fit the body is a 401."""
+    """Breaks the rule: a request whose signature does not fit its body is answered with 401."""
 
     def fits(self, expected: bytes, signatures: list[bytes]) -> bool:
         return True
 
 
 class AcceptsStale(Server):
-    """A time more than 300 s in the past is refused."""
+    """Breaks the rule: a signature whose time is more than 300 s in the past is refused."""
 
     def check_time(self, stated: int) -> None:
         import time
@@ -35,7 +38,7 @@ class AcceptsStale(Server):
 
 
 class AcceptsFuture(Server):
-    """A time more than 300 s in the future is refused."""
+    """Breaks the rule: a signature whose time is more than 300 s in the future is refused."""
 
     def check_time(self, stated: int) -> None:
         import time
@@ -45,7 +48,7 @@ class AcceptsFuture(Server):
 
 
 class VerifiesReserialised(Server):
-    """The signature is over the raw bytes."""
+    """Breaks the rule: the signature is verified over the raw bytes of the body, not over JSON serialized again."""
 
     def verify(self, header: bytes | None, body: bytes) -> None:
         with contextlib.suppress(ValueError):
@@ -54,21 +57,21 @@ class VerifiesReserialised(Server):
 
 
 class ReadsFirstSignatureOnly(Server):
-    """Several v1 parts are accepted, while a secret is rotated."""
+    """Breaks the rule: while a secret is rotated, a header has several v1 parts, and one valid part is enough."""
 
     def fits(self, expected: bytes, signatures: list[bytes]) -> bool:
         return super().fits(expected, signatures[:1])
 
 
 class ReadsLastSignatureOnly(Server):
-    """Several v1 parts are accepted, in any order."""
+    """Breaks the rule: if a header has several v1 parts, the valid one may come before or after the others."""
 
     def fits(self, expected: bytes, signatures: list[bytes]) -> bool:
         return super().fits(expected, signatures[-1:])
 
 
 class CrashesOnGarbageHeader(Server):
-    """A header that is garbage is a 401, never a 500."""
+    """Breaks the rule: a malformed signature header is answered with 401, never with 500."""
 
     def verify(self, header: bytes | None, body: bytes) -> None:
         if header is not None and b"t=" not in header:
@@ -77,7 +80,7 @@ class CrashesOnGarbageHeader(Server):
 
 
 class CrashesOnNonAsciiHeader(Server):
-    """A header that is not ASCII is a 401, never a 500."""
+    """Breaks the rule: a signature header that is not ASCII is answered with 401, never with 500."""
 
     def verify(self, header: bytes | None, body: bytes) -> None:
         if header is not None and not header.isascii():
@@ -86,7 +89,7 @@ class CrashesOnNonAsciiHeader(Server):
 
 
 class ParsesBeforeVerifying(Server):
-    """A malformed body is a 400 only after the signature held."""
+    """Breaks the rule: a malformed body is answered with 400 only if its signature is valid."""
 
     def read(self, scope: Any, body: bytes) -> Event:
         self.parse(body)

@@ -1,4 +1,7 @@
-"""Servers that are right but for one fault of turns; in its docstring, what the protocol says of it."""
+"""Servers that are correct except for one fault in how they handle turns.
+
+The docstring of each class states the rule of the protocol that the server breaks.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from ..server import Event, RefusedError, Server
 
 
 class RunsDuplicates(Server):
-    """The same turn may arrive twice; it is one turn."""
+    """Breaks the rule: a turn that is delivered twice runs once."""
 
     def frames(self, event: Event) -> list[Event]:
         self.done.clear()
@@ -17,7 +20,7 @@ class RunsDuplicates(Server):
 
 
 class RefusesDuplicates(Server):
-    """The same turn may arrive twice, and the second delivery may be the one that is heard."""
+    """Breaks the rule: both deliveries of a turn are answered, because the caller may hear the answer to the second."""
 
     async def turn(self, event: Event, receive: Any, send: Any) -> None:
         if (event["conversation_id"], event["turn_id"]) in self.done:
@@ -26,7 +29,7 @@ class RefusesDuplicates(Server):
 
 
 class Forgets(Server):
-    """A conversation is one over its turns."""
+    """Breaks the rule: what the caller said in earlier turns of the conversation is remembered."""
 
     def reply(self, event: Event) -> str:
         if "first" in event.get("text", ""):
@@ -35,21 +38,21 @@ class Forgets(Server):
 
 
 class RemembersBySession(Server):
-    """conversation_id is the key of history; session_id changes with every connection."""
+    """Breaks the rule: the key of the history is conversation_id, because session_id changes with every connection."""
 
     def key(self, event: Event) -> str:
         return str(event["session_id"])
 
 
 class MixesConversations(Server):
-    """What one caller said is not told to another."""
+    """Breaks the rule: what one caller said is not told to another."""
 
     def key(self, event: Event) -> str:
         return "everybody"
 
 
 class ForgetsInterruptedTurns(Server):
-    """The caller's words are in history before the first token is asked for."""
+    """Breaks the rule: the caller's words are in the history before the model is asked for its first token."""
 
     async def speak(self, event: Event, send: Any) -> None:
         said = len(self.said[self.key(event)])
@@ -61,7 +64,7 @@ class ForgetsInterruptedTurns(Server):
 
 
 class HangsAfterAnInterruption(Server):
-    """An interruption closes the connection; the next turn is answered all the same."""
+    """Breaks the rule: after an interruption has closed the connection, the next turn is still answered."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +79,7 @@ class HangsAfterAnInterruption(Server):
 
 
 class OneAtATime(Server):
-    """Callers are answered at the same time."""
+    """Breaks the rule: several callers are answered at the same time."""
 
     pace = 0.15
 
@@ -90,7 +93,7 @@ class OneAtATime(Server):
 
 
 class SharesTheTurn(Server):
-    """Every answer belongs to its own turn, however many run."""
+    """Breaks the rule: every answer belongs to its own turn, however many turns run at once."""
 
     current = ""
 
@@ -103,7 +106,7 @@ class SharesTheTurn(Server):
 
 
 class SlowToSpeak(Server):
-    """Under 800 ms feels natural; many seconds are dead air."""
+    """Breaks the rule: speech begins soon. Less than 800 ms feels natural; many seconds of silence do not."""
 
     async def speak(self, event: Event, send: Any) -> None:
         await asyncio.sleep(2)

@@ -34,7 +34,7 @@ async def seen(turn: Turn[Sold], data: object) -> object:
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """Sell a cake to a caller who says the word, and talk at length otherwise."""
+    """Sell a cake if the caller says "cake", fail at "boom", talk at length at "story", and repeat any other text."""
     if scene.says("cake") and not scene.results:
         yield Call("sell", {"cakes": 1})
     elif scene.results:

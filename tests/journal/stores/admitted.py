@@ -1,4 +1,4 @@
-"""Admit a turn at a worker without a server."""
+"""Let a worker admit a turn, without a web server."""
 
 from __future__ import annotations
 

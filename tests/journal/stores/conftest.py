@@ -1,4 +1,4 @@
-"""Every store runs the same suite; `workers` gives stores of several workers on one journal."""
+"""The same tests run on every store. The fixture `worker` opens a store for each of several workers on one journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from layercode_app.journal.stores.base import Store
 from ...journals import SHARED, STORES, journal_url
 
 POOLED = pytest.param("pgbouncer", marks=pytest.mark.slow)
-"""PostgreSQL behind a pooler that gives each transaction any connection."""
+"""PostgreSQL behind a connection pooler, which may run each transaction on another connection."""
 Open = Callable[[], Awaitable[Store]]
 
 
@@ -32,7 +32,7 @@ def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def worker(shared_url: str) -> AsyncIterator[Open]:
-    """Open one more worker's store on the same journal; all are closed at the end."""
+    """Return a function that opens one more worker's store on the same journal. All stores are closed at the end."""
     opened: list[Store] = []
 
     async def open_one() -> Store:

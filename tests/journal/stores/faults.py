@@ -1,4 +1,4 @@
-"""The faults of the table in docs/stores.md, made on real servers: each begins, and ends."""
+"""The faults of the table in docs/stores.md, caused on real stores. A test begins each fault and ends it again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...redis_server import RedisServer
 from .faulty_link import FaultyLink, faulty_link
 
 SLOW_SECONDS = 0.15
-"""What each message takes in each direction: a round trip of 300 ms."""
+"""The delay of each message in each direction, so a round trip takes 300 ms."""
 CATCH_UP_SECONDS = 60
 
 FULL = """
@@ -34,7 +34,7 @@ DO $$ DECLARE one text; BEGIN
     END LOOP;
 END $$;
 """
-"""Every write is answered as by a server whose disk is full."""
+"""Triggers that make every write fail as on a server whose disk is full."""
 
 
 @dataclass

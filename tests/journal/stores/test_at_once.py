@@ -1,4 +1,4 @@
-"""What several workers write to one journal at the same time is as if they had written one after another."""
+"""If several workers write to one journal at the same time, the outcome is as if they had written one after another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Key = tuple[str, str]
 
 @dataclass
 class Write:
-    """What a worker does: it reads a record first, if it needs one, and writes at the same time as the others."""
+    """One write of a worker. It first reads the record `key`, if it needs one, and then writes while others write."""
 
     worker: int
     what: str
@@ -44,7 +44,10 @@ class Write:
 
 
 class Race:
-    """Workers on one journal, and a store in memory that does the same one after another."""
+    """Workers that use one journal at the same time.
+
+    For comparison, a store in memory does the same operations one after another.
+    """
 
     def __init__(self, workers: Sequence[Store], seed: int) -> None:
         self.workers = workers
@@ -55,7 +58,7 @@ class Race:
         self.ids = count()
 
     async def run(self) -> None:
-        """Let some workers write at once; the outcome must be that of one of the possible orders."""
+        """Let some workers write at once. Fail unless the outcome is that of the same writes in one of their orders."""
         writes = [self._some_write() for _ in range(self.dice.choice([2, 2, 3]))]
         records = [await write.read(self.workers[write.worker]) for write in writes]
         written = [write.run(self.workers[write.worker], record) for write, record in zip(writes, records, strict=True)]

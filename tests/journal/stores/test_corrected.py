@@ -28,7 +28,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counter(go_on: asyncio.Event) -> VoiceAgent:
-    """Counts to four, the second half once it may go on."""
+    """Return an agent that counts to four. It says the second half when `go_on` is set."""
     voice = VoiceAgent("counter", history=True)
 
     @voice.on_message
@@ -41,7 +41,7 @@ def counter(go_on: asyncio.Event) -> VoiceAgent:
 
 
 def message(turn_id: str, heard: str | None = None, of: str = "old") -> Message:
-    """A message; `heard` is what the caller heard of the turn `of` before it."""
+    """Return a message. `heard` is what the caller heard of the previous turn, whose id is `of`."""
     context: Any = None
     if heard is not None:
         context = {"previous_turn_interrupted": True, "text_heard": heard, "assistant_turn_id": of}
@@ -61,12 +61,15 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def speaks(handler: TurnHandler) -> bool:
-    """Whether a turn of the worker has said something. Before, it may run here, but not yet be in the journal."""
+    """Return whether a turn of the worker has said something.
+
+    Until then, a turn may run in the worker although it is not in the journal yet.
+    """
     return any(live.frames for live in handler.running.values())
 
 
 async def begun_to_speak(handler: TurnHandler, go_on: asyncio.Event) -> asyncio.Task[str]:
-    """Let the worker begin the turn "old", whose second half waits for `go_on`; return it once it has said something."""
+    """Let the worker begin the turn "old", whose second half waits for `go_on`. Return once it has said something."""
     speaking = asyncio.create_task(admit(handler, counter(go_on), message("old")))
     await until(lambda: speaks(handler))
     return speaking
@@ -79,7 +82,7 @@ def soon() -> asyncio.Event:
 
 
 async def begun_and_left(store: Store, turn_id: str) -> None:
-    """The worker of a turn dies right after the turn has begun."""
+    """Begin a turn, and let its worker die right after that."""
     await begin(store, turn("c", turn_id, user_text="Go on."))
     await store.close()
 

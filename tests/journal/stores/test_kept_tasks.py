@@ -21,7 +21,7 @@ CALL = {"number": 0, "task": "send_mail", "arguments": {"to": "Ann"}, "agent": "
 
 
 async def dies_after_a_tool(store: Store) -> None:
-    """Begin a turn, save it with a tool that has added a task, and die."""
+    """Begin a turn, and save it after a tool call that has added a task. Then the worker dies, before the turn ends."""
     record = turn("c", "old", agent="shop")
     await begin(store, record)
     record.tools = [ToolCall("1", "order", {}, 1.0, 2.0, "done", "ordered")]
@@ -73,7 +73,7 @@ async def test_by_a_check_of_the_journal(worker: Open) -> None:
 
 
 async def test_not_if_the_turn_runs_again(worker: Open) -> None:
-    """The hook adds its task again, so that of the first attempt is dropped."""
+    """A hook that runs again would add its task again. Therefore the task of the first attempt is dropped."""
     dead, here = await worker(), await worker()
     await begin(dead, record := turn("c", "old", agent="shop"))
     record.tasks = [CALL]

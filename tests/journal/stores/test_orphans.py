@@ -1,4 +1,7 @@
-"""A turn that the store begins too late for its worker is answered by the worker to which it is delivered again."""
+"""A store begins a turn, but only after the worker of the turn has stopped waiting for the store.
+
+The turn is answered by the worker that gets its next delivery.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ ONE, TWO = (Message(session_id="s", conversation_id="c", turn_id=name, text=name
 
 
 class Workers:
-    """Workers that say who answers. The first one stops waiting for a turn that the store then begins."""
+    """Workers whose answers begin with the number of the worker that answers.
+
+    The first turn at worker 0 is begun in the store, but the worker gets an error, as if it had stopped waiting.
+    """
 
     def __init__(self, *stores: Store) -> None:
         self.handlers = [TurnHandler(store) for store in stores]
@@ -90,7 +96,7 @@ async def test_it_waits_for_its_worker_while_that_worker_cannot_give_it_up(
     monkeypatch.setattr(workers.handlers[0].store, "get", away)
     hearing = asyncio.create_task(workers.admit(1, ONE))
     async with asyncio.timeout(100):
-        while not any("could not be handed to another worker" in line for line in warned):
+        while not any("cannot be ended or handed to another worker" in line for line in warned):
             await asyncio.sleep(0.01)
     assert not hearing.done()
     await workers.handlers[0].store.close()

@@ -1,4 +1,4 @@
-"""Text with the character U+0000 is stored in PostgreSQL without it, and read back as it was."""
+"""Text with the character U+0000 is encoded for PostgreSQL, which cannot store it. Reading gives the original text."""
 
 from __future__ import annotations
 

@@ -24,9 +24,10 @@ class Row:
 
 
 class Slow(Presence[Row]):
-    """Renews through a connection that is busy from the second renewal on, and withdraws through an idle one.
+    """A worker that renews its lease over one connection, and withdraws it over another one.
 
-    As in the stores, a cancelled renewal that was sent still arrives.
+    The first connection is busy from the second renewal on; the other one is idle. As in the stores, a renewal that was
+    sent arrives even if it is cancelled afterwards.
     """
 
     errors = (StoreError,)
@@ -78,7 +79,7 @@ async def test_a_renewal_in_flight_does_not_outlive_the_withdrawal(
 
 
 class ReadsOnly(Slow):
-    """The server answers no writes after the first one, and no lease is valid any more."""
+    """A worker whose server fails every renewal after the first one. No lease on that server is valid any more."""
 
     def __init__(self) -> None:
         super().__init__(fails=True)

@@ -27,7 +27,7 @@ BUDGETS = (0, 200, 100_000)
 
 @pytest.fixture
 async def workers(tmp_path: Path) -> AsyncIterator[list[SQLiteStore]]:
-    """Two that write to one file, and one that only looks."""
+    """Yield three workers on one file: two that write, and one that only reads."""
     opened = [SQLiteStore(tmp_path / "journal.sqlite3") for _ in range(3)]
     for store in opened:
         await store.open()
@@ -37,7 +37,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[list[SQLiteStore]]:
 
 
 async def is_true(begun: Begun, looking: SQLiteStore, tokens: int) -> None:
-    """What the begun turn was told is what one reads who knows nothing."""
+    """Assert that the begun turn got what a worker without cached conversations reads from the journal."""
     assert begun.outcome == "new"
     record = begun.record
     past = await looking.history(record.conversation_id, tokens=tokens, before=record.position)
@@ -56,7 +56,7 @@ def shorten(record: TurnRecord) -> None:
 
 
 async def do_something(dice: random.Random, store: SQLiteStore, name: str, known: list[TurnRecord]) -> None:
-    """Something that changes a conversation, other than to begin a turn."""
+    """Change a conversation in some way, but do not begin a turn."""
     record = dice.choice(known[-2:]) if known else turn(name)
     match dice.randrange(12):
         case 0:

@@ -37,7 +37,10 @@ async def store(path: Path) -> AsyncIterator[SQLiteStore]:
 
 
 def test_no_statement_numbers_its_parameters() -> None:
-    """With a sequence `?1` is a warning from Python 3.12 on, and an error later."""
+    """The statements get their parameters as a sequence.
+
+    With a sequence, a numbered placeholder such as `?1` causes a warning from Python 3.12 on, and later an error.
+    """
     folder = Path(sqlite_files.__file__).parent
     numbered = [path.name for path in folder.glob("*.py") if re.search(r"\?\d", path.read_text(encoding="utf-8"))]
     assert numbered == []

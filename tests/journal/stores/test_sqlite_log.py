@@ -1,4 +1,7 @@
-"""The write-ahead log of the SQLite journal is bounded, never holds up writers for long, and keeps nothing forgotten."""
+"""The write-ahead log of the SQLite journal is bounded, and never makes writers wait for long.
+
+The data of a conversation that was forgotten does not stay in the log.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store tests run in processes of their own."""
+"""Functions that the tests of the stores run in separate processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_turns(url: str, name: str, count: int) -> None:
 
 
 def begin_turns_and_hang(url: str, count: int, ready: str) -> None:
-    """Begin turns, write to the file `ready` who we are, and stay until we are killed."""
+    """Begin turns, write the owner of these turns to the file `ready`, and wait to be killed."""
 
     async def run() -> None:
         store = create_store(url)
@@ -46,7 +46,10 @@ def begin_turns_and_hang(url: str, count: int, ready: str) -> None:
 
 
 async def in_begun_turns(url: str, count: int, ready: Path) -> tuple[SpawnProcess, str]:
-    """Start a process that has begun turns; return it and the owner of the turns."""
+    """Start a process that begins `count` turns and ends none of them.
+
+    Once all are begun, return the process and the owner of the turns.
+    """
     writer = SPAWN.Process(target=begin_turns_and_hang, args=(url, count, str(ready)))
     writer.start()
     while not ready.exists() or not ready.read_text():

@@ -1,4 +1,4 @@
-"""Behaviours come from the seed: the same one gives the same, turn by turn, whatever the agent answers."""
+"""Behaviours depend on the seed: the same seed gives the same behaviours in each turn, whatever the agent answers."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Basket(BaseModel):
 
 
 def counter(flaw: str = "") -> VoiceAgent[Any, Any]:
-    """A bakery's counter with one flaw."""
+    """Return the agent of a bakery's counter, broken by this flaw; without a flaw it is healthy."""
     shop = Agent(deps_type=Turn[Basket])
     agent = VoiceAgent("counter", shop, state=Basket, greeting="Hello, what can I get you?")
     add_tools(shop, flaw)
@@ -94,7 +94,7 @@ def add_tools(shop: Agent[Turn[Basket], str], flaw: str) -> None:
 
 
 def told(scene: Scene, flaw: str) -> Iterator[str | Call]:
-    """What is said or done once tools have answered."""
+    """Yield the text or the tool call with which the agent reacts to the results of its tools."""
     if flaw == "orders twice" and [call.name for call in scene.answered] == ["place_order"]:
         yield Call("place_order")
     elif "place_order" in scene.results:
@@ -107,7 +107,7 @@ def told(scene: Scene, flaw: str) -> Iterator[str | Call]:
 
 
 def asked(scene: Scene, flaw: str) -> Iterator[str | Call]:
-    """What is said or done about the caller's words."""
+    """Yield the text or the tool call with which the agent reacts to the caller's words."""
     if scene.says("sourdough"):
         other = flaw == "answers another question"
         yield "We close at noon. Anything else?" if other else "Flour, water and salt. Anything else for you?"

@@ -1,4 +1,7 @@
-"""Stock judges see the whole call with tool results, never override what was done, and are measured against people."""
+"""The judges of the package see the whole call with its tool results, and never override a failed check.
+
+Their answers are compared with those of people.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from ...mocks import Mocks, check_tool
 
 
 class CallWatch:
-    """The agent's side of one simulated call: its mocked tools, and whether a tool has started and the session has ended.
+    """The agent's side of one simulated call: its mocked tools, and two events.
+
+    One event tells that a tool has started, the other that the session has ended.
 
     `answers` maps the names of mocked tools to their answers.
     """
@@ -38,10 +40,9 @@ class CallWatch:
 def watch_for(
     voice: VoiceAgent[Any, Any], answers: Mapping[str, Any], others: Iterable[VoiceAgent[Any, Any]]
 ) -> CallWatch:
-    """Return a `CallWatch` for a new call.
+    """Return a `CallWatch` for a new call. `others` are the agents to which the agent may hand the call.
 
-    Raises DeveloperError if `answers` names a tool that neither the agent has, nor one of the others, to which the agent
-    may hand the call.
+    Raises DeveloperError if `answers` names an unknown tool. Each tool must belong to the agent or to one of `others`.
     """
     for tool in answers:
         check_tool(voice, tool, others)

@@ -14,7 +14,9 @@ class EndCall(ExpectedCall):
     """A tool call that must have succeeded in the conversation, and how often it must have succeeded."""
 
     times: int | None = Field(
-        default=None, ge=1, description="The exact number of successful calls; by default at least one."
+        default=None,
+        ge=1,
+        description="How often this tool call must succeed, exactly. Without a number, it must succeed at least once.",
     )
 
 
@@ -22,10 +24,12 @@ class End(Part):
     """The expectations of a whole conversation. A failed expectation overrides every judge."""
 
     state: dict[str, Any] = Field(
-        default={}, description="Fields that the state of the agent that was called must have at the end."
+        default={}, description="Fields that the state of the scenario's agent must have at the end of the call."
     )
     states: dict[str, dict[str, Any]] = Field(
-        default={}, description="Fields of the states of agents that took the call over, by the agent's name."
+        default={},
+        description="For each agent to which the call was handed over, by its name: fields that its state must have at "
+        "the end of the call.",
     )
     outcomes: list[str] = Field(
         default=[], description="Outcomes that must happen, each exactly as often as it is listed here."
@@ -44,7 +48,9 @@ class End(Part):
     )
     max_cost: float | None = Field(default=None, ge=0, description="Maximum dollars for the agent's models.")
     within_turns: int | None = Field(
-        default=None, ge=1, description="Maximum messages of the caller. Listening sounds and silence do not count."
+        default=None,
+        ge=1,
+        description="The most messages that the caller may send. Silence and listening sounds (mhm) do not count.",
     )
     judge: list[str] | str = Field(
         default=[],

@@ -54,7 +54,7 @@ class Call:
 def call_of(
     turns: Sequence[HeardTurn], records: Sequence[TurnRecord], stored: Mapping[str, Any], asides: Sequence[int]
 ) -> Call:
-    """Return a finished call. `stored` is the conversation's state as the journal keeps it, with that of every agent."""
+    """Return a finished call. `stored` is the conversation's state in the journal, with the states of all agents."""
     handed = handed_fields(stored, {record.agent for record in records})
     return Call(turns, records, own_fields(stored), asides, handed)
 
@@ -98,9 +98,10 @@ def _elsewhere(call: Call, path: str) -> str:
 def _last_change(call: Call, path: str, found: Any, agent: str = "") -> str:
     """Return a phrase that names the turn in which a part of an agent's state last changed.
 
-    `found` is its value at the end. `agent` is the name of an agent that took the call over; by default, the state is
-    that of the called agent. A record has only the state of the agent that ended the turn, so a change before a hand-over
-    in the same turn is not known.
+    `path` names the part, and `found` is its value at the end of the call. `agent` is the name of an agent that took
+    the call over; by default, the state is that of the called agent. The record of a turn has only the state of the
+    agent that had the call at the end of the turn. So a change is missed if the agent then hands the call over in the
+    same turn.
     """
     changed, before = "it was never set" if found is None else "it was set in a turn that was handed over", None
     for number, turn, value in _states(call, agent):
@@ -113,7 +114,10 @@ def _last_change(call: Call, path: str, found: Any, agent: str = "") -> str:
 
 
 def _states(call: Call, agent: str) -> Iterator[tuple[int, HeardTurn, Any]]:
-    """Yield an agent's state after each turn that the agent ended, if it has a state."""
+    """Yield each turn at whose end this agent had the call, with the turn's number and the agent's state after it.
+
+    An empty `agent` is the called agent. Turns without a recorded state are left out.
+    """
     for number, turn in call.numbered:
         record = turn.record
         if record is not None and record.state and agent == (record.agent if record.agent in call.handed else ""):

@@ -19,7 +19,10 @@ _WORD = re.compile(r"[\w']+")
 
 
 def mishear(line: str, random: Random) -> str:
-    """Return the line with one homophone, or without one small word; unchanged if it has neither, or only one word."""
+    """Return the line with one word replaced by a homophone, or with one small word left out.
+
+    Return it unchanged if it has only one word, or if it has no small word and no word with a homophone.
+    """
     words = line.split()
     places = [place for place, word in enumerate(words) if _core(word) in HOMOPHONES or _core(word) in SMALL]
     if not places or len(words) == 1:

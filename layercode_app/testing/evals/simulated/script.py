@@ -61,7 +61,10 @@ class ByFunction:
 
     @property
     def satisfied(self) -> bool:
-        """Return False. A function that has nothing more to say hangs up, so if the agent hung up, the call was cut short."""
+        """Always False. This property is read when the agent has hung up.
+
+        A function that has nothing more to say hangs up itself. So if the agent hung up, the caller had more to say.
+        """
         return False
 
     async def next(self, hearing: Hearing) -> Move:
@@ -74,7 +77,10 @@ class ByFunction:
 
 
 def scripted_mind(spec: CallerSpec, *, invoke: Invoke = _at_once) -> Mind:
-    """Return the mind of a caller with a script. Raises ConfigurationError if `script` names something else than a function."""
+    """Return the mind of a caller with a script.
+
+    Raises ConfigurationError if `script` is the address of something that is not a function.
+    """
     if isinstance(spec.script, list):
         return Rules(spec.script)
     return ByFunction(_function(spec.script or ""), spec.script or "", invoke=invoke)

@@ -154,7 +154,10 @@ class SimulatedCaller:
 
 
 def _over_the_reply(planned: Plan) -> list[str]:
-    """Return the behaviours that are planned for the reply. They take place only if the reply is long enough."""
+    """Return what the caller plans to do while the agent replies: make a sound, or interrupt.
+
+    The caller does this only if the reply is long enough.
+    """
     if planned.sound:
         return [f"says {planned.sound!r} after {planned.after} words"]
     where = " of the playback" if planned.playing else ""
