@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from .record import Status, TurnRecord
 
-GIVEN_UP = "TurnGivenUp"
-"""The error of an unfinished turn that its worker does not run, although it is alive. Any worker may claim the turn."""
+GIVEN_UP = "TurnGivenUp: attempt {}"
+"""The error of an unfinished turn that its worker does not run, although it is alive. Any worker may claim the turn.
+
+The error names the attempt, because it stays in the journal until the worker that claims the turn first saves it.
+"""
 UNKNOWN_RESULT = "result unknown, it may have taken effect"
 
 
@@ -23,12 +26,12 @@ def crash(record: TurnRecord) -> None:
 def give_up(record: TurnRecord) -> None:
     """Let any worker claim this turn, because the worker that owns it does not run it."""
     if not record.finished:
-        record.error = GIVEN_UP
+        record.error = GIVEN_UP.format(record.attempt)
 
 
 def given_up(record: TurnRecord) -> bool:
     """Return whether any worker may claim this turn, although the worker that owns it is alive."""
-    return not record.finished and record.error == GIVEN_UP
+    return not record.finished and record.error == GIVEN_UP.format(record.attempt)
 
 
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:

@@ -15,12 +15,14 @@ from layercode_app import Message, Turn, VoiceAgent
 from layercode_app.conversation import delivery
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.exceptions import StoreError
+from layercode_app.journal.crashed_turn import give_up
 from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.journal.stores.base import Begun, Store
 from layercode_app.settings.limits import Limits
 
 from .admitted import admit
 from .conftest import Open
+from .records import begin, turn
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +76,18 @@ async def test_it_is_answered_wherever_it_is_delivered_again(workers: Workers) -
     assert record is not None
     assert (record.status, record.error, record.attempt) == (Status.COMPLETE, None, 2)
     assert await workers.admit(0, ONE) == heard[0]
+
+
+async def test_only_one_worker_claims_it(worker: Open) -> None:
+    owner, first, second = [await worker() for _ in range(3)]
+    await begin(owner, turn("c", "one"))
+    record = await owner.update("c", "one", give_up)
+    assert record is not None
+    assert not await second.held_elsewhere(record)
+    assert await first.claim(record)
+    claimed = await second.get("c", "one")
+    assert claimed is not None
+    assert await second.held_elsewhere(claimed)
 
 
 @pytest.mark.usefixtures("_patient")
