@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from layercode_app import LayerCode, Settings, VoiceAgent, load_settings
-from layercode_app.emulator.webhooks import Received, WebhookClient
+from layercode_app.emulator.webhooks import Answer, Received, WebhookClient
 from layercode_app.server.serve import uvicorn_options
 
 from .serving import serve
@@ -61,9 +61,23 @@ class Caller:
     async def say(self, text: str, *, turn_id: str | None = None, **more: Any) -> Reply:
         return await self.send({"type": "message", "text": text, "turn_id": turn_id or new_turn(), **more})
 
-    async def send(self, event: Mapping[str, Any]) -> Reply:
+    async def interrupt(self, text: str, *, turn_id: str, by: str, by_turn_id: str) -> None:
+        """Say `text`, and as soon as the first word of its answer arrives, say `by`."""
+        async with self.deliver({"type": "message", "text": text, "turn_id": turn_id}) as answer:
+            frames = answer.frames()
+            while (await anext(frames)).type != "response.tts":
+                pass
+            await self.say(by, turn_id=by_turn_id)
+            async for _ in frames:
+                pass
+
+    def deliver(self, event: Mapping[str, Any]) -> AbstractAsyncContextManager[Answer]:
+        """Post an event of this conversation; use as an async context manager."""
         ids = {"conversation_id": self.conversation_id, "session_id": self.session_id}
-        async with self.client.deliver(ids | dict(event)) as answer:
+        return self.client.deliver(ids | dict(event))
+
+    async def send(self, event: Mapping[str, Any]) -> Reply:
+        async with self.deliver(event) as answer:
             if answer.is_stream:
                 return Reply(answer.status, [frame async for frame in answer.frames()])
             return Reply(answer.status, json=await answer.json())

@@ -29,13 +29,16 @@ async def _model(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator
         yield {1: DeltaToolCall(name="book", json_args='{"table": 4}', tool_call_id=f"call-{len(messages)}")}
         return
     for word in ("That ", "is ", "done."):
-        if "slow" in said:
-            await asyncio.sleep(0.2)
         yield word
+        if "hang" in said:
+            await asyncio.sleep(600)
 
 
 def priced_agent(name: str = "priced", *, model: str | None = MODEL) -> VoiceAgent[Any, Any]:
-    """Answers "That is done."; books with a tool when asked to book, fails when asked to fail."""
+    """Answers "That is done."; books with a tool when asked to book, fails when asked to fail, hangs when asked to hang.
+
+    It hangs after the first word, for longer than any test.
+    """
     agent = Agent(FunctionModel(stream_function=_model, model_name=model), deps_type=Turn)
 
     @agent.tool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from pathlib import Path
@@ -31,10 +30,7 @@ async def take_calls(app: LayerCode) -> None:
         await caller.send({"type": "session.start", "turn_id": "g"})
         await caller.say("book a table", turn_id="t1")
         await caller.say("fail", turn_id="t2")
-        slow = asyncio.create_task(caller.say("slow", turn_id="t3"))
-        await asyncio.sleep(0.3)
-        await caller.say("hello", turn_id="t4")
-        await slow
+        await caller.interrupt("hang", turn_id="t3", by="hello", by_turn_id="t4")
         await caller.send({"type": "data", "turn_id": "x", "data": {"feedback": {"turn_id": "t1", "score": True}}})
         caller.conversation_id = "other"
         await caller.say("hello", turn_id="t5")
