@@ -75,11 +75,17 @@ class Undo:
         self._changes.pop(key, None)
 
     def compare(self, values: Mapping[str, Any]) -> None:
-        """Find what changed since the last comparison, and attribute it to the running tools and data events."""
+        """Find the fields that changed since the last call of `compare` or `settle`.
+
+        Attribute these changes to the tools and data events that are running now.
+        """
         self._compare(values, frozenset(self._running))
 
     def settle(self, values: Mapping[str, Any]) -> None:
-        """Make the changes since the last comparison final: no tool or data event made them, so nothing undoes them."""
+        """Find the fields that changed since the last call of `compare` or `settle`, and keep these changes for good.
+
+        Call it if neither a tool nor a data event made the changes: then nothing undoes them later.
+        """
         self._compare(values, frozenset())
 
     def _compare(self, values: Mapping[str, Any], by: frozenset[object]) -> None:

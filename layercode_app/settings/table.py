@@ -191,7 +191,7 @@ class Settings(BaseSettings):
         None,
         "LAYERCODE_HEDGE_MODEL",
         "Agents",
-        "Model for the second request; default the same model.",
+        "Model for the second request that LAYERCODE_HEDGE_AFTER sends. By default, both requests go to the same model.",
     )
     summary_model: str | None = _setting(
         None,

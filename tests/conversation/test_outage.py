@@ -26,7 +26,7 @@ class Counted(BaseModel):
 class Parrot:
     """An agent that repeats the caller's words and counts its turns.
 
-    Two workers run it on one journal, which fails to save turns that ended until `outage.over` is set.
+    Two workers run it on one journal. Until `outage.over` is set, the journal cannot save a turn that has ended.
     """
 
     def __init__(self, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def clean(text: str) -> str:
 def clean_key(key: str, *, text: Callable[[str], str] = clean) -> str:
     """Mask the key of an object with `text`. A plain name, such as `session_id`, stays as it is.
 
-    A caller's password may be an ordinary word, such as "session". Otherwise it would be masked in these names, too.
+    If the word "session" is a caller's password, masking it in plain names would turn `session_id` into nonsense.
     """
     return key if _PLAIN_NAME.fullmatch(key) else text(key)
 
