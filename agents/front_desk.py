@@ -32,7 +32,10 @@ class Visit(Collecting):
 
 
 def stage_of(turn: Turn[Visit]) -> str:
-    """Return the stage of the call: the first field of VALUES that is empty, and then time, booking and goodbye."""
+    """Return the stage of the call: the first field of VALUES that is empty.
+
+    If none is empty, the stage is "time" until a free time is chosen, then "booking", and "goodbye" after the booking.
+    """
     visit = turn.state
     missing = next((one.field for one in VALUES if not getattr(visit, one.field)), "")
     return missing or ("goodbye" if visit.booked else "booking" if (visit.day, visit.time) in visit.free else "time")

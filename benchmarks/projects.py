@@ -84,7 +84,7 @@ def take(workshop: Workshop, agent: str, extras: tuple[str, ...], commit: str) -
 
 
 def take_all(wanted: Iterable[tuple[str, tuple[str, ...]]], *, minutes: float, jobs: int) -> None:
-    """Make and check every project, except those that passed earlier with the same files that `new` writes now."""
+    """Make and check every project. Skip a project that passed before if `new` still writes the same files."""
     seen = known()
     todo = [one for one in wanted if one not in seen or seen[one].problem or seen[one].digest != digest(*one)]
     PLACE.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ FULL = {
 
 @dataclass
 class Soak:
-    """The callers. They hold one call after another until `seconds` have passed."""
+    """The callers. Each caller makes one call after another until `seconds` have passed."""
 
     server: Running
     seconds: float

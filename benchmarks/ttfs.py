@@ -7,7 +7,7 @@ ten milliseconds apart. Callers arrive spread over the time of one turn, then al
 server with and without a guard that takes half as long as the reply.
 
 Aims: a p50 of at most 1.3 times the bare app's p50, and a p99 of at most 1.2 times the bare app's p99. With 50 callers,
-each of the two may be at most 1.05 times the bare app's figure.
+the p50 and the p99 may each be at most 1.05 times the bare app's figure.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ _ids = count(1)
 
 
 def settings(tmp_path: Path, **given: Any) -> Settings:
-    """Settings for a test: nothing is read from files, the journal is in the test's folder.
+    """Return settings for a test. Nothing is read from files, and the journal is in the test's folder.
 
-    No fillers are spoken and models are not given up unless the test asks for it, so that a busy machine changes no
-    answer.
+    By default, fillers are off, and a slow model is given up only after 100 seconds. Otherwise the answers would be
+    different on a busy machine. A test can pass other values in `given`.
     """
     own = {"webhook_secret": SECRET, "store": f"sqlite:///{tmp_path}/journal.sqlite3", "log_dir": "", "filler": "off"}
     own |= {"first_token_timeout": "100", "piece_timeout": "100"}
@@ -89,7 +89,7 @@ def new_turn() -> str:
 
 @asynccontextmanager
 async def calling(app: LayerCode, *, agent: str | None = None, path: str = "") -> AsyncIterator[Caller]:
-    """Serve the app on a real socket and give a caller of one of its agents."""
+    """Serve the app on a real socket, and yield a caller of one of its agents."""
     route = path or f"/api/agents/{agent or next(iter(app.agents))}"
     async with serve(app) as url, WebhookClient(url + route, SECRET) as client:
         yield Caller(client, f"conversation-{next(_ids)}")

@@ -156,5 +156,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile | None:
-    """Replace xdist's scheduler for `--dist loadfile`, which keeps the tests of a file together, by FileByFile."""
+    """For `--dist loadfile`, which keeps the tests of a file together, use FileByFile instead of xdist's scheduler."""
     return FileByFile(config, log) if config.getvalue("dist") == "loadfile" else None

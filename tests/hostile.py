@@ -1,7 +1,7 @@
-"""Texts that try to act where they are shown, and a journal that has them in every field that an outsider can fill.
+"""Texts that try to control the terminal or the page that shows them.
 
-`record` fills the journal through signed events. What only a model, a tool or an older version can have written is
-saved directly, in separate records.
+`record` fills a journal with them: every field that an outsider can fill, through signed events. What only a model, a
+tool or an older version can have written is saved directly, in separate records.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def assert_harmless(printed: str, *, columns: int | None = None, table: bool = F
     """Fail if text is printed unescaped, or if hostile text looks like a line of its own.
 
     A terminal of `columns` columns wraps long lines, so each piece of a wrapped line counts as a line. With `table`, a
-    long name may continue in its column on the next line. Such a line is forged only if it has figures too, like a row.
+    long name may continue in its column on the next line. Such a line counts as forged only if it also contains digits,
+    as a row of the table does.
     """
     forged = _ROW if table else _FORGED
     plain = printed if columns is None else _OUR_COLOURS.sub("", printed)
@@ -118,7 +119,7 @@ def hostile_agent() -> VoiceAgent[Any, Any]:
 
 
 CALLS = {"all": ALL, "long": LONG}
-"""The conversations. The text of each is its id, and also everything else that its caller chooses."""
+"""The conversations. Each has one text: this is its id, and also everything else that its caller chooses."""
 
 
 async def record(folder: Path) -> str:

@@ -1,7 +1,7 @@
-"""Reads the pages of documentation: their fenced blocks, with the marker that may stand above one.
+"""Read the fenced blocks in the pages of the documentation, with the marker that may stand above a block.
 
-A marker is a comment on the line above the block: `<!-- skip: why it cannot run here -->` leaves it out,
-`<!-- continues -->` runs it after the blocks before it, in the same module.
+A marker is a comment on the line above the block. `<!-- skip: why it cannot run here -->` leaves the block out.
+`<!-- continues -->` runs the block after the blocks before it, in the same module.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Block(NamedTuple):
 
 
 def pages() -> list[Path]:
-    """Every page a user reads."""
+    """Return every page that a user reads."""
     return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(*languages: str) -> list[Block]:
-    """Every block in one of these languages."""
+    """Return every block in one of these languages."""
     return [
         block
         for page in pages()
@@ -55,14 +55,17 @@ def blocks(*languages: str) -> list[Block]:
 
 
 def blocks_of(page: str, text: str) -> Iterator[Block]:
-    """Every fenced block of a page's text, also in a list; `line` is that of its first line of code."""
+    """Yield every fenced block of a page, also in a list. `line` is the number of the block's first line of code."""
     for match in _FENCE.finditer(text):
         line = text.count("\n", 0, match.start("code")) + 1
         yield Block(page, line, match["language"], textwrap.dedent(match["code"]), match["marker"] or "")
 
 
 def commands(block: Block) -> Iterator[list[str]]:
-    """The words of each command of a shell block; in a `console` block those lines that begin with `$ `."""
+    """Yield the words of each command in a shell block.
+
+    In a `console` block, only the lines that begin with `$ ` are commands.
+    """
     for line in block.code.replace("\\\n", " ").splitlines():
         if block.language == "console" and not line.startswith("$ "):
             continue
@@ -71,7 +74,7 @@ def commands(block: Block) -> Iterator[list[str]]:
 
 
 def _simple(words: list[str]) -> Iterator[list[str]]:
-    """The commands between `|`, `&&` and `;`, without what assigns variables or redirects."""
+    """Yield each command between `|`, `||`, `&&`, `&` and `;`, without the variables that are assigned before it."""
     command: list[str] = []
     for word in [*words, ";"]:
         if word in {"|", "&&", "||", ";", "&"}:

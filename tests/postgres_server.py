@@ -39,7 +39,7 @@ class PostgresServer:
         return f"postgresql://test@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start the server, the first time on a new database."""
+        """Start the server. The first start creates the database, and later starts use it again."""
         data = self._folder / "data"
         if not data.exists():
             self._make(data)

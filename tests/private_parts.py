@@ -1,4 +1,4 @@
-"""Finds where a module touches a private part of another library, without running it."""
+"""Find the places where a module uses a private part of another library, without running the module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MADE = {"_abc_impl", "_is_protocol", *vars(Enum)}
 
 
 def private_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of each touch of a private part that the module itself does not define.
+    """Yield the line number and the text of each use of a private part that the module itself does not define.
 
     What `self` inherits from a class of another library is not seen here: `inherited_parts` finds it.
     """
@@ -49,7 +49,7 @@ def _is_ours(value: ast.expr) -> bool:
 
 
 def _accessed(call: ast.Call) -> str:
-    """Return the name that `getattr` or the like is given, or "" for any other call."""
+    """Return the attribute name that a call of one of ACCESSORS is given, or "" for any other call."""
     if isinstance(call.func, ast.Name) and call.func.id in ACCESSORS and len(call.args) > 1:
         name = call.args[1]
         return name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
@@ -57,7 +57,10 @@ def _accessed(call: ast.Call) -> str:
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
-    """Yield the private names that the module's own classes have: methods, fields, slots, and what `self` is given."""
+    """Yield the names that the module's own classes define.
+
+    They are methods, variables that are assigned in a class, and attributes that are assigned on `self` or `cls`.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             for inner in ast.walk(node):

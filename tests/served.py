@@ -168,8 +168,8 @@ keeper = VoiceAgent("keeper", Agent(FunctionModel(stream_function=tell_number)),
 async def know(messages: list[ModelMessage], info: AgentInfo) -> Any:
     """If the caller says "I like rye", keep this as a note with a tool, and then answer slowly.
 
-    Otherwise, say how many times the request to the model contains the note. A later phone call of the same caller has
-    it from the notes.
+    Otherwise, say how many times the request to the model contains the note. In a later phone call of the same caller,
+    the request contains the note because the caller's notes are added to it.
     """
     last = messages[-1].parts[-1]
     if isinstance(last, ToolReturnPart):

@@ -1,4 +1,4 @@
-"""Find what a test needs to be installed. If it is missing, skip the test visibly, or fail it with CI=true."""
+"""Find a program or package that a test needs. If it is missing, skip the test visibly, or fail it with CI=true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real pseudo-terminal with a command in it: press keys, and wait for what appears."""
+"""Run a command in a real pseudo-terminal: press keys, and wait for what appears."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROWS, COLUMNS = 24, 80
 WITH_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
-"""Make stdin the controlling terminal, where there is no fork server that does."""
+"""Make stdin the controlling terminal. The fork server does this itself; this code is for systems without it."""
 _CURSOR = re.compile(r"\x1b\[\?(?:12|25)[hl]")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
@@ -52,11 +52,15 @@ class Terminal:
         self._seen = 0
 
     def current_modes(self) -> list[Any]:
-        """Whether the terminal echoes, and the like."""
+        """Return the settings of the terminal, such as whether it echoes keys."""
         return termios.tcgetattr(self._child)
 
     def press(self, keys: str | bytes) -> None:
-        """Type something; a terminal takes a few thousand bytes at a time, so what appears is read meanwhile."""
+        """Type something, and read what appears meanwhile.
+
+        A terminal takes only a few thousand bytes until the command reads them, and the command may wait until its own
+        output is read.
+        """
         left = keys.encode() if isinstance(keys, str) else keys
         while left:
             readable, writable, _ = select.select([self._master], [self._master], [], START_SECONDS)
@@ -66,7 +70,7 @@ class Terminal:
                 left = left[os.write(self._master, left[:256]) :]
 
     def wait_for(self, *texts: str) -> str:
-        """Wait until the texts appear, one after another; gives all that was written since the last wait."""
+        """Wait until the texts appear, one after another. Return what was written since the last wait."""
         began = self._seen
         deadline = time.monotonic() + START_SECONDS
         for text in texts:
@@ -77,11 +81,11 @@ class Terminal:
         return self.screen[began : self._seen]
 
     def wait_for_prompt(self) -> str:
-        """Wait until keys are read again."""
+        """Wait until the command reads keys again."""
         return self.wait_for(PROMPT, ">")
 
     def wait_for_end(self) -> int:
-        """Wait until the command ends; gives its exit code. What it wrote until then is in `screen`."""
+        """Wait until the command ends, and return its exit code. What it wrote until then is in `screen`."""
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"it did not end: {self.screen[self._seen :]!r}"
@@ -107,7 +111,7 @@ class Terminal:
             if error.errno != errno.EIO:  # Linux: the other side is closed
                 raise
             return False
-        # The editor shows and hides the cursor at any moment, also within what else is written.
+        # The line editor shows and hides the cursor at any moment, also in the middle of other output.
         self.screen = self.screen[: self._seen] + _CURSOR.sub(
             "", self.screen[self._seen :] + data.decode(errors="replace")
         )
@@ -115,13 +119,13 @@ class Terminal:
 
 
 def plain(text: str) -> str:
-    """The text without colours and movements of the cursor."""
+    """Return the text without colours and movements of the cursor."""
     return _ESCAPES.sub("", text).replace("\r", "")
 
 
 @contextmanager
 def terminal(*arguments: str, cwd: Path, **env: str) -> Iterator[Terminal]:
-    """Run a command in a terminal; at the end it is killed, and the terminal closed."""
+    """Run a command in a terminal. At the end, kill the command and close the terminal."""
     opened = Terminal(*arguments, cwd=cwd, **env)
     try:
         yield opened

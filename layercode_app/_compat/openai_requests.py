@@ -1,8 +1,9 @@
 """Avoid needless work of the OpenAI client before each request.
 
 This work takes more time than all other parts of a turn. The client compares each value of a request with the types
-that the value's parameter allows. With 30 earlier turns the comparison takes 20 ms for Chat Completions and 40 ms for
-Responses, and blocks the event loop. PydanticAI's values are JSON already, so the comparison does not change them.
+that the value's parameter allows, to convert the values that are not JSON. With 30 earlier turns this takes 20 ms for
+Chat Completions and 40 ms for Responses, and blocks the event loop. PydanticAI's values are JSON already, so the client
+would convert none of them.
 """
 
 from __future__ import annotations

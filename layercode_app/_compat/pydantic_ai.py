@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pydantic_ai.models import StreamedResponse
 
 UNKNOWN: Final = object()
-"""The result of `default_instrumentation` in a release that does not expose it."""
+"""The result of `default_instrumentation` if the installed release of PydanticAI does not expose the settings."""
 
 
 def default_instrumentation() -> Any:
@@ -40,7 +40,8 @@ def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None
 def resolves_per_run(toolset: Any) -> bool:
     """Return whether each run opens its own connection to an MCP server, with its own credentials.
 
-    If this release does not show that, the result is True: each turn opens a connection, so callers share no session.
+    If the installed release of PydanticAI does not tell, return True. Then each turn opens its own connection, and
+    callers share no session.
     """
     return bool(getattr(toolset, "_resolves_per_run", True))
 

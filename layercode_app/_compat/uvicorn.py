@@ -32,9 +32,9 @@ class _Parser(httptools.HttpRequestParser):
 
     @property
     def stops(self) -> bool:
-        """Whether the parser stops at this request because of its header `Upgrade`.
+        """Whether the header `Upgrade` makes the parser stop at this request.
 
-        False for CONNECT, because the parser stops at every CONNECT request, even without this header.
+        False for CONNECT: the parser stops at every CONNECT request, with or without this header.
         """
         return self.should_upgrade() and self.get_method() != b"CONNECT"
 
@@ -140,10 +140,11 @@ def server_of_this_process() -> uvicorn.Server | None:
 class ClosingWorkers(Multiprocess):
     """Uvicorn's supervisor of worker processes, which notices at once if a worker ends.
 
-    Uvicorn asks each worker over a pipe whether it is alive. This class closes this process's copy of the worker's end
-    of the pipe, so that the pipe is closed when the worker ends. Otherwise uvicorn would wait until its timeout for a
-    worker that ended before it answered, such as after Ctrl-C. If uvicorn lacks `keep_subprocess_alive` or the pipe,
-    uvicorn still waits until the timeout.
+    The supervisor asks each worker over a pipe whether it is alive. The supervisor's process also has a copy of the
+    worker's side of the pipe. This class closes that copy, so that only the worker keeps its side open. When the worker
+    exits, the supervisor sees that the pipe is closed. Otherwise it would wait until its timeout for a worker that
+    exited before it answered, such as after Ctrl-C. If uvicorn lacks `keep_subprocess_alive` or the pipe, the
+    supervisor still waits until the timeout.
     """
 
     def keep_subprocess_alive(self) -> None:

@@ -82,11 +82,11 @@ def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
 
 
 def _is_plain(agent: Agent[Any, Any]) -> bool:
-    """Return whether the agent has only capabilities of PydanticAI that do not wrap tool calls.
+    """Return whether all capabilities of the agent come from PydanticAI, and none of them wraps tool calls.
 
-    A capability of another library, or one that wraps tool calls, might have to run within PydanticAI's instrumentation
-    and outside of TurnTools. If the agent has its own instrumentation, the result is False, because the instrumentation
-    wraps tool calls.
+    Any other capability might have to run between PydanticAI's instrumentation (outside) and TurnTools (inside).
+    `TracedTurnTools` combines these two, so nothing can run between them. If the agent has its own instrumentation, the
+    result is False, because the instrumentation wraps tool calls.
     """
     return all(
         type(one).__module__.startswith("pydantic_ai.capabilities.")

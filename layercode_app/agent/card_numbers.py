@@ -48,11 +48,11 @@ def digit_runs(text: str) -> Iterator[str]:
 
 
 def _numbers_in(groups: Sequence[str]) -> Iterator[str]:
-    """Yield each number that some consecutive groups of digits form.
+    """Yield each number that consecutive groups of digits form.
 
-    All groups together are not enough, because an expiry date may follow a card number. A number starts only at the
-    first group, or at a group of several digits. Otherwise part of a long number that is spoken digit by digit, such as
-    an IBAN, could look like a card number by chance.
+    It is not enough to join all groups into one number, because an expiry date may follow a card number. A number
+    starts only at the first group, or at a group of several digits. Otherwise part of a long number that is spoken
+    digit by digit, such as an IBAN, could look like a card number by chance.
     """
     for start, first in enumerate(groups):
         number = ""

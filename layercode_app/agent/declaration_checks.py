@@ -109,7 +109,10 @@ def check_switches(**given: object) -> None:
 
 
 def check_mappings(**given: tuple[object, str]) -> None:
-    """Raise DeveloperError unless each argument is a dictionary or None. With each value comes an example."""
+    """Raise DeveloperError unless each given value is a dictionary or None.
+
+    Each argument is a pair: the value to check, and an example of a correct value for the error.
+    """
     for name, (value, example) in given.items():
         if value is not None and not isinstance(value, Mapping):
             raise DeveloperError(f"VoiceAgent {name}={value!r}: expected a dictionary, such as {name}={example}.")
@@ -124,7 +127,7 @@ def check_speak(speak: object) -> None:
 
 
 def check_unknown(name: str, given: Mapping[str, object], known: Iterable[str]) -> None:
-    """Raise DeveloperError if arguments are `given` that VoiceAgent does not have."""
+    """Raise DeveloperError unless `given` is empty. It contains the arguments that VoiceAgent does not have."""
     if not given:
         return
     wrong, names = next(iter(given)), sorted(known)

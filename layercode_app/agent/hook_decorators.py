@@ -95,7 +95,7 @@ class Hooks:
 
     @_decorator
     def on_event(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` for every event that is not answered with speech, even of an unknown type."""
+        """Call `await hook(event)` for every event that is not answered with speech, also if its type is unknown."""
         return self._add("event", hook)
 
     @_decorator

@@ -42,8 +42,9 @@ def import_module(name: str, *, asked: str) -> ModuleType:
 def is_ctrl_c(error: BaseException) -> bool:
     """Return whether this exception of an import may be the user's Ctrl-C, which must end the process.
 
-    All others are the module's own, such as the SystemExit of `sys.exit()`. Only Python's default handler of Ctrl-C
-    raises KeyboardInterrupt at once; a running server has another handler.
+    All other exceptions are the module's own, such as the SystemExit of `sys.exit()`. A KeyboardInterrupt can be the
+    user's Ctrl-C only if Python's default handler is in place, which raises it at once. A running server has another
+    handler, so there a KeyboardInterrupt is the module's own, too.
     """
     default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return isinstance(error, KeyboardInterrupt) and default

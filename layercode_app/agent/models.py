@@ -180,7 +180,7 @@ def named_model(name: str, setting: str) -> Model:
 
 @contextmanager
 def shared_providers() -> Iterator[None]:
-    """Let all models that are created by name in this block share one client, with its connections, per provider."""
+    """Share clients in this block: models of the same provider, created by name, use one client and its connections."""
     token = _shared.set({})
     try:
         yield

@@ -23,7 +23,10 @@ class ResendingTransport:
         self.wrapped = wrapped
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send the request. Resend it if its connection was stale. Raises the transport's error in any other case."""
+        """Send the request and return the response. If the request fails because its connection was stale, resend it.
+
+        Raises the transport's error if the request fails for another reason, or cannot be resent.
+        """
         given = request.extensions
         for _ in range(MOST - 1):
             attempt = _Attempt(given.get("trace"))

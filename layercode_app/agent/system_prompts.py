@@ -1,7 +1,7 @@
 """Send an agent's system prompts in every run.
 
-PydanticAI leaves them out of a run that begins with a history: it expects the history to contain them. A history that
-begins with a greeting, with another agent's turns, or after a summary does not.
+PydanticAI leaves them out of a run that begins with a history, because it expects the history to contain them. But they
+are missing if the history begins with a greeting or with another agent's turns, or if a summary replaces its beginning.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run the tool calls of a turn: record them first, apply a timeout, and cancel or finish them on interruption.
 
-A call that repeats another call of the same response with the same arguments gets that call's result. `TurnTools` also
-cleans the model's responses: it removes blank text, and separates reasoning from the text.
+A tool call with the same tool and arguments as another tool call of the same response gets the result of that call.
+`TurnTools` also cleans the model's responses: it removes blank text, and separates reasoning from the text.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class TurnTools(AbstractCapability[Any]):
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
     offered: Pending | None = None
-    """The calls that count as approved by the caller if the model repeats them."""
+    """The tool calls that count as approved by the caller if the model repeats them."""
     _results: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
-    """The results of the current response's calls, by tool and arguments."""
+    """The results of the current response's tool calls, by tool and arguments."""
     _left: set[tuple[str, bytes]] | None = field(default=None, init=False)
-    """The offered calls that the model has not repeated yet; None until its first call is checked."""
+    """The tool calls of `offered` that the model has not repeated yet; None until its first tool call is checked."""
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
@@ -90,7 +90,7 @@ class TurnTools(AbstractCapability[Any]):
         return None if kept is toolset else kept
 
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
-        """Approve the tool calls that the caller was asked to confirm, if the model repeats them after the answer."""
+        """Approve tool calls that the model repeats after the caller was asked to confirm them and has answered."""
         agreed = [call.tool_call_id for call in requests.approvals if await self._agreed(call)]
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
 

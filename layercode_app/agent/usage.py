@@ -108,7 +108,8 @@ def _with_helpers(
 ) -> float | None:
     """Add the usage of helper agents to `counted`, and return the total cost.
 
-    Each helper is counted once, even if it was run with `usage=ctx.usage`, which adds it to the run's usage already.
+    Each helper is counted once. If a helper was run with `usage=ctx.usage`, its usage is already part of the run's
+    usage, and is not added again.
     """
     for name in COUNTED:
         own = len(responses) if name == "requests" else sum(getattr(one.usage, name, 0) for one in responses)
@@ -119,7 +120,10 @@ def _with_helpers(
 
 
 def write_down_helpers(turn: Turn[Any, Any]) -> None:
-    """Record the usage of helper agents that no run has recorded, such as those that an `on_message` hook runs."""
+    """Record the usage of helper agents if no run of the turn has recorded it.
+
+    An example is a helper agent that an `on_message` hook runs.
+    """
     helpers, turn.live.run.helpers = turn.live.run.helpers, None
     if helpers is not None:
         _add(turn.record, helpers.usage, helpers.cost)

@@ -95,7 +95,8 @@ SessionTimeout = Annotated[float | None, typer.Option(min=0.1, help="End a call 
 VoiceName = Annotated[
     Literal["espeak", "silence"] | None,
     typer.Option(
-        "--voice", help="The agent's voice. Default: espeak if espeak-ng is installed, else silence of equal length."
+        "--voice",
+        help="The agent's voice. Default: espeak if espeak-ng is installed, else silence for as long as speech takes.",
     ),
 ]
 Stt = Annotated[

@@ -192,7 +192,7 @@ class Email(Collector[str]):
         return written(heard)
 
     def say_part(self, heard: str) -> str:
-        """Return the words that read the beginning of an address back."""
+        """Return the words with which the agent repeats the beginning of an address to the caller."""
         return address(written(heard))
 
     def from_json(self, kept: Any) -> str:

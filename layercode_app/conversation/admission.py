@@ -143,8 +143,8 @@ class TurnHandler(Draining):
           requested turn.
         - In any other case, the turn that runs here is older, and is stopped.
 
-        If the listener was not served in one of these ways, register the requested turn as the running one, and return
-        False.
+        If no turn of the conversation runs here, or the older turn has been stopped, register the requested turn as the
+        running one, and return False.
         """
         conversation_id, turn_id = live.record.key
         while (other := self._running.get(conversation_id)) is not None:

@@ -108,9 +108,10 @@ async def keep(store: Store, record: TurnRecord, said: Sequence[Carried]) -> Non
 
 
 async def forget(store: Store, conversation_id: str, metadata: Mapping[str, Json]) -> None:
-    """Remove waiting output from the journal: the output that `metadata` contains, as it was read when the turn began.
+    """Remove waiting output from the journal: the output that `metadata` contains.
 
-    Output that was stored later is kept. Raises StoreError.
+    `metadata` is the conversation's metadata that was read when the turn began. Output that was stored later is kept.
+    Raises StoreError.
     """
     await store.establish(
         conversation_id, {name: None for name, value in metadata.items() if _is_waiting(name) and value}

@@ -1,7 +1,7 @@
-"""Handle duplicate deliveries and turns of other workers: replay, join or displace a turn; `follower.py` follows one.
+"""Handle duplicate deliveries, and turns that run on other workers: replay, join or displace a turn.
 
-The platform does not deduplicate its deliveries, and a newer message may reach another worker than the one that runs
-the older turn.
+`follower.py` sends a turn that runs on another worker to a listener of this worker. The platform does not deduplicate
+its deliveries, and a newer message may reach another worker than the one that runs the older turn.
 """
 
 from __future__ import annotations

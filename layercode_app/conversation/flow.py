@@ -208,7 +208,7 @@ class Flow:
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running. If it is cancelled, its changes are undone."""
+        """Whether a tool or a data event is running. If that work is cancelled, its changes are undone."""
         return self._values is not None and self._undo.busy
 
     def compare(self) -> None:
@@ -220,7 +220,7 @@ class Flow:
         self._undo.settle(self._read())
 
     def begin(self, work: object) -> None:
-        """Record that a tool or a data event begins. It may hand the call over or move to another stage."""
+        """Record that a tool or a data event begins, which may hand the call over or move to another stage."""
         values = self._read()
         self._undo.begin(work, values)
 

@@ -16,19 +16,19 @@ class HangUp:
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running. If it is cancelled, its request to hang up is undone."""
+        """Whether a tool or a data event is running. If that work is cancelled, its request to hang up is undone."""
         return self._undo is not None and self._undo.busy
 
     def compare(self) -> None:
-        """Attribute a new request to hang up, if there is one, to the tools and data events that are running."""
+        """If there is a new request to hang up, attribute it to the tools and data events that are running."""
         self._changes().compare({_NAME: self.asked})
 
     def settle(self) -> None:
-        """Make a new request to hang up final. No tool or data event made this request, so it is never undone."""
+        """If there is a new request to hang up, make it final: no tool or data event made it, so it is never undone."""
         self._changes().settle({_NAME: self.asked})
 
     def begin(self, work: object) -> None:
-        """Record that a tool or a data event begins. It may ask to end the call."""
+        """Record that a tool or a data event begins, which may ask to end the call."""
         self._changes().begin(work, {_NAME: self.asked})
 
     def end(self, work: object) -> None:

@@ -1,4 +1,7 @@
-"""Change a model until it equals another one. Keep the objects in it, because a tool or a hook may refer to them."""
+"""Change a Pydantic model until it equals another one, and keep the objects in it.
+
+The objects are kept, because a tool or a hook may refer to them.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +48,8 @@ class InPlace:
     def _changed_list(self, old: list[Any], new: list[Any]) -> list[Any]:
         """Return a list equal to `new`, made of the items of `old` where possible.
 
-        If an item of `new` equals an item of `old`, the old object is used. If the lists are equally long, each other
-        old item is changed in place until it equals the new item at the same index.
+        If an item of `new` equals an item of `old`, the old object is used. If the lists are equally long,
+        every remaining item of `old` is changed in place until it equals the item of `new` at the same index.
         """
         rest: list[Any] = list(old)
         found: list[Any] = [_taken(rest, value) for value in new]

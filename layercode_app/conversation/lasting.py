@@ -1,6 +1,6 @@
 """Keep the changes that hooks and guards make while tools run, although the tools may be cancelled and undone.
 
-Nothing tells who has changed a value (see `undo.py`). But only one task runs at a time, so the values are compared
+It is not known who has changed a value (see `undo.py`). But only one task runs at a time, so the values are compared
 before and after each step of a hook. Changes that are found before the step were made by the tools, and changes that
 are found after it were made by the hook.
 """
@@ -37,7 +37,10 @@ class lasting_step:  # noqa: N801 - a context manager, which is used like a func
 
 
 async def lasting(live: LiveTurn, work: Awaitable[T]) -> T:
-    """Await the work of a hook or a guard. No cancelled tool undoes its changes to state, stage, agent and hang-up."""
+    """Await the work of a hook or a guard, and protect its changes to state, stage, agent and hang-up.
+
+    If a tool is cancelled, only the changes of the tool are undone.
+    """
     return await _in_steps(live, work)
 
 

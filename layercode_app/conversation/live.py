@@ -34,7 +34,7 @@ HOLD_SECONDS = 0.02
 
 
 class Running:
-    """A tool or a data event that is running."""
+    """A tool that is running, or a data event whose hooks are running."""
 
     cancelled = False
 
@@ -91,8 +91,9 @@ class LiveTurn:
     def in_loop(self, function: Callable[[*Args], object], *args: *Args) -> None:
         """Call the function in the event loop's thread: at once if this is that thread, otherwise soon.
 
-        PydanticAI runs a tool that is a plain function in another thread. The functions are called in order, and before
-        the loop learns that the tool has ended. Raises CancelledError in the thread of a cancelled tool.
+        PydanticAI runs a tool that is a plain function in another thread. The functions that this thread passes to
+        `in_loop` are called in the order in which they were passed, and before the loop learns that the tool has ended.
+        Raises CancelledError in the thread of a cancelled tool.
         """
         if threading.get_ident() == self._thread:
             function(*args)

@@ -57,6 +57,6 @@ class Orphans:
             await delivery.patiently(lambda: delivery.end_unrun(self._store, turn, change))
         except StoreError as error:
             logger.warning(
-                "A turn that belongs to this worker but does not run cannot be ended or handed to another worker: {}",
+                "A turn of this worker does not run here. The turn cannot be ended or handed to another worker: {}",
                 error,
             )

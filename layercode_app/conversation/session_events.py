@@ -128,7 +128,7 @@ class SessionHandler:
     async def correct(self, job: Job) -> float | None:
         """Correct the turns that ended only after `session.end`. Return when to try again (epoch seconds), or None if done.
 
-        It is a job, because the turns may end when this worker has stopped, or run on another worker.
+        This is a job, because the turns may end after this worker has stopped, and may run on another worker.
         """
         event = SessionEnd.model_validate(job.payload["event"])
         done = await reconcile(self._store, self._services.late, event, seconds=0)
@@ -140,7 +140,7 @@ class SessionHandler:
     async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
         """Enqueue a job that writes the notes on the caller, if an agent recognised the caller in this session.
 
-        It is separate from the job that runs the hooks, so that a retry does not run the hooks again.
+        This job is separate from the job that runs the hooks, so that a retry does not run the hooks again.
         """
         state = (await self._store.conversation(event.conversation_id)).state
         # After a hand-over, this may be another agent than the one that the platform calls.

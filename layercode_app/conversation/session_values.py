@@ -1,4 +1,7 @@
-"""Keep a value for each of the newest sessions of a conversation in one text, which the conversation's state stores."""
+"""Keep one value per session, for the newest sessions of a conversation.
+
+All these values are encoded in one text, which is stored in the conversation's state.
+"""
 
 from __future__ import annotations
 

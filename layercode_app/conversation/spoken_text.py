@@ -16,9 +16,10 @@ LAST_PIECES = 20
 
 
 class SpokenText:
-    """The spoken text of one turn, in pieces.
+    """The spoken text of one turn, which arrives in pieces.
 
-    Segments are separated by a space. The halves of a surrogate pair that arrive in two pieces are joined.
+    One or more pieces form a segment. A space is put between two segments, but not between the pieces of one segment.
+    If the halves of a surrogate pair arrive in two pieces, they are joined.
     """
 
     __slots__ = ("_half_of", "_new_segment", "_pieces", "begun", "half")

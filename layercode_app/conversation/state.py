@@ -92,7 +92,7 @@ class LiveState(Generic[ModelT]):
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running. If it is cancelled, its changes are undone."""
+        """Whether a tool or a data event is running. If that work is cancelled, its changes are undone."""
         return self._undo.busy
 
     def compare(self) -> None:
@@ -104,7 +104,7 @@ class LiveState(Generic[ModelT]):
         self._undo.settle(self.fields())
 
     def begin(self, work: object) -> None:
-        """Record that a tool or a data event begins. It may change the state."""
+        """Record that a tool or a data event begins, which may change the state."""
         self._undo.begin(work, self.fields())
 
     def end(self, work: object) -> None:

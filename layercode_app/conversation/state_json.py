@@ -87,9 +87,9 @@ def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[
 
 
 def _keys_of(kind: type[BaseModel], fields: dict[str, Json], place: str) -> list[str]:
-    """Return the keys in `fields` that stand for one field of the model.
+    """Return the keys in `fields` that stand for the field `place` of the model.
 
-    `place` is how an error names this field: by its name or by one of its aliases.
+    `place` comes from a validation error: it is the field's name or one of its aliases.
     """
     for name, info in kind.model_fields.items():
         names = {name, info.alias, info.validation_alias, info.serialization_alias}
@@ -159,10 +159,11 @@ _round_trips: WeakKeyDictionary[type[BaseModel], bool] = WeakKeyDictionary()
 def needs_round_trip(kind: type[BaseModel]) -> bool:
     """Return whether a plain dump of the model may be refused or misread when it is loaded.
 
-    A model that forbids extra fields refuses its computed fields, and a model with `Json` fields misreads them. The
-    same applies to nested models. If the answer is true, the model is dumped with `round_trip=True`, which leaves out
-    the computed fields of nested models. `VoiceAgent` calls this function when it is created, because the first call
-    for a model takes milliseconds.
+    A model that forbids extra fields refuses computed fields, and a model with `Json` fields misreads them. Both also
+    apply to nested models. If the answer is true, the model is dumped with `round_trip=True`: this leaves out all
+    computed fields, and writes `Json` fields in the form in which they are read. `_dump` then adds the computed fields
+    of the outermost model again, and `load_model` ignores them. `VoiceAgent` calls this function when it is created,
+    because the first call for a model takes milliseconds.
     """
     try:
         return _round_trips[kind]

@@ -35,10 +35,11 @@ def with_unique_ids(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
 
 
 def with_new_ids(response: ModelResponse, messages: Sequence[ModelMessage]) -> ModelResponse:
-    """Return the response with a new id for each tool call whose id these messages or the response already used.
+    """Return the response with a new id for each tool call whose id is already used.
 
-    PydanticAI fails if two calls of one response have the same id. Other ids stay as they are, because some servers
-    read their own ids in the next request.
+    An id is used if a tool call in `messages`, or an earlier tool call of the response, has it. PydanticAI fails if
+    two tool calls of one response have the same id. Other ids stay as they are, because some servers read their own ids
+    in the next request.
     """
     ids = _call_ids(response)
     if not ids:
@@ -58,9 +59,9 @@ def _call_ids(response: ModelResponse) -> list[str]:
 
 
 def _new_ids(ids: Sequence[str], used: set[str]) -> dict[str, list[str]]:
-    """Map each id to the new ids of the tool calls that have it, in the order of these calls.
+    """Map each id to a list with the new id of each tool call that has it, in the order of these tool calls.
 
-    Return {} if no id has to change. All resulting ids are added to `used`.
+    Several tool calls may have the same id. Return {} if no id has to change. All resulting ids are added to `used`.
     """
     chosen: dict[str, list[str]] = {}
     changed = False

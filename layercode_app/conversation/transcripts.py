@@ -21,7 +21,7 @@ async def reconcile(store: Store, late: LateSaves, event: SessionEnd, *, seconds
     """Wait up to `seconds` until the session's turns have ended, then correct those that were not played to their end.
 
     A turn may still be running, because the caller may hang up while the agent speaks. Return whether all turns have
-    ended; the others are not corrected. Raises StoreError.
+    ended. A turn that is still running is not corrected. Raises StoreError.
     """
     turns = await _spoken_in(store, late, event)
     if not all(turn.finished for turn in turns):

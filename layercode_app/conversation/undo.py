@@ -20,12 +20,12 @@ class _Change:
 class Undo:
     """Decides which values are restored when a tool or a data event is cancelled.
 
-    The rule: restore the values that only cancelled tools changed, unless anything else has changed them since.
-    Nothing tells which tool has changed a value. So the values are compared whenever a tool or a data event begins or
-    ends, and a change counts as made by all tools and data events that were running since the last comparison. A
-    change is kept if it may have been made by a tool that still runs, or by one that ended without being cancelled. It
-    is worse to lose an order that was placed than to keep half of one that was not. The changes of hooks and guards are
-    kept, too; see `lasting`.
+    The rule: the latest changes of a value are undone if only cancelled tools and data events made them. It is not
+    known which tool has changed a value. So the values are compared whenever a tool or a data event begins or ends, and
+    a change counts as made by all tools and data events that were running since the last comparison. A change is kept
+    if it may have been made by a tool that still runs, or by one that ended without being cancelled: it is worse to
+    lose an order that was placed than to keep a part of an order that was cancelled. The changes of hooks and guards
+    are kept, too; see `lasting`.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ class Undo:
 
     @property
     def busy(self) -> bool:
-        """Whether a tool or a data event is running. If it is cancelled, its changes are undone."""
+        """Whether a tool or a data event is running. If that work is cancelled, its changes are undone."""
         return bool(self._running)
 
     def begin(self, work: object, values: Mapping[str, Any]) -> None:

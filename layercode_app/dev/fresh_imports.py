@@ -28,7 +28,7 @@ class FreshImports:
         importlib.invalidate_caches()
 
     def put_back(self, *, replace: bool = False) -> None:
-        """Put back the modules that were not imported again, because the old agents of failed files may need them.
+        """Put back the modules that were not imported again. The old agents of files that failed to load may need them.
 
         With `replace`, also put back the modules that were imported again, in place of their new versions.
         """
@@ -41,7 +41,10 @@ class FreshImports:
 
 @contextmanager
 def fresh_imports(folders: Collection[Path]) -> Iterator[FreshImports]:
-    """Import the modules of these folders again in this context. Put all the old ones back after an exception."""
+    """Make the next import of each module in these folders load the module again.
+
+    If the `with` block raises an exception, put all the old modules back.
+    """
     fresh = FreshImports(folders)
     try:
         yield fresh

@@ -93,8 +93,9 @@ class Report:
 def transcript(turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -> list[dict[str, Any]]:
     """Return the transcript of these turns: what the caller said, and what the caller heard of the agent's replies.
 
-    Of a reply that is still played, all of its text so far is included. `wall` converts a time of a turn to epoch
-    seconds. Each `timestamp` of the transcript is in epoch milliseconds.
+    If a reply is still being played, the transcript has all the text that the backend has sent for it so far, even if
+    the caller has not heard all of it. `wall` converts a time of a turn to epoch seconds. Each `timestamp` of the
+    transcript is in epoch milliseconds.
     """
     lines = []
     for turn in turns:

@@ -47,7 +47,7 @@ class LateSaves:
         """The turns that are not saved yet, by conversation and turn id, oldest first."""
 
     def open(self) -> None:
-        """Retry the pending saves on this event loop. An earlier loop left them if it ended without `close()`."""
+        """Retry the pending saves on this event loop. Saves are pending if an earlier loop ended without `close()`."""
         self._tasks.clear()
         for kept in self.waiting.values():
             kept.saving = asyncio.Lock()

@@ -34,9 +34,10 @@ class PutBack:
         self._warned: set[str] = set()
 
     def until(self, job: Job, missing: str) -> float | None:
-        """Return when the job is due again. Return None if it was first put back more than `GIVE_UP_SECONDS` ago.
+        """Return the time at which the job is due again; None if it was first put back `GIVE_UP_SECONDS` or more ago.
 
-        `missing` names what the job needs, such as an agent or a task. A warning is logged once for each `missing`.
+        `missing` names what the job needs and this worker lacks, such as an agent or a task. A warning is logged once
+        for each `missing`.
         """
         now = steady_clock.now()
         self._clean(now)
@@ -45,13 +46,15 @@ class PutBack:
             return None
         if missing not in self._warned:
             self._warned.add(missing)
-            logger.warning("Job {} needs {}, which this worker does not have; it waits for another", job.id, missing)
+            logger.warning(
+                "Job {} needs {}, which this worker does not have; the job is left to another worker", job.id, missing
+            )
         pause = min(max(waited * SHARE, SHORTEST), LONGEST)
         # A random pause, so that this worker is not always the first to lease the job again.
         return now + pause * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
 
     def chore(self, job: Job) -> float:
-        """Return when a chore of another service is due again.
+        """Return the time at which a chore of another service is due again. A chore is a recurring job.
 
         `job.attempts` counts how often all workers have put the chore back since its own service ran it. A chore is
         never given up. Otherwise the journal would remember its id as the id of a done job, and the service that owns
@@ -62,6 +65,9 @@ class PutBack:
         return steady_clock.now() + pause * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
 
     def _clean(self, now: float) -> None:
-        """Drop the oldest entries: other workers have done those jobs, or the retries of a job have ended."""
+        """Forget the jobs that were first put back at least twice `GIVE_UP_SECONDS` ago.
+
+        Each of them has been done by another worker by now, or has no retries left.
+        """
         while self._since and now - next(iter(self._since.values())) >= 2 * GIVE_UP_SECONDS:
             del self._since[next(iter(self._since))]

@@ -16,10 +16,11 @@ SECONDS = 300.0
 
 
 async def until_saved(save: Callable[[], Awaitable[None]], what: str) -> None:
-    """Call `save` until it raises no StoreError, for at most SECONDS. It must be safe to call it again.
+    """Call `save` until it raises no StoreError, for at most SECONDS. `save` must be safe to repeat.
 
-    If this task is cancelled, because the server stops, a running attempt is completed, and there is one more if it
-    fails. In the log, `what` names what is saved. Raises the last StoreError.
+    When the server stops, it cancels this task. If an attempt is running then, it is completed. If this attempt fails,
+    or if none is running, `save` is called one last time. `what` is the name of the saved data in the log. Raises the
+    last StoreError.
     """
     loop = asyncio.get_running_loop()
     until, warned, stopping = loop.time() + SECONDS, False, False

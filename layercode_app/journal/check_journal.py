@@ -59,6 +59,7 @@ async def check_journal(store: Store, *, fix: bool = False) -> Findings:
 async def _is_stuck(store: Store, record: TurnRecord) -> bool:
     """Return whether a turn is running and its worker is dead.
 
-    A session event is never stuck: its hooks have not succeeded yet, and run again when it is delivered again.
+    A session event is never stuck. If it is recorded as running, its hooks have not succeeded yet, and they run again
+    when the event is delivered again.
     """
     return not record.finished and record.kind is not Kind.SESSION and not await store.alive(record.owner)

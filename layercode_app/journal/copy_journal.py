@@ -22,7 +22,8 @@ BATCH = 100
 DEAD_AFTER_SECONDS = 5.0
 """Maximum wait for the owner of a turn in the target to die.
 
-If an earlier copy was killed, it counts as dead by then. An owner that is still alive is a server.
+If an earlier run of the copy was killed, it counts as dead by then. An owner that is still alive after this time is a
+server.
 """
 
 
@@ -63,7 +64,7 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
     `step` is called twice for each turn: after it was copied, and after it was compared.
     """
     copied = Copied()
-    # The totals come first: a copy that was interrupted later is recognized by its turns, and adds no total again.
+    # The totals come first. If this copy is interrupted, the next one finds its turns, and adds no total a second time.
     await _copy_totals(source, target, copied)
     async for batch in _batches(source):
         done = await asyncio.gather(*[_write(target, record) for record in batch])
@@ -97,14 +98,18 @@ async def _write(target: Store, record: TurnRecord) -> bool:
 
 
 def _without_summary(tasks: list[Json]) -> list[Json]:
-    """Leave out the task that summarises a call: it names a position of the source. The next turn makes a new one."""
+    """Return the tasks without the one that summarises the call, because that task names a position of the source.
+
+    The next turn of the conversation makes a new one.
+    """
     return [task for task in tasks if task["task"] != SUMMARY]
 
 
 async def _taken_over(target: Store, stored: TurnRecord) -> bool:
     """Claim a turn that another process began to write to the target; return false if that process is still running.
 
-    The process may be an earlier copy that was killed. It seems to run until its lease ends, so wait that long.
+    That process may be an earlier run of the copy that was killed. A killed process may seem alive until its lease
+    ends, so wait up to `DEAD_AFTER_SECONDS`.
     """
     deadline = time.monotonic() + DEAD_AFTER_SECONDS
     while await target.alive(stored.owner):
@@ -157,7 +162,10 @@ async def _copy_totals(source: Store, target: Store, copied: Copied) -> None:
 
 
 async def _is_new(source: Store, target: Store) -> bool:
-    """Return whether the target has turns, but none of the source's, so that its totals are of other calls."""
+    """Return whether the source is new to the target: the target has turns, but none of them is from the source.
+
+    The totals of the target then count only other calls. If the source has no turns, return False.
+    """
     if not (await target.size()).turns:
         return False
     compared = False

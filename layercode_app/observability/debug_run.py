@@ -53,7 +53,7 @@ def _content(content: Any) -> str:
 
 
 def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the parts of each message. If transcripts are hidden, the parts are only named by kind."""
+    """Yield the kind of each message, and its parts as JSON. If transcripts are hidden, list only the parts' kinds."""
     for message in load_json(dumped) if dumped else ():
         parts = message.get("parts", ())
         if masking.capture_content():

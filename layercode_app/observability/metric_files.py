@@ -55,7 +55,7 @@ class MetricFiles:
             half.unlink(missing_ok=True)
 
     def others(self) -> Iterator[tuple[dict[str, Any], int | None]]:
-        """Yield the last metrics of each other process and the process id. The id is None if the process is dead."""
+        """For every process except this one, yield its last metrics and its id. The id of a dead process is None."""
         for path in self._files():
             if path == self._path:
                 continue

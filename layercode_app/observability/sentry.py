@@ -65,10 +65,10 @@ def _listen() -> int:
 
 
 class _Handler(LoguruEventHandler):
-    """Reports errors that are logged. Marks the log records, because Sentry gets the text of marked records only."""
+    """Reports errors that are logged. It marks their log records, because only the text of marked records is sent."""
 
     def emit(self, record: LogRecord) -> Any:
-        """Mark a log record and report its error."""
+        """Mark a log record as one of this handler, so that its text may be sent, and report its error to Sentry."""
         setattr(record, OWN_RECORD, True)
         # The console's handler stores the text of its line here, which may quote the caller.
         record.__dict__["extra"] = {

@@ -1,7 +1,8 @@
 """Log Python's warnings, and uncaught errors of tasks, callbacks, threads and finalizers, without quoting the caller.
 
-Python would print their whole text to stderr. It handles uncaught errors outside of the turn in which they occurred.
-Only our own servers install these hooks; an embedded app does not change the hooks of its host.
+Python itself would print the whole text of these warnings and errors to stderr. Python calls the handlers of uncaught
+errors outside of the turn in which an error occurred, so these handlers hide the message of every error. Only our own
+servers install these hooks; an embedded app does not change the hooks of its host.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from . import context
 
 
 def catch_all() -> None:
-    """Log uncaught errors in the running event loop, and the errors and warnings of this process."""
+    """Log the uncaught errors of the running event loop and of this process's threads and finalizers.
+
+    Also log the warnings of this process.
+    """
     asyncio.get_running_loop().set_exception_handler(_in_loop)
     threading.excepthook = _in_thread
     sys.unraisablehook = _in_finalizer

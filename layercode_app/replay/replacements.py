@@ -53,8 +53,8 @@ class StandIns:
     def replaced(self) -> list[dict[str, Json]]:
         """The replacements and their counts.
 
-        `original` is only the first letter of the detail, or the name of the field for a secret. `by` is None if the
-        detail was cut out.
+        `original` is only the first letter of the detail. If the detail is a secret, `original` is the name of its
+        field. `by` is None if the detail was cut out.
         """
         return [
             {"kind": kind, "original": shown, "by": by or None, "times": times}
@@ -72,7 +72,7 @@ class StandIns:
     def beginning(self, text: str) -> list[str]:
         """Return the pieces of an interrupted reply, as `agent` does for a complete one.
 
-        A number at its end is left out, because it may be incomplete.
+        A number at the end of the reply is left out, because it may be incomplete.
         """
         return self.agent(LAST_DIGITS.sub("", text))
 

@@ -40,7 +40,7 @@ def interrupted(record: TurnRecord) -> bool:
 
 
 def refused(record: TurnRecord) -> bool:
-    """Return whether the agent was not called because a budget was used up."""
+    """Return whether the turn was refused: a budget was used up, so the agent was not called."""
     return record.error_category == "budget" and record.error is None
 
 

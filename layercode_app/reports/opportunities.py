@@ -22,7 +22,7 @@ SLOW_TOOL_MS = 1500.0
 OFTEN_CHANGED = 0.2
 """Advice is given if the beginning of the request changed in at least this share of turns.
 
-Cutting the history changes it too, but in fewer turns than this.
+If the history is cut, the beginning of the request changes too, but this happens in fewer turns.
 """
 _CHANGE_ADVICE = {
     "instructions": "Return parts that change (time, names) as InstructionPart(text, name=..., on_change='append'). "
@@ -65,8 +65,8 @@ class _Spending:
 class _Prompts:
     """Counts how often the parts of the prompt changed.
 
-    `turns` is the number of turns with earlier messages. `changes` gives, for each part and each conversation, the
-    number of turns in which the part changed.
+    `turns` is the number of turns that had a history. `changes` gives, for each part and each conversation, the number
+    of turns in which the part changed.
     """
 
     turns: int = 0
@@ -137,7 +137,7 @@ class Sightings:
                     yield Opportunity(
                         "changing prefixes",
                         f"{agent} on {model}",
-                        f"{name} changed in {calls.total():,} of {prompts.turns:,} turns with earlier messages, "
+                        f"{name} changed in {calls.total():,} of {prompts.turns:,} turns that had a history, "
                         f"most often ({times:,}) in conversation {call}",
                         _CHANGE_ADVICE[name],
                     )

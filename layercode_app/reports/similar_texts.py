@@ -68,7 +68,10 @@ def centre(vectors: Iterable[Vector]) -> Vector:
 
 
 def groups_of(vectors: Sequence[Vector]) -> list[list[int]]:
-    """Return the indices of similar vectors in groups, the largest first. A vector without words is in no group."""
+    """Return groups of similar vectors, the largest group first. A group lists the indices of its vectors.
+
+    The vector of a text without words is in no group.
+    """
     groups: list[list[int]] = []
     for _ in range(ROUNDS):
         groups = _assigned(vectors, [centre(vectors[index] for index in group) for group in groups])

@@ -69,7 +69,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A vertical line at the time of the first word. If that was a filler, a second one marks the answer or apology."""
+    """A vertical line at the time of the first word, or at the beginning of the answer or the apology.
+
+    A turn has a second line if its first word belonged to a filler. The second line marks the answer or the apology.
+    """
 
     name: Literal["first word", "answer", "apology"]
     at_ms: float

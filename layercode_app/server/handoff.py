@@ -50,7 +50,8 @@ def wants_person(record: TurnRecord) -> bool:
 async def notify(job: Job, settings: Settings) -> None:
     """Post the notice of one hand-off. Raises httpx.HTTPError if it was not accepted, so that the job is retried.
 
-    Raises DeveloperError if no URL is set. Such a job is left to other workers first, for a day.
+    Raises DeveloperError if LAYERCODE_HANDOFF_URL is not set. A worker without this URL first leaves the job to other
+    workers for a day, because they may have a URL. It calls this function only after that day.
     """
     if not settings.handoff_url:
         raise DeveloperError(f"Job {job.id} needs the setting LAYERCODE_HANDOFF_URL, which is not set.")

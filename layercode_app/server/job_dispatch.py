@@ -46,9 +46,10 @@ class JobDispatch:
     put_back: PutBack = field(default_factory=PutBack, init=False)
 
     def retry_elsewhere(self, job: Job) -> float | None:
-        """Return the time at which other workers can take the job, if this worker lacks what it needs; else None.
+        """Return the time at which other workers can take the job, if this worker lacks something that the job needs.
 
-        A job may need an agent, a task of the agent, the alert rules of its service, or LAYERCODE_HANDOFF_URL.
+        A job may need an agent, a task of the agent, the alert rules of its service, or LAYERCODE_HANDOFF_URL. Return
+        None if this worker lacks nothing, or if it has put the job back for a day.
         """
         if self.watch().does(job):
             return self._leave_to_service(job) if self.watch().is_of_another_service(job) else None
@@ -70,7 +71,10 @@ class JobDispatch:
         return self.put_back.until(job, f"the service {job.payload['service']!r}")
 
     async def __call__(self, job: Job) -> float | None:
-        """Run a job; return when it is due again (epoch seconds), or None when it is done. May raise any exception."""
+        """Run a job. Return the time at which it is due again (epoch seconds), or None if it is done.
+
+        May raise any exception.
+        """
         if self.watch().does(job):
             return await self.watch().run(job)
         if job.name == CORRECT:

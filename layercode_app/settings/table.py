@@ -380,7 +380,9 @@ class Settings(BaseSettings):
         "Size, age or time of day at which a log file is rotated: 500 MB, 1 day or 00:00.",
     )
     log_retention: str = _setting("10 days", "LOG_RETENTION", "Observability", "How long rotated files are kept.")
-    log_per_agent: bool = _setting(False, "LOG_PER_AGENT", "Observability", "true also writes one log file per agent.")
+    log_per_agent: bool = _setting(
+        False, "LOG_PER_AGENT", "Observability", "If true, each agent also has its own log file."
+    )
     log_headers: CommaSeparated = _setting(
         ("user-agent",), "LOG_HEADERS", "Observability", "Request headers that may be logged, comma-separated."
     )
@@ -400,13 +402,13 @@ class Settings(BaseSettings):
         "Version of your service. The default is the version in ./pyproject.toml, else that of the installed distribution.",
     )
     telemetry_enabled: bool = _setting(
-        True, "TELEMETRY_ENABLED", "Observability", "false turns off spans, error reports and metrics."
+        True, "TELEMETRY_ENABLED", "Observability", "If false, spans, error reports and metrics are off."
     )
     capture_content: bool = _setting(
         False,
         "LAYERCODE_CAPTURE_CONTENT",
         "Observability",
-        "true includes transcripts in logs and spans, and the messages of errors in all sinks.",
+        "If true, logs and spans include transcripts, and all sinks include the messages of errors.",
     )
     trace_rate: float = _setting(
         1.0,

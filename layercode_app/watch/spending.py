@@ -40,7 +40,7 @@ class Spent:
         self.tokens += tokens
 
     def count(self, record: TurnRecord) -> None:
-        """Add what a turn or a data event spent. The newest one is added first."""
+        """Add what a turn or a data event has spent. The records must come from new to old, because of `newest`."""
         if not is_turn(record) and not (record.finished and record.kind is Kind.DATA):
             return
         self.add(*cost_and_tokens(record))

@@ -30,8 +30,8 @@ DAY_SECONDS = 86_400.0
 class Watch:
     """Usage, budgets, alerts and retention. Raises ConfigurationError for invalid settings.
 
-    Alerts and retention are recurring jobs: the worker that leases one runs it for all workers of its service, or in the
-    case of retention for the whole journal.
+    Alerts and retention are recurring jobs. The worker that leases an alert job runs it for all workers of its service.
+    The worker that leases the retention job runs it for the whole journal.
     """
 
     def __init__(self, settings: Settings, store: Store, enqueue: Callable[[Job], Awaitable[bool]]) -> None:
@@ -69,7 +69,7 @@ class Watch:
         return job.name in (ALERTS, ALERT_MESSAGE) and not self.alerts.owns(job)
 
     async def run(self, job: Job) -> float | None:
-        """Run a job; return when it is due again (epoch seconds), or None if it is done.
+        """Run a job. Return the time at which it is due again (epoch seconds), or None if it is done.
 
         Raises ChannelError or DeveloperError if an alert's message cannot be sent.
         """

@@ -133,7 +133,10 @@ def chosen(agent: Any, model: Any = None) -> type[Any]:
 
 
 class Own(AbstractCapability[Any]):
-    """A user's capability without a hook around tool calls; it may still replace itself by another one."""
+    """A user's capability without a hook around tool calls.
+
+    PydanticAI lets a capability replace itself for a run, and the replacement may have such a hook.
+    """
 
 
 def test_who_is_instrumented_otherwise_is_left_to_pydantic_ai(recorded: Recorded) -> None:

@@ -233,7 +233,8 @@ async def test_changed_arguments_are_asked_again() -> None:
 class Growing(Shop):
     """A shop with a second tool, `add_roll`, which needs no confirmation and changes the total.
 
-    After it has run, the model calls `place_order` again, about which the caller was asked with the old total.
+    After `add_roll` has run, the model calls `place_order` again. The caller was asked about this tool call before, but
+    with the old total.
     """
 
     def __init__(self) -> None:

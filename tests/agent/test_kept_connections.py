@@ -77,7 +77,10 @@ async def test_a_connection_that_the_provider_closed_costs_no_answer(tmp_path: P
 
 
 class HalfDead:
-    """Answers the first request of each connection, and closes the connection at the second one without a byte."""
+    """A server that answers the first `answered` requests of each connection.
+
+    At the next request, it closes the connection without sending a byte.
+    """
 
     def __init__(self, answered: int = 1) -> None:
         self.opened = 0

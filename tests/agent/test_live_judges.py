@@ -69,7 +69,7 @@ class Desk:
 
 
 async def call_and_hang_up(voice: VoiceAgent[Any, Any], store: Store, **options: Any) -> list[dict[str, Any]]:
-    """Hold a call of two messages. Its end is delivered twice. Return the scores of its two turns."""
+    """Make a call with two messages, and deliver its end twice. Return the scores of its two turns."""
     async with open_call(voice, store=store, **options) as call:
         await call.say("My number is 12.")
         await call.say("Thank you.")

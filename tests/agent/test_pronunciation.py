@@ -133,8 +133,8 @@ def test_fresh_filters_share_nothing_but_the_options() -> None:
     [
         ({"numbers": "yes"}, r"numbers='yes': expected True or False"),
         ({"language": "tlh"}, r"language='tlh': expected one of en, en-US, en-GB"),
-        ({"replace": {"": "x"}}, r"replace has '': 'x'; expected texts"),
-        ({"replace": {"a": 1}}, r"replace has 'a': 1; expected texts"),
+        ({"replace": {"": "x"}}, r"replace contains '': 'x'\. Both must be texts"),
+        ({"replace": {"a": 1}}, r"replace contains 'a': 1\. Both must be texts"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:

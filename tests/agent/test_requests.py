@@ -47,7 +47,7 @@ def model(name: str, tokens: int) -> FunctionModel:
 
 
 async def play(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-    """Calls the tool, and then answers; hangs before the first token of the answer when it is told to."""
+    """Call the tool, and then answer. If the caller said "hang", hang before the first token of the answer."""
     if messages[-1].parts[-1].part_kind != "tool-return":
         yield "Let me see. "
         yield {1: DeltaToolCall(name="work", json_args="{}", tool_call_id="c1")}
@@ -63,7 +63,7 @@ _hanging: asyncio.Event
 
 @pytest.fixture
 async def hanging() -> asyncio.Event:
-    """Set once a model hangs."""
+    """An event that is set as soon as a model hangs."""
     global _hanging
     _hanging = asyncio.Event()
     return _hanging
@@ -76,7 +76,10 @@ async def hang(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[s
 
 
 def helped(*, metered: bool = True) -> VoiceAgent[Any, Any]:
-    """An agent with a helper in its tool and a guard, each with a model of its own."""
+    """Return an agent that has a guard, and a tool that calls a helper agent. Guard and helper have their own models.
+
+    If `metered` is false, the agent has no guard, and its tool calls the helper with a model that is not metered.
+    """
     main = Agent(FunctionModel(stream_function=play, model_name=MAIN), deps_type=Turn)
 
     @main.tool
@@ -197,7 +200,7 @@ async def test_an_unmetered_helper_is_not_counted_for_the_main_model() -> None:
 
 
 async def left(voice: VoiceAgent[Any, Any], text: str, hanging: asyncio.Event) -> TurnRecord:
-    """The record of a turn that the caller leaves once its model hangs."""
+    """Return the record of a turn that the caller leaves as soon as the model hangs."""
     async with open_call(voice) as call:
         delivery = asyncio.create_task(call.send(events.message(text)))
         await hanging.wait()

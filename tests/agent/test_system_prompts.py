@@ -38,7 +38,7 @@ def baker(**options: Any) -> VoiceAgent[Any, Any]:
 
 
 async def requests(voice: VoiceAgent[Any, Any], *, greet: bool = True, **options: Any) -> list[list[str]]:
-    """Hold a call of two messages, and return what the model was told in each request."""
+    """Make a call with two messages. Return what the model was told in each request."""
     told = Told()
     async with open_call(voice, model=told.model, **options) as call:
         if greet:

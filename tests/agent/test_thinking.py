@@ -56,7 +56,7 @@ async def test_a_failing_hook_costs_the_caller_nothing(tmp_path: Path) -> None:
 
 
 def waiting_for(answer: asyncio.Event) -> VoiceAgent[Any, Any]:
-    """An agent whose model answers when it is let."""
+    """Return an agent whose model waits until `answer` is set, and then answers."""
 
     async def model(messages: Any, info: Any) -> AsyncIterator[str]:
         await answer.wait()

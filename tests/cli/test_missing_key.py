@@ -33,7 +33,10 @@ ENV = {"LAYERCODE_WEBHOOK_SECRET": SECRET, "LAYERCODE_STORE": "memory"}
 
 
 def project(folder: Path, **models: str) -> Path:
-    """A project with an agent file for each name, each with the arguments of its PydanticAI agent."""
+    """Write a project with one agent file for each item of `models`, and return its folder.
+
+    The key of an item is the name of the agent. The value is the text of the arguments for its PydanticAI agent.
+    """
     (folder / "agents").mkdir(parents=True)
     for name, model in models.items():
         (folder / "agents" / f"{name}.py").write_text(SHOP.format(name=name, model=model))

@@ -1,4 +1,4 @@
-"""`chat` with the address of a mounted app, which the framework redirects, says where the app answers."""
+"""If `chat` gets the address of a mounted app, and the framework redirects it, `chat` says where the app answers."""
 
 from __future__ import annotations
 

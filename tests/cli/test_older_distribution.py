@@ -1,4 +1,4 @@
-"""`run` and `doctor` warn if the older distribution is installed too, which has a command of the same name."""
+"""`run`, `dev` and `doctor` warn if the older distribution is also installed, because its command has the same name."""
 
 from __future__ import annotations
 

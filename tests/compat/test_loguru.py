@@ -1,4 +1,4 @@
-"""Loguru's core shows its handlers and patcher, and the logs work in a release where it does not."""
+"""Loguru's private core has the handlers and the patcher. The logs also work in a release without this core."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from layercode_app.observability import logs
 
 @pytest.fixture
 def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Log to files alone; return what reads the lines."""
+    """Log only to files, and yield a function that reads the log lines."""
     logs.configure(log_dir=str(tmp_path), log_format="json")
     yield lambda: [json.loads(line) for file in tmp_path.glob("*.log") for line in file.read_text().splitlines()]
     logger.remove()

@@ -70,7 +70,10 @@ BODIES = [
 
 @pytest.fixture
 def converted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Make the client send JSON unconverted. Return the list of values that its own converter still receives."""
+    """Patch the OpenAI client so that it sends values that are JSON already without converting them.
+
+    Return a list to which each value is added that the client's own converter still receives.
+    """
     given: list[Any] = []
     for module in (CHAT, RESPONSES):
         own = getattr(module, CONVERTER)

@@ -1,4 +1,4 @@
-"""Private parts of the other libraries mean what we take them for, and the toolkit works without them."""
+"""The private parts of other libraries work as the toolkit assumes. The toolkit also works if they are missing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ REQUEST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close
 
 
 async def answer() -> tuple[bytes, list[str]]:
-    """Return what a server answers to a request, and the names of the classes that received and sent it."""
+    """Return what a server answers to a request, and the names of the types of the app's `receive` and `send`."""
     used: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -151,7 +151,7 @@ def test_collectors_are_those_of_the_registry(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Answered(private_sentry.AnsweredTransport):
-    """Notes what was delivered."""
+    """A transport that notes each event that was delivered."""
 
     delivered: ClassVar[list[str]] = []
 

@@ -165,7 +165,7 @@ PARTS = ("_instructions", "_cap_instructions", "_system_prompts", "_system_promp
 
 
 class Hidden:
-    """An agent as in a release of PydanticAI without the private attributes in PARTS."""
+    """An agent that hides the private attributes in PARTS, as if PydanticAI did not have them."""
 
     def __init__(self, agent: Any) -> None:
         self._agent = agent

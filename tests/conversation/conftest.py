@@ -16,7 +16,7 @@ from .followed import Counter, Heard, heard_at_both
 
 @pytest.fixture
 def released(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """An event that is set when the changes of a tool that outlived its turn are saved."""
+    """An event for a tool that runs on after its turn: it is set when the tool's changes to the state are saved."""
     released, save_late = asyncio.Event(), LiveStates.save_late
 
     async def save_and_tell(states: LiveStates, *args: Any) -> None:

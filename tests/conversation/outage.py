@@ -8,7 +8,10 @@ from layercode_app.journal.record import Json, TurnRecord
 
 
 class Outage:
-    """An outage in which these apps cannot save ended turns, until `over` is set or `saves_left` saves have failed."""
+    """An outage in which these apps cannot save ended turns. It lasts until a test sets `over`.
+
+    If a test sets `saves_left`, the outage also ends after this number of failed saves.
+    """
 
     def __init__(self, *apps: LayerCode) -> None:
         self.over = False

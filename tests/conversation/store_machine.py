@@ -71,7 +71,10 @@ class StoreMachine(RuleBasedStateMachine):
 def try_at_random(
     machine: type[StoreMachine], kind: str, request: pytest.FixtureRequest, *, examples: int, steps: int
 ) -> None:
-    """Run a machine on a store of this kind; `make test` and PROPERTY_EXAMPLES ask for another number of examples."""
+    """Run a machine on a store of this kind, with this number of examples and of steps in each example.
+
+    `make test` runs only an eighth of the examples. The variable PROPERTY_EXAMPLES overrides the number of examples.
+    """
     logger.disable("layercode_app")
     request.addfinalizer(lambda: logger.enable("layercode_app"))
     with tempfile.TemporaryDirectory() as folder:

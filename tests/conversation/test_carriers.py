@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 class TwoWayCarrier:
-    """Carries events one way and frames the other, in memory, as a WebSocket to the backend might."""
+    """Carries events to the backend and frames back from it. It does in memory what a WebSocket might do."""
 
     def __init__(self, app: LayerCode) -> None:
         self._app = app

@@ -55,7 +55,7 @@ def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
 
 @pytest.fixture
 async def callers(parrot: Parrot) -> AsyncIterator[list[Caller]]:
-    """A caller at each worker, both in the same conversation, whose first turn could not be saved."""
+    """Two callers in one conversation, one at each worker. The first turn of the conversation could not be saved."""
     async with AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(calling(app)) for app in parrot.apps]
         callers[1].conversation_id = callers[0].conversation_id

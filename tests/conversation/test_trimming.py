@@ -1,4 +1,4 @@
-"""Earlier turns that exceed the history budget by themselves are shortened. Every tool call keeps its result."""
+"""An earlier turn that alone is larger than the history budget is shortened. Every tool call keeps its result."""
 
 from __future__ import annotations
 

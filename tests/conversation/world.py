@@ -253,12 +253,12 @@ class World:
 
 
 def callers_words(messages: Sequence[ModelMessage]) -> list[str]:
-    """What callers said, without the notes in square brackets."""
+    """Return what callers said, without the notes in square brackets."""
     return [text for role, text in transcript(messages) if role == "user"]
 
 
 def transcript(messages: Sequence[ModelMessage]) -> list[tuple[str, str]]:
-    """The messages as lines: each caller message, and all that the assistant said until the next one."""
+    """Return the messages as lines: each message of a caller, and all that the assistant said until the next one."""
     lines: list[tuple[str, str]] = []
     for message in messages:
         for part in message.parts:
@@ -275,7 +275,7 @@ def transcript(messages: Sequence[ModelMessage]) -> list[tuple[str, str]]:
 
 
 def unpaired_calls(messages: Sequence[ModelMessage]) -> list[str]:
-    """Return the ids of the tool calls that do not have exactly one result between their response and the next one."""
+    """Return the ids of the tool calls that have no result, or several, before the model's next response."""
     wrong: list[str] = []
     for index, message in enumerate(messages):
         if not isinstance(message, ModelResponse):

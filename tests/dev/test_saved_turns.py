@@ -1,4 +1,7 @@
-"""The page saves a turn as a scenario or a test that passes at once, and suggests what scenarios and tests say."""
+"""The page saves a turn as a scenario or a test that passes at once.
+
+It also suggests sentences to say to an agent. They come from the project's scenarios and tests.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Reader:
         self.folder = Path(self._where.read_text(encoding="utf-8").strip())
 
     def _install(self) -> None:
-        """Let the project's Makefile find this environment, instead of installing the same once more."""
+        """Let the project's Makefile use this environment, so that it does not install the same packages again."""
         environment = self.folder / ".venv"
         if (self.folder / "Makefile").is_file() and not environment.exists():
             environment.mkdir()

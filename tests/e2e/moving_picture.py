@@ -39,7 +39,10 @@ class Film:
     milliseconds: list[int] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Take a picture every moment until cancelled; a picture like the one before only prolongs it."""
+        """Take a picture every EVERY_SECONDS, until cancelled.
+
+        If a picture equals the one before it, the earlier picture is shown longer instead.
+        """
         before = time.monotonic()
         while True:
             picture = await self.page.screenshot(animations="disabled", caret="hide")
@@ -84,7 +87,7 @@ async def main(path: Path) -> None:
 
 
 async def _talk(dev: DevPage) -> None:
-    """Order, speak over the agent, and book a table."""
+    """Place an order, interrupt the agent, and book a table."""
     await _type(dev, "Two croissants and two coffees, please")
     await dev.heard(1)
     await _type(dev, "What is on the menu?")

@@ -1,4 +1,7 @@
-"""The dev page in headless Chromium: a call of three turns, one interrupted, looked into, and forked."""
+"""The dev page in headless Chromium: calls, interruptions, turns in detail, forks, reloads, faults and exports.
+
+The longest test makes a call and interrupts one of its turns. Then it opens another turn and forks it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         await dev.heard(1)
         await dev.say("tell me a story")
         await expect(page.locator("#interrupt")).to_be_visible()
-        # The page is ahead of what was surely played by a word or two.
+        # The page may show a word or two more than was surely played.
         await expect(dev.turn(2).locator(".heard")).to_have_text(re.compile(r"(\S+ ){3}"))
         await page.keyboard.press("Escape")
         await expect(dev.turn(2).locator(".reply .cut")).not_to_be_empty()

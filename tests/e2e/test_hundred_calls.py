@@ -43,7 +43,11 @@ def counting_agent() -> VoiceAgent[None, dict[str, object]]:
 
 
 async def call(emulator: Emulator, number: int) -> Session:
-    """Greeting and five turns; about half of them are spoken over, at any moment from the first to the last."""
+    """Make a call with a greeting and five turns, and return its session.
+
+    Before about half of the turns, the caller does not wait until the agent has finished. Instead the caller speaks at
+    a random moment of the next second.
+    """
     chance = random.Random(number)
     session = emulator.open(emulator.authorize("counting"), send=lambda _: None, hang_up=lambda _: None)
     session.receive({"type": "client.ready"})

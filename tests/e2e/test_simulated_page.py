@@ -52,7 +52,7 @@ async def test_a_call_is_watched_live_and_graded_at_its_end(tmp_path: Path, brow
         await page.fill("#simulate-seed", "5")
         await page.click("#simulate-start")
 
-        # Both sides appear as in a call held by hand, but the developer cannot type into it.
+        # Both sides appear as in a call that the developer makes, but here the developer cannot type.
         await expect(dev.turn(1).locator(".said")).to_have_text("One cake please", timeout=SECONDS)
         await expect(page.locator("#composer")).to_be_hidden()
         await expect(dev.turn(1).locator(".chip.tool")).to_have_text("sell", timeout=SECONDS)

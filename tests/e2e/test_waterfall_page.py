@@ -1,4 +1,7 @@
-"""The waterfall in headless Chromium: its bars add up, `explain` says the same, and a bar leads to its message and back."""
+"""The waterfall in headless Chromium: its bars add up to the whole turn, and `sessions explain` says the same.
+
+A click on a bar leads to the bar's message, and another click leads back.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ async def script(scene):
 
 
 async def waiting_turn(dev: DevPage, agents: Path) -> dict[str, Any]:
-    """Hold the call, and return the turn as the page gets it."""
+    """Make a call with one question, wait until the page shows its turn, and return the turn as the page gets it."""
     await dev.call("clerk")
     await dev.say("what is it")
     await dev.heard(1)

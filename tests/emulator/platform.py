@@ -36,7 +36,7 @@ class Client:
         await self.send({"type": "client.response.text", "content": text})
 
     async def until(self, kind: str) -> list[dict[str, Any]]:
-        """Everything up to the next message of that type."""
+        """Return all messages up to the next one of this type."""
         got: list[dict[str, Any]] = []
         async with asyncio.timeout(100):
             while not got or got[-1]["type"] != kind:
@@ -46,10 +46,10 @@ class Client:
         return got
 
     async def listen(self) -> list[dict[str, Any]]:
-        """The rest of a turn, played to its end."""
+        """Return the remaining messages of a turn, after its audio has been played."""
         got = await self.until("response.end")
         audio = (base64.b64decode(m["content"]) for m in got if m["type"] == "response.audio")
-        # Counted from here, when all of it was sent, so that on a busy machine too it has been played by then.
+        # The time is counted from here, when all audio was sent. So it is long enough on a busy machine too.
         await asyncio.sleep(sum(map(duration, audio)) + 0.05)
         return got
 
@@ -80,7 +80,10 @@ class Platform:
 
 @asynccontextmanager
 async def platform(pace: float = 20, **options: Any) -> AsyncIterator[Platform]:
-    """An emulator and a backend on real sockets; speech is silence, played this number of times faster."""
+    """Start an emulator and a backend on real sockets.
+
+    Speech is silence, played `pace` times as fast as real speech.
+    """
     backend = Backend()
     async with serve(backend) as webhook:
         app = create_emulator(f"{webhook}/hook", SECRET, voice=Silence(pace=pace), **options)

@@ -1,4 +1,7 @@
-"""The emulator transcribes the caller's microphone with --stt. Without it, a transcript says that it is off."""
+"""With --stt, the emulator transcribes the caller's microphone.
+
+Without --stt, the caller's first sound is answered by a transcript that says that speech recognition is off.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The platform's full-stack templates, rebuilt with their way of keeping history, hold a call with the emulator."""
+"""Small copies of the platform's full-stack templates answer a whole call from the emulator.
+
+Each copy keeps the history as its template does.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,7 @@ async def node_templates() -> AsyncIterator[str]:
 
 
 async def hold_a_call(webhook: str, style: Style) -> list[str]:
-    """What the caller hears in each turn."""
+    """Make a call to this webhook, and return what the caller hears in each turn."""
     app = create_emulator(webhook, SECRET, voice=Silence(pace=50), style=style)
     heard: list[str] = []
     async with serve(app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:

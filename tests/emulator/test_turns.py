@@ -40,7 +40,7 @@ DOWN, UP = UserStarted(vad=False), UserStopped(vad=False)
 
 
 class Table:
-    """A caller, a backend and a voice around one manager; every word plays for half a second."""
+    """A turn manager, with a caller, a backend and a voice that the test plays. Every word lasts half a second."""
 
     def __init__(self, **options: Any) -> None:
         ids = itertools.count(1)
@@ -69,7 +69,7 @@ class Table:
         return out
 
     def reply(self, *pieces: str, end: bool = True) -> list[Output]:
-        """Stream pieces for the current turn."""
+        """Let the backend stream these pieces for the current turn. If `end` is false, the stream stays open."""
         turn = self.current.id
         out = self.do(Accepted(turn), *(BackendFrame(turn, "response.tts", piece) for piece in pieces))
         return out + (self.do(BackendFrame(turn, "response.end"), StreamClosed(turn)) if end else [])

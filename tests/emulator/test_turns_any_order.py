@@ -155,7 +155,7 @@ class AnyOrder(RuleBasedStateMachine):
                 self.order.append(turn_id)
                 self.see_event(event)
             case Abort(turn_id):
-                # The backend may have closed it first; then there is nothing to abort.
+                # The backend may have closed the stream first; then there is nothing to abort.
                 self.open = [one for one in self.open if one != turn_id]
             case Speak():
                 assert output.text.strip()
@@ -222,7 +222,7 @@ class AnyOrder(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Check that every turn ends, in whatever state the steps left the session.
 
-        Only the backend closes its streams, the voice speaks, and time passes.
+        From now on, only three things happen: the backend closes its streams, the voice speaks, and time passes.
         """
         if not hasattr(self, "manager"):
             return

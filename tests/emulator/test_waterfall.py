@@ -1,4 +1,4 @@
-"""The waterfall that the dev page gets: each step has the place of its message, if there is one.
+"""The waterfall that the dev page gets. A step that belongs to a message has the index of that message.
 
 Failed turns, and turns from the journals of older versions, have a waterfall too.
 """
@@ -19,7 +19,7 @@ def part(kind: str, **given: Any) -> dict[str, Any]:
 
 
 def steps(record: TurnRecord, *messages: dict[str, Any]) -> list[tuple[str, int | None]]:
-    """Return the name of each step with the place of its message among `messages`."""
+    """Return the name of each step, with the index of its message in `messages`, or None if it has no message."""
     record.messages = to_json(list(messages))
     return [(step["name"], step["message"]) for step in whole(record)["waterfall"]["steps"]]
 
@@ -74,7 +74,7 @@ def test_a_request_that_failed_is_drawn_as_failed() -> None:
 
 
 def test_the_modules_of_an_exported_page_share_no_name() -> None:
-    # They are joined into one script there.
+    # In the exported page, the modules are joined into one script.
     names = [
         name
         for module in MODULES

@@ -1,6 +1,6 @@
 """The agent of the fleet: it tells which messages it knows, books what is asked for, and counts for a while.
 
-Its model is a function of the request, so what it says shows if a message is missing or there twice.
+Its model is a function of the request. So its answer shows whether the request lacks a message, or has it twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Three hosts of two workers behind a proxy that sends each connection to the next host."""
+"""Three hosts, each with two workers, behind a proxy that sends each connection to the next host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTS, WORKERS = 3, 2
 
 @dataclass
 class Host:
-    """One `run` of two workers."""
+    """One host: the command `run` with two workers."""
 
     port: int
     process: AsyncProcess
@@ -34,7 +34,7 @@ class Host:
         return psutil.Process(self.process.pid).children()
 
     def kill_a_worker(self, chance: random.Random) -> bool:
-        """Kill -9 one of the workers, if both are there."""
+        """Kill one of the workers with kill -9. If a worker is missing already, kill none and return False."""
         workers = self.workers()
         if len(workers) < WORKERS:
             return False
@@ -43,7 +43,7 @@ class Host:
         return True
 
     def replace_workers(self) -> None:
-        """As a rolling restart does."""
+        """Let the host replace its workers, as a rolling restart does."""
         self.process.send_signal(signal.SIGHUP)
 
 
@@ -58,7 +58,10 @@ class Fleet:
     """How many connections each host was given."""
 
     def booked(self) -> list[str]:
-        """`CONVERSATION TURN` of every run of the tool, at any host."""
+        """Return one text for each run of the tool, at any host.
+
+        A text holds the conversation's id and the turn's id, with a space between them.
+        """
         return self.ledger.read_text().splitlines() if self.ledger.exists() else []
 
 

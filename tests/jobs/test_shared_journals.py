@@ -1,4 +1,7 @@
-"""Services that share a journal: a worker leaves jobs that it cannot run, or that are not its service's, to others."""
+"""Services that share a journal: a worker leaves some jobs to other workers.
+
+These are the jobs that the worker cannot run, and the jobs of another service.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,9 @@ async def test_a_job_waits_for_a_worker_that_has_its_agent(tmp_path: Path, warne
         for session in ("1", "2"):
             await b.app.jobs.enqueue(ended("a", session))
         await until(lambda: len(b.put_back) > 10)
-        assert warned == ["Job end-a-1 needs the agent 'a', which this worker does not have; it waits for another"]
+        assert warned == [
+            "Job end-a-1 needs the agent 'a', which this worker does not have; the job is left to another worker"
+        ]
         assert {job.attempts for job in await b.app.store.pending_jobs() if job.agent} == {1}
         async with Service(tmp_path, "a").up() as a:
             await until(lambda: sorted(a.ran) == ["1", "2"])
@@ -185,7 +190,10 @@ async def test_the_message_of_a_service_without_workers_is_given_up_and_goes_to_
         await bank.app.jobs.enqueue(Job("alert-shop", ALERT_MESSAGE, "", message))
         await until(lambda: "Job alert-shop failed for good after 2 attempts" in warned)
         assert box.bodies == []
-    assert "Job alert-shop needs the service 'shop', which this worker does not have; it waits for another" in warned
+    assert (
+        "Job alert-shop needs the service 'shop', which this worker does not have; the job is left to another worker"
+        in warned
+    )
 
 
 @pytest.mark.parametrize("other", ["bank", "shop"])

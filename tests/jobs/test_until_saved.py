@@ -1,4 +1,7 @@
-"""A write is repeated until the journal is back, and once more when the server stops."""
+"""A write that fails is repeated until the journal is available again.
+
+If the server stops first, a running attempt is completed. After a failed attempt there is one last attempt.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Journal:
-    """Fails a number of times, and takes a moment for each attempt."""
+    """A journal in which the first `failures` writes fail. Each write takes a moment."""
 
     def __init__(self, failures: int) -> None:
         self.failures, self.saved = failures, False

@@ -1,4 +1,4 @@
-"""A copy of a journal in any other store is equal to it, also after it was interrupted and run again."""
+"""A copy of a journal in any other store equals the journal, even if the copying was interrupted and run again."""
 
 from __future__ import annotations
 

@@ -146,7 +146,10 @@ def _long_json(number: int) -> bytes:
 
 
 async def _as_an_earlier_release_wrote_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add ten turns. Each is counted by the size of its JSON, which gives more than 1,500 tokens."""
+    """Add ten turns whose tokens are counted by the size of their JSON, as an earlier release did.
+
+    This gives more than 1,500 tokens for each turn.
+    """
     with monkeypatch.context() as patch:
         for module in ("sqlite_turns", "redis"):
             patch.setattr(f"layercode_app.journal.stores.{module}.tokens_of", lambda record: len(record.messages) // 4)

@@ -1,6 +1,6 @@
 """Stand-ins for the services that receive telemetry: OTLP collectors, Logfire and Sentry.
 
-A stand-in listens on one real socket for all of them, and can work or fail.
+Each stand-in listens on a real socket of its own, and can take the place of any of these services. It can also fail.
 """
 
 from __future__ import annotations

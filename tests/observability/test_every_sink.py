@@ -1,4 +1,7 @@
-"""What an agent's own code logs, counts and traces is masked in every sink, in whatever form it does so."""
+"""Private values that an agent's own code logs, counts or traces are masked in every sink.
+
+The code uses several libraries for this, and the values have many forms.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def written(tmp_path: Path) -> Path:
 
 
 def fields_of(line: Any, before: str = "") -> set[str]:
-    """The names of the fields of a line; those of an exception by their path."""
+    """Return the names of a line's fields. A field within an exception is named by its path: `exception/type`."""
     found: set[str] = set()
     for name, value in line.items():
         nested = name == "exception"

@@ -210,9 +210,9 @@ async def test_no_turn_fails_on_a_full_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["/proc", "file/below"])
 @pytest.mark.slow
 async def test_a_container_that_may_write_one_folder_only(folder: str, tmp_path: Path) -> None:
-    """If LOG_DIR is empty, logs go to stdout as JSON.
+    """If the setting LOG_DIR is an empty text, logs go to stdout as JSON.
 
-    If its folder cannot be created, they go there too, and there is one warning.
+    If the folder that LOG_DIR names cannot be created, logs also go to stdout, and one warning is printed.
     """
     writable = tmp_path / "writable"
     writable.mkdir()

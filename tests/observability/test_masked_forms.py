@@ -190,9 +190,9 @@ HOSTILE = (
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_a_hostile_text_takes_linear_time(piece: str) -> None:
-    """A text that is ten times as long takes at most twenty times as long, plus 0.2 s for the clock.
+    """Masking a text of ten times the length takes at most twenty times the time, plus 0.2 s for the inexact clock.
 
-    With a quadratic pattern it would take a hundred times as long.
+    With a quadratic pattern, it would take a hundred times the time.
     """
 
     def seconds(size: int) -> float:

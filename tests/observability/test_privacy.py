@@ -60,9 +60,10 @@ async def every_path(server: Observed) -> str:
 
 
 async def refused(server: Observed) -> str:
-    """Send an invalid body with its signature and with a wrong one, two authorizations, and an unknown path.
+    """Send requests that the server refuses. Return the right signature of the first.
 
-    Return the signature of the body.
+    The first has an invalid body and the right signature. Then come the same body with a wrong signature, two requests
+    to `/api/authorize`, and a request for an unknown path.
     """
     http = server.client._http
     body = b'{"type": "message", "text": "marzipan", not json'

@@ -1,4 +1,4 @@
-"""Commands print a journal and logs full of hostile texts without raw characters, forged lines or tracebacks."""
+"""A journal and logs are full of hostile texts, but commands print no raw characters, forged lines or tracebacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Project:
 
     folder: Path
     console: str
-    """What the server wrote to its console meanwhile."""
+    """What the server wrote to its console while the journal was filled."""
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_agents_chat_and_doctor(command: Command) -> None:
     ("check", ALL), ("bench", ALL), ("profile", ALL), ("new", ALL), ("emulator", "--webhook", ALL), (ALL,), ("report", ALL),
 ], ids=lambda words: " ".join(words)[:16].split("=")[0])  # fmt: skip
 def test_what_is_refused_is_quoted_harmlessly(command: Command, words: tuple[str, ...]) -> None:
-    words = tuple(word.replace("\0", "") for word in words)  # no program can be given that
+    words = tuple(word.replace("\0", "") for word in words)  # no program can be given a null character
     command.run(*words, code=None)
     command.run(*words, code=None, terminal=True)
 

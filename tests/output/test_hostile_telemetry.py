@@ -1,4 +1,7 @@
-"""Hostile texts reach Logfire, OTLP and Sentry as values: nothing is lost, forged or raw in the server's own output."""
+"""Hostile texts reach Logfire, OTLP and Sentry as values, and nothing is lost or forged there.
+
+The server's own output contains neither raw characters of these texts nor forged lines.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ async def test_hostile_texts_are_values_in_every_exporter(tmp_path: Path) -> Non
 
 
 async def _call(server: Observed, name: str, text: str) -> None:
-    """One turn that calls the tool, and one that fails, in a conversation with a hostile id."""
+    """Send one message whose turn calls the tool, and one whose turn fails, in a conversation with a hostile id."""
     said: dict[str, Any] = {
         "conversation": f"{name} {text}", "session_id": text[:500],
         "metadata": {"name": text, text: text}, "from_phone_number": text, "unknown_field": text,
@@ -44,7 +47,7 @@ async def _call(server: Observed, name: str, text: str) -> None:
 
 
 def _assert_spans_complete(sink: Collector) -> None:
-    """Fail if a text does not have one good and one failed turn, or if a turn's conversation id is not the one sent.
+    """Check that each text has the spans of one good and one failed turn, with the conversation id that was sent.
 
     The conversation id that contains half a character is not compared.
     """

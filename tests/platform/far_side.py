@@ -26,7 +26,10 @@ class Asked:
 
 @dataclass
 class FarSide:
-    """Answers each request with the next of its answers, the last one again and again. An answer is raw bytes."""
+    """A server with a list of answers, which are raw bytes.
+
+    It sends the next answer for each request. When only the last answer is left, it sends this one every time.
+    """
 
     url: str = ""
     answers: list[bytes] = field(default_factory=list)
@@ -55,7 +58,7 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
 
 
 def answer(status: int, body: object = None, *, raw: bytes | None = None, **headers: str) -> bytes:
-    """An HTTP answer; the connection is closed after it."""
+    """Return the bytes of an HTTP answer. It says that the connection is closed after it."""
     content = json.dumps(body).encode() if raw is None else raw
     lines = [f"HTTP/1.1 {status} Because", f"content-length: {len(content)}", "connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]

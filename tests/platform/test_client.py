@@ -1,4 +1,4 @@
-"""Every call of the REST client, against the emulator and against a server that returns every kind of error."""
+"""Every method of the REST client, against the emulator and against a server that returns every kind of error."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ async def serving_recordings(folder: Path) -> AsyncIterator[PlatformClient]:
 
 
 async def broken_off(far: FarSide, target: Path, session: str, whole: bytes, etag: str) -> None:
-    """Leave half of a recording behind, as a line that broke does."""
+    """Let the download of a recording break off in the middle, so that half of the recording stays beside `target`."""
     half = answer(200, raw=whole, etag=etag)[: -len(whole) // 2]
     far.will_answer(half, NOTHING)
     async with client_of(far.url) as client:

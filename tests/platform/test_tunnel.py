@@ -1,4 +1,7 @@
-"""`--tunnel --update-webhook` on a real server: whatever happens to it or to the tunnel, the webhook is restored."""
+"""`--tunnel --update-webhook` on a real server.
+
+Whatever happens to the server or to the tunnel, the platform's webhook is restored.
+"""
 
 from __future__ import annotations
 
@@ -69,10 +72,11 @@ class Started:
 
 
 class Refusing:
-    """The emulated platform; it answers 503 to as many webhook changes as `fail` says, and counts all changes.
+    """The emulated platform, which can refuse webhook changes, and can hold back its answers.
 
-    While `quick` is not set, it handles requests, but holds back its answers. With `hangs_at_change`, the next webhook
-    change clears `quick`, so its own answer is the first that is held back.
+    It counts all webhook changes. After `fail(n)`, it answers the next n of them with 503. It handles every request at
+    once, but sends answers only while `quick` is set. With `hangs_at_change`, the next webhook change clears `quick`.
+    Then the answer to this change is the first that is held back.
     """
 
     def __init__(self, emulator: Any) -> None:

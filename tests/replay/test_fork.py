@@ -35,7 +35,10 @@ class Orders(BaseModel):
 
 
 async def shop_model(messages: list[ModelMessage], info: AgentInfo) -> Any:
-    """Order the last word of the caller's message, then say the tool's result and the agent's instructions."""
+    """Call the tool `order` with the last word of the caller's message.
+
+    Then say the tool's result and the agent's instructions.
+    """
     last = messages[-1]
     results = [part for part in last.parts if isinstance(part, ToolReturnPart)]
     if results:

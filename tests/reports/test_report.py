@@ -262,7 +262,7 @@ async def test_a_changing_prefix_is_an_opportunity_that_names_a_call(tmp_path: P
     await app.store.close()
     (found,) = [each for each in (await report_of(app)).opportunities if each.kind == "changing prefixes"]
     assert found.where == "priced on m"
-    expected = "instructions changed in 10 of 10 turns with earlier messages, most often (8) in conversation call-0"
+    expected = "instructions changed in 10 of 10 turns that had a history, most often (8) in conversation call-0"
     assert found.measured == expected
     assert "on_change='append'" in found.advice
 

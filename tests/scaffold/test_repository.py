@@ -17,7 +17,10 @@ COMMIT = "git add --all && git commit --message 'Create the project'"
 
 @pytest.fixture
 def above(tmp_path: Path) -> dict[str, str]:
-    """Variables that hide a repository around the folder of the tests."""
+    """Return environment variables that limit git's search for a repository.
+
+    Started below `tmp_path`, git looks for a repository neither in `tmp_path` nor above it.
+    """
     need_program("git")
     return {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
 

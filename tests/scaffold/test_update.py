@@ -23,9 +23,9 @@ Change = Callable[[str], str | None]
 
 
 def older(folder: Path, changes: Mapping[str, Change], *, extras: tuple[str, ...] = (), agent: str = "echo") -> Path:
-    """Create a project as release 0.2.9 would have created it, if its templates had differed from today's by `changes`.
+    """Create a project of the old release 0.2.9, whose templates are made from today's templates by `changes`.
 
-    A change that returns None means that the release did not have the file.
+    A change gets today's text of a file and returns the old text. None means that the release did not have the file.
     """
     answers = check(str(folder), agent=agent, model=None, extras=extras, known_agents=AGENTS)
     texts = {str(file.path): file.text for file in render(answers, AGENTS[agent], secret="test-secret")}

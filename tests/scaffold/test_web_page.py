@@ -57,7 +57,10 @@ class Stage:
 async def stage(
     tmp_path: Path, browser: Browser, query: str = "", *, trigger: Trigger = "automatic"
 ) -> AsyncIterator[Stage]:
-    """The page of a project made from the bakery, its backend, and the platform between them."""
+    """Create a project from the bakery agent, and open its web page in the browser.
+
+    The project's backend runs too, and the emulated platform connects the page with the backend.
+    """
     web = project(tmp_path / "my-shop", "bakery", ("web",)) / "web"
     (web / "vendor").mkdir()
     shutil.copy(need_node_package("@layercode/js-sdk") / "dist/layercode-js-sdk.esm.js", web / "vendor")

@@ -1,4 +1,4 @@
-"""Leave a call, or kill its server, when the agent has said a word."""
+"""Disconnect from a call, or kill its server, as soon as the agent has said a given word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from ..server_process import ServerProcess
 async def heard_until(
     caller: Caller, text: str, turn_id: str, word: str, *, server: ServerProcess | None = None, **more: Any
 ) -> str:
-    """Deliver a message, and leave when this word was said, or kill the server; return what was said."""
+    """Deliver a message, and listen until this word was said. Then kill the server if it is given, or else disconnect.
+
+    Return what was said.
+    """
     ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id, "turn_id": turn_id}
     spoken = ""
     async with caller.client.deliver({"type": "message", "text": text, **ids, **more}) as answer:
@@ -30,7 +33,7 @@ async def heard_until(
 
 
 async def killed_at(server: ServerProcess, caller: Caller, text: str, turn_id: str, word: str, **more: Any) -> None:
-    """Deliver a message, kill the server when this word was said, and start it again."""
+    """Deliver a message, kill the server when this word was said, and start the server again."""
     with pytest.raises(DeliveryError):
         await heard_until(caller, text, turn_id, word, server=server, **more)
     await asyncio.to_thread(server.start)

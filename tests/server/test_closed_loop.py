@@ -1,4 +1,7 @@
-"""A turn that runs longer than a server's shutdown is saved, although the server cancels it and closes the event loop."""
+"""A turn is still running when a server's shutdown ends: the server cancels it and closes the event loop.
+
+The turn is saved nevertheless.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ async def request(app: LayerCode, body: bytes, speaking: asyncio.Event) -> None:
 
 
 async def cancelled_in_a_turn(app: LayerCode, rounds: int, *, data: bytes = b"") -> None:
-    """Cancel a turn as uvicorn does after `--timeout-graceful-shutdown`, some rounds of the loop before it closes.
+    """Cancel a turn as uvicorn does after `--timeout-graceful-shutdown`. Then let the event loop run `rounds` rounds.
 
     `data` is the body of a data event that is sent while the turn runs.
     """
@@ -64,7 +67,7 @@ async def cancelled_in_a_turn(app: LayerCode, rounds: int, *, data: bytes = b"")
 
 
 async def stored(app: LayerCode) -> TurnRecord | None:
-    """What the journal has, read by the app on another event loop."""
+    """Return the record of the turn. The app reads it from the journal on another event loop."""
     await app.start()
     record = await app.store.get("c", "t")
     await app.stop()

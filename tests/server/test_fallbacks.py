@@ -1,4 +1,7 @@
-"""With FALLBACK_MODELS the next model answers when one fails, over HTTP, and the record says so."""
+"""If a model fails, the next model of FALLBACK_MODELS answers, and the turn's record counts a retry.
+
+The models are served over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ async def asked(
     voice: VoiceAgent[Any, Any], folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, *, model: str | None = None,
     **given: Any,
 ) -> tuple[str, TurnRecord, Any]:  # fmt: skip
-    """What the caller heard of one turn, its record, and the report's figures."""
+    """Return what the caller heard of one turn, the record of the turn, and the report's figures."""
     monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
     app = LayerCode(voice, settings=settings(folder, **given), model=model)
     async with calling(app) as caller:

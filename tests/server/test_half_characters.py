@@ -28,7 +28,7 @@ HIGH, LOW, WHOLE, GONE = "\ud83d", "\ude00", "\U0001f600", "\ufffd"
 
 
 async def strict_model(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
-    """Answer "pieces" with two pieces of text that contain lone surrogates, and "tool" with a tool call that does.
+    """Answer "pieces" with two pieces of text, and "tool" with a tool call. All of these contain lone surrogates.
 
     Answer everything else, and the result of the tool, with "Good."
     """

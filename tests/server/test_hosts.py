@@ -52,7 +52,7 @@ def servers(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 async def callers(servers: list[ServerProcess]) -> AsyncIterator[list[Caller]]:
-    """The same conversation, at either server."""
+    """Yield two callers of the same conversation, one at each server."""
     conversation = f"conversation-{time.time_ns()}"
     async with AsyncExitStack() as stack:
         clients = [WebhookClient(f"{server.url}/api/agents/talker", SECRET) for server in servers]
@@ -62,7 +62,10 @@ async def callers(servers: list[ServerProcess]) -> AsyncIterator[list[Caller]]:
 async def listen(
     caller: Caller, turn_id: str, text: str, started: asyncio.Event, words: int = 1 << 30
 ) -> list[Received]:
-    """Hear a turn, or its first words and hang up."""
+    """Deliver a message, and return the frames of its turn. After `words` frames, hang up.
+
+    The event `started` is set when the first frame arrives.
+    """
     event = {"type": "message", "text": text, "turn_id": turn_id}
     ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id}
     heard: list[Received] = []

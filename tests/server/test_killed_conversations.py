@@ -1,4 +1,4 @@
-"""After kill -9 of its worker, a call goes on at another worker.
+"""If the worker of a call is killed with kill -9, the call goes on at another worker.
 
 The agent's question still waits for its answer, an interrupted reply is continued, and no tool runs twice.
 """
@@ -39,7 +39,7 @@ def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 @asynccontextmanager
 async def at(server: ServerProcess, conversation: str) -> AsyncIterator[tuple[Caller, Caller]]:
-    """Yield two callers at this worker: the first calls the agent "asker", the second the agent "reader"."""
+    """Yield two callers at this worker. The first talks to the agent "asker", the second to the agent "reader"."""
     async with AsyncExitStack() as stack:
         clients = [WebhookClient(f"{server.url}/api/agents/{name}", SECRET) for name in ("asker", "reader")]
         asker, reader = [await stack.enter_async_context(client) for client in clients]

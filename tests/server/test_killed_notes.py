@@ -1,6 +1,6 @@
-"""Notes of a caller and tasks survive a duplicate, an interruption and kill -9 in and after the turn.
+"""The notes about a caller, and the tasks of a turn, survive a duplicate, an interruption and kill -9.
 
-On SQLite and on Redis.
+The server is killed within the turn and after it. The tests run on SQLite and on Redis.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 LIKES = "I like rye."
 APOLOGY = "Sorry, I lost that."
 LEASED_SECONDS = 150
-"""A killed worker may have leased the job that writes the note. Another worker gets it after the lease of a minute."""
+"""A killed worker may have leased the job that writes the note. Its lease ends after a minute; then the job runs."""
 UNKNOWN, ONCE = "I know that 0 times.", "I know that 1 times."
 
 

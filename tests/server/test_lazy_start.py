@@ -1,6 +1,6 @@
-"""An app that a host mounts without its lifespan starts within the first request, and keeps nothing of that request.
+"""A host that mounts an app may not run the app's lifespan. The app then starts within the first request.
 
-With the lifespan, the app starts in the context of its host.
+It keeps nothing of that request's context. If the host runs the lifespan, the app starts in the context of the host.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""SIGTERM and SIGHUP on a real server: no call is cut before the drain period, each hears an end, the exit code is 0."""
+"""SIGTERM and SIGHUP on a real server: no call is cut before the drain period is over, unless a second signal comes.
+
+Each call gets one `response.end`, and the exit code is 0.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +112,7 @@ async def test_300_streams_finish_within_the_drain_period(tmp_path: Path) -> Non
     async with running(tmp_path, LAYERCODE_DRAIN_SECONDS="300") as server:
         tasks = await begin(server, 300, "1000 0.4")
         server.process.send_signal(signal.SIGTERM)
-        # On a connection of its own each: the server lets go of those that idle.
+        # Each request has a new connection, because the server closes idle connections.
         async with httpx.AsyncClient(headers={"connection": "close"}) as client:
             # The signal is handled at the next tick of the server's loop.
             async with asyncio.timeout(START_SECONDS):
@@ -203,7 +206,7 @@ async def test_a_worker_that_ends_while_its_parent_waits_for_its_answer_delays_n
         children = psutil.Process(server.process.pid).children()
         worker = next(child for child in children if "spawn_main" in str(child.cmdline()))
         worker.suspend()
-        await asyncio.sleep(2)  # The parent asks every half second whether it lives.
+        await asyncio.sleep(2)  # The parent asks every half second whether the worker lives.
         server.process.send_signal(signal.SIGINT)
         worker.kill()
         begun = time.monotonic()
@@ -239,7 +242,7 @@ async def test_turns_past_the_limit_hear_that_it_is_busy_and_the_others_are_not_
 
 @pytest.mark.slow
 async def test_while_one_worker_drains_the_others_take_the_calls(tmp_path: Path) -> None:
-    # A worker is ready only after more than the five seconds that uvicorn would wait for it.
+    # A worker needs more than six seconds to be ready. Uvicorn would wait for it only five seconds.
     async with running(tmp_path, "--workers", "2", LAYERCODE_DRAIN_SECONDS="60", LOADING_SECONDS="6") as server:
         tasks = await begin(server, 6, "1000 0.2")
         server.process.send_signal(signal.SIGHUP)  # replaces the workers one by one

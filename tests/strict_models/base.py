@@ -81,7 +81,7 @@ Script: TypeAlias = Callable[[Asked], AsyncIterator[Step]]
 
 
 def words(*texts: str) -> Script:
-    """A script that answers every request with these texts."""
+    """Return a script that answers every request with these texts."""
 
     async def script(asked: Asked) -> AsyncIterator[Step]:
         for text in texts:
@@ -120,7 +120,7 @@ class StrictModel(ABC):
 
     @abstractmethod
     def model(self, url: str) -> Model:
-        """Return PydanticAI's model for this server, which is served at a base URL."""
+        """Return PydanticAI's model for this server. `url` is the base URL of the server."""
 
     @abstractmethod
     def check(self, body: dict[str, Any]) -> list[Line]:
@@ -155,7 +155,7 @@ class StrictModel(ABC):
 
 
 async def _unless_gone(request: Request, steps: AsyncIterator[Step]) -> list[Step]:
-    """Return a list with the first step; empty if there is none, or if the client disconnects before it."""
+    """Return a list with the first step. It is empty if there is no step, or if the client disconnects before it."""
     first = asyncio.ensure_future(_first(steps))
     gone = asyncio.ensure_future(request.receive())
     await asyncio.wait({first, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -189,7 +189,10 @@ async def _hold(step: Step) -> None:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """Return a body's JSON object. Raises RefusedError if it is none, or if it contains half of a surrogate pair."""
+    """Return the JSON object in a body.
+
+    Raises RefusedError if the body is not a JSON object, or if it contains half of a surrogate pair.
+    """
     try:
         # OpenAI: "We could not parse the JSON body of your request"; Anthropic: "no low surrogate in string",
         # github.com/anthropics/claude-code/issues/1939; DeepSeek: "lone leading surrogate in hex escape",
@@ -231,17 +234,17 @@ def refuse_long(ids: Iterable[str], most: int, where: str) -> None:
 
 
 def blank(text: str) -> bool:
-    """Whether a text has nothing but white space and characters without width."""
+    """Return whether a text has nothing but white space and characters without width."""
     return re.fullmatch("[\\s\u200b-\u200d\u2060\ufeff]*", text) is not None
 
 
 def text_of(content: Any) -> str:
-    """The text of a content that is a string or a list of blocks."""
+    """Return the text of a message's content, which is a string or a list of blocks."""
     if isinstance(content, str):
         return content
     return "".join(block.get("text") or "" for block in content or ())
 
 
 def event(payload: dict[str, Any], name: str = "") -> str:
-    """One server-sent event."""
+    """Return one server-sent event."""
     return (f"event: {name}\n" if name else "") + f"data: {json.dumps(payload)}\n\n"

@@ -1,4 +1,4 @@
-"""Tool call ids that a provider would refuse are rewritten, and each call has exactly one result."""
+"""Tool call ids that a provider would refuse are rewritten, and each tool call has exactly one result."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ pytestmark = pytest.mark.anyio
 
 
 class WithoutThinking(StrictAnthropic):
-    """Anthropic without extended thinking, which accepts a tool call of another provider's model."""
+    """Anthropic without extended thinking. In this mode it accepts a tool call of another provider's model."""
 
     settings = AnthropicModelSettings()
 
 
 async def counts_anew(asked: Asked) -> AsyncIterator[Step]:
-    """Gives the same id in each turn, with a dot and a colon, as Kimi does."""
+    """Call the tool with the same id in each turn. The id has a dot and a colon, as the ids of Kimi do."""
     yield Say("Done.") if answered(asked) else Call("bump", id="functions.bump:0")
 
 
@@ -71,7 +71,7 @@ async def test_another_provider_takes_over_calls_with_its_own_ids() -> None:
 
 
 async def calls_twice(asked: Asked) -> AsyncIterator[Step]:
-    """Calls the tool twice with the same arguments."""
+    """Call the tool twice with the same arguments."""
     if answered(asked):
         yield Say("It is done.")
         return
@@ -113,7 +113,7 @@ async def test_calls_with_the_same_id(kind: type[StrictModel]) -> None:
 
 
 async def a_turn_of_another_release(talk: Talk, *messages: ModelMessage) -> None:
-    """Hold a turn, and replace its messages in the journal."""
+    """Run a turn. Then replace its messages in the journal, as if another release had saved the turn."""
 
     def change(record: TurnRecord) -> None:
         user, end = ModelRequest(parts=[UserPromptPart("hello")]), ModelResponse(parts=[TextPart("It is done.")])

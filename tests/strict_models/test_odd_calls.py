@@ -83,7 +83,10 @@ def odd_agent(model: Model) -> VoiceAgent[Any, Any]:
 
 
 class Providers:
-    """A server whose model makes odd tool calls, and four other servers, one for each protocol."""
+    """Five model servers. The model of the first makes odd tool calls.
+
+    The other four, one for each protocol, must accept the history with these tool calls. They answer "Fine."
+    """
 
     def __init__(self) -> None:
         self.odd = StrictChat(self._script)
@@ -112,7 +115,7 @@ class Providers:
         self.loop.close()
 
     async def hold(self, conversation: Sequence[tuple[str, list[list[Step]]]]) -> None:
-        """Hold a conversation, and send its history to each provider after each turn."""
+        """Have a conversation with the odd agent. After each turn, send the history to each of the other servers."""
         store = MemoryStore()
         talk = Talk(self.odd, odd_agent(self._model), store)
         for text, plan in conversation:

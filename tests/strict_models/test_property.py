@@ -1,7 +1,7 @@
-"""Random conversations against each model server: no request is refused, and the model reads what was said and heard.
+"""Random conversations with each model server: no request is refused, and the model reads what was said and heard.
 
-Thinking, white space, tools, fillers, broken streams, interruptions, restarts, crashes and duplicates, in any order.
-`PROPERTY_EXAMPLES` sets how many conversations each server holds; `-m slow` holds 2,000 in all.
+Thinking, white space, tools, fillers, broken streams, interruptions, restarts, crashes and duplicates occur in any
+order. `PROPERTY_EXAMPLES` sets the number of conversations with each server. With `-m slow`, there are 2,000 in all.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ gates = st.integers(0, 6)
 
 @dataclass
 class Plan:
-    """The steps of the model and the tools in a turn. If `gate` is given, they stop after that number of steps."""
+    """What the model and the tools do in a turn, step by step.
+
+    If the number `gate` is given, the model and the tools stop after `gate` steps, and go no further.
+    """
 
     responses: list[list[Step]]
     results: list[str] = field(default_factory=list)
@@ -300,9 +303,10 @@ def exchanges(lines: list[Line]) -> list[tuple[str, str]]:
 
 @pytest.fixture(params=ALL, ids=lambda kind: kind.name)
 def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Yield the class of conversations with one model server, which serves all of them in one event loop.
+    """Yield a subclass of Conversation for one model server. Each instance of it is one conversation with this server.
 
-    The model is opened in the way in which a server opens the models of its agents.
+    All these conversations run in one event loop. The server's model is opened as the app opens the models of its
+    agents.
     """
     monkeypatch.setattr("layercode_app.agent.retry.RETRY_SECONDS", (0.001, 0.001))
     logger.disable("layercode_app")

@@ -1,4 +1,4 @@
-"""Runs of an evaluation with a conversation, for the tests of its page."""
+"""Example runs, each with a conversation, for the tests of the page that shows an evaluation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ from layercode_app.testing.evals.told_turn import told_turn
 
 
 def recorded(text: str) -> TurnRecord:
-    """A turn of 900 ms with a model request, a failed tool and a stage. Each text and name of it is `text`."""
+    """Return the record of a turn of 900 ms, with two model requests, a failed tool, a stage and a filler.
+
+    The names of the models, of the tool and of the stage are `text`, and so are the words of the model.
+    """
     record = TurnRecord("c", "turn-1", Kind.MESSAGE, "bakery", status=Status.COMPLETE)
     record.timings = {"verified": 1.0, "history": 3.0, "ttft": 300.0, "ttfs": 310.0, "total": 900.0}
     record.requests = [ModelCall(text, 4.0, 300.0, 600.0, "done"), ModelCall(text, 410.0, None, 420.0, "done", text)]
@@ -41,7 +44,7 @@ def recorded(text: str) -> TurnRecord:
 
 
 def run_with_turn(text: str, *failures: str, number: int = 1, turns: int = 1) -> Played:
-    """A run whose turns are all the same; each text in it is `text`."""
+    """Return a run whose turns are all the same. Each text in it is `text`."""
     turn = HeardTurn("turn-1", text, 200, interrupted=True, heard=text[:5])
     sent: dict[str, Any] = {TTS: text, DATA: {"basket": text}}
     turn.frames = [Received(310.0, {"type": kind, "content": content}) for kind, content in sent.items()]

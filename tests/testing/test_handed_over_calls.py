@@ -30,7 +30,7 @@ front, billing = desk(), till()
 
 
 def desk() -> VoiceAgent[Any, Any]:
-    """An agent that hands each call over at once."""
+    """Return an agent that hands over each call at once."""
     agent = Agent(deps_type=Turn)
     voice = VoiceAgent("desk", agent, greeting="Front desk.")
 
@@ -47,7 +47,7 @@ def desk() -> VoiceAgent[Any, Any]:
 
 
 def till() -> VoiceAgent[Any, Any]:
-    """An agent that charges the caller."""
+    """Return an agent that charges the caller."""
     agent = Agent(deps_type=Turn)
     voice = VoiceAgent("till", agent)
 
@@ -100,7 +100,7 @@ class Bill(BaseModel):
 
 
 def with_states() -> tuple[VoiceAgent[Any, Any], VoiceAgent[Any, Any]]:
-    """Two agents with a state each. The first hands over every call but that of a caller who waits."""
+    """Return two agents, each with a state. The first hands over the call, unless the caller says "I can wait"."""
     front, back = VoiceAgent("front", state=Desk), VoiceAgent("back", state=Bill)
 
     @front.on_message

@@ -37,9 +37,10 @@ def run_pytest(project: pytest.Pytester, *options: str, cold: bool = False) -> p
     """Run pytest in the project, in a process of its own.
 
     In the process of these tests, pytester would remove newly imported modules from `sys.modules`, and later tests
-    would import second copies of them. What the first copies had changed elsewhere would stay changed, and would refer
-    to copies that no other module uses. `cold` starts a new interpreter. In it, unlike in a forked process, pytest
-    itself gives no warnings.
+    would import second copies of them. The first copies may have changed other modules. These changes would stay, and
+    would refer to the first copies, which no other module uses any more.
+
+    `cold` starts a new interpreter. In it, unlike in a forked process, pytest itself gives no warnings.
     """
     begun = time.monotonic()
     done = forked.run(["-m", "pytest", *options], cwd=project.path, env=clean_environment(), together=True, cold=cold)

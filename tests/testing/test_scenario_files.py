@@ -99,7 +99,7 @@ def test_an_interruption_of_the_playback_needs_its_point(tmp_path: Path) -> None
     text = "agent: echo\nscenarios: [{name: a, turns: [{say: hi, playing: true}]}]\n"
     assert "`playing` interrupts nothing without `interrupt`" in refused(written(tmp_path, text))
     timed = written(tmp_path, text.replace("playing", "interrupt: 0.5, playing"))
-    assert "`playing` with `interrupt: 0.5`; expected a number of words or a text" in refused(timed)
+    assert "`playing` with `interrupt: 0.5`; expected a number of words (such as 2) or a text that" in refused(timed)
     for point in ("0", "2", "hi", "null, in_tool: true"):
         load(written(tmp_path, text.replace("playing", f"interrupt: {point}, playing")))
 

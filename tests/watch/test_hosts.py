@@ -1,4 +1,4 @@
-"""Two hosts with two workers each share one journal: an alert fires once, and a budget counts each turn once."""
+"""Two hosts, each with two workers, use the same journal: an alert fires once, and a budget counts each turn once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_an_alert_fires_once_and_a_budget_is_counted_once(tmp_path: Path, 
         with host(tmp_path, first, environment) as one, host(tmp_path, second, environment) as two:
             said = [await call((one, two)[number % 2], f"call-{number}") for number in range(16)]
             await until(lambda: len(box.bodies) >= 1)
-            # Long enough for every worker to have had its turn at the rules.
+            # Long enough for every worker to have checked the alert rules.
             await asyncio.sleep(1.5)
 
     answered = said.index(REFUSAL)
@@ -72,5 +72,5 @@ async def test_an_alert_fires_once_and_a_budget_is_counted_once(tmp_path: Path, 
     spent = report.total.tokens["input_tokens"] + report.total.tokens["output_tokens"]
     assert counted["turns"] == answered
     assert counted["input_tokens"] + counted["output_tokens"] == spent
-    # The turn that crossed the line was answered, and none after it.
+    # The turn that exceeded the budget was answered, and no turn after it.
     assert spent >= 500 > spent * (answered - 1) / answered

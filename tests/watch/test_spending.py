@@ -1,6 +1,6 @@
 """What a conversation spent is carried from turn to turn, and the sum is right in every store.
 
-A turn of a long call reads no more of the past for it than a turn of a short call.
+To know the sum, a turn of a long call reads no more earlier turns than a turn of a short call.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ async def test_a_long_call_reads_no_more_of_the_past_than_a_short_one(
             reads.append(read)
         monkeypatch.undo()
         assert_carried(await records(app))
-    # Some stores read the history in this way to begin a turn.
+    # Some stores call `history` themselves to begin a turn.
     assert max(reads) <= 300 // LEAST_TOKENS, "no more than the turns that fit the budget of history"
 
 
@@ -149,7 +149,7 @@ async def test_a_turn_that_may_still_be_saved_is_counted_once_it_is(url: str, tm
         third, history = await begun("t3", 120.0)
         assert (await spent_before(store, third, history)).tokens == 12
         assert third.spent_before == {"cost": 0.0, "tokens": 12.0}
-        # The third dies with its worker; long after that, no worker waits for it.
+        # The third turn dies with its worker. Long after that, no worker waits for this turn.
         fourth, history = await begun("t4", 2000.0)
         assert (await spent_before(store, fourth, history)).tokens == 12
         assert fourth.spent_before == {"cost": 0.0, "tokens": 12.0}

@@ -54,7 +54,7 @@ async def idle(store: Store) -> None:
 
 
 async def talk(voice: VoiceAgent[Any, Any], store: Store, turns: int, **options: Any) -> tuple[list[str], float]:
-    """Hold a call, and return what was said and what its turns cost according to the journal."""
+    """Make a call. Return what the agent said, and what the turns of the call cost according to the journal."""
     said = []
     given = {"history_tokens": 1000, "budget_refusal": "No more today.", **options}
     async with open_call(voice, store=store, metadata={"user": "ann"}, settings=given) as call:

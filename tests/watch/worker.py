@@ -1,4 +1,4 @@
-"""One host for the tests: a server of two workers, as `run` starts it, on a journal that several share."""
+"""One host for the tests: a server of two workers, as `run` starts it. Several such hosts share one journal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ agent = VoiceAgent("priced", Agent(FunctionModel(stream_function=words, model_na
 
 @contextmanager
 def host(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[str]:
-    """A server process with two workers; gives its webhook's address."""
+    """Start a server process with two workers, and yield the URL of its webhook."""
     command = ["-m", "layercode_app", "run", "--agent", "priced", "--workers", "2"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--agents", str(folder / "agents")]
     with (folder / f"server-{port}.log").open("wb") as log:

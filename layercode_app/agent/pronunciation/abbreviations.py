@@ -101,9 +101,10 @@ def say_ending(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_acronym(match: re.Match[str], place: Place) -> str | None:
-    """Return an acronym letter by letter, without its first letter, which was already spoken.
+    """Return the letters of an acronym one by one, from the second letter on.
 
-    Returns None for an acronym that is said as a word, and for an ordinary word in capitals.
+    The filter speaks the first letter at once, before it knows what follows. Returns None for an acronym that is said
+    as a word, and for an ordinary word in capitals.
     """
     whole = place.word + match["capitals"]
     if whole in HEARD or not (whole in SPELLED or not re.search("[AEIOUY]", whole)):
@@ -112,14 +113,17 @@ def say_acronym(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_initials(match: re.Match[str], place: Place) -> str | None:
-    """Return initials such as U.S.A. letter by letter, without the first letter, which was already spoken."""
+    """Return the letters of initials such as U.S.A. one by one, from the second letter on.
+
+    The filter speaks the first letter at once, before it knows what follows.
+    """
     letters = re.findall("[A-Za-z]", match["initials"])
     stop = "." if match["initials"].endswith(".") and ends_sentence(match, place) else ""
     return "".join(f" {letter}" for letter in letters) + stop
 
 
 def say_version_end(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for the end of a name such as v2.5, from the first point on. What precedes is already spoken."""
+    """Return the words for the end of a name such as v2.5, from the first point on. "v2" was already spoken."""
     return "".join(f" point {digits(part)}" for part in match["n"].split(".")[1:]) if place.word[-1].isdigit() else None
 
 

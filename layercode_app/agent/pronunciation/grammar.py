@@ -1,7 +1,7 @@
 """Regular expressions with partial matches, which tell a stream whether a token may still continue.
 
-Python's `re` has no partial matches. Each `Form` therefore has two expressions: one for whole texts, and one for every
-beginning of such a text.
+Python's `re` has no partial matches. Each `Form` therefore has two expressions: the first matches whole texts, and the
+second matches any beginning of such a text.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def times(form: Form, least: int, most: int) -> Form:
 
 
 def named(name: str, form: Form) -> Form:
-    """Return the form with its whole text as a named group of the regular expression."""
+    """Return a form that matches the same texts. In the regular expression, the whole text is a group called `name`."""
     return Form(f"(?P<{name}>{form.full})", form.prefix)
 
 

@@ -41,7 +41,7 @@ SUFFIX = one_of(["st", "nd", "rd", "th"])
 
 
 def number(name: str) -> Form:
-    """Return a form that matches a number, as a group of the regular expression with this name."""
+    """Return a form that matches a number. In the regular expression, the number is a group called `name`."""
     return named(name, NUMBER)
 
 
@@ -51,7 +51,7 @@ def head_of(short: str) -> str:
 
 
 def after(head: str) -> Callable[[str], bool]:
-    """Return a condition for `Kind.when` that is true if `head` is exactly the part of the word already spoken."""
+    """Return a condition for `Kind.when`: the letters of the word that were already spoken are exactly `head`."""
     return lambda word: word == head
 
 

@@ -26,7 +26,9 @@ def replay(
         list[str] | None,
         typer.Option(help="With --promote: also replace this personal detail by an invented one. Repeatable."),
     ] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="With --promote: keep this detail. Repeatable.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="With --promote: do not replace this personal detail. Repeatable.")
+    ] = None,
     agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered last.")] = None,
     agents: AgentsDir = None,
     store: StoreUrl = None,

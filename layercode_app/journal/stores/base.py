@@ -331,8 +331,9 @@ def tokens_of(record: TurnRecord) -> int:
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:
-    """Return whether `tokens` may have been counted by an earlier release.
+    """Return whether `tokens`, the stored size of a turn, may have been counted by an earlier release.
 
-    Earlier releases also counted JSON syntax, so such a turn must be counted again.
+    Earlier releases also counted the JSON syntax of the turn's `messages`. If the result is True, the tokens of the
+    turn must be counted again.
     """
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

@@ -21,8 +21,9 @@ def first_of(positions: Sequence[int], tokens: Sequence[int], starts: Iterable[i
 
     `positions` and `tokens` describe the newest turns that fit the budget, sorted from old to new. For each of these
     turns, sorted from new to old, `starts` yields the position at which the history of that turn began; 0 means
-    unknown. The first known start counts. If it is among `positions`, the history begins there again; otherwise the
-    history is cut. If no start is known, the history begins at the first of `positions`.
+    unknown. The first known start counts. If it is among `positions`, the history begins there again. Otherwise the
+    history is cut to `KEPT_SHARE` of the budget: it begins at the oldest turn that still fits, or at the newest turn if
+    that turn alone is too large. If no start is known, the history begins at the first of `positions`.
     """
     start = next(filter(None, starts), 0)
     if not start:

@@ -13,8 +13,8 @@ applied twice if the request is sent again after a lost reply.
 
 A turn's meta is "status owner attempt position tokens revision token saved". `tokens` is the estimated size of the turn
 in tokens of a model. `revision` counts the writes of the turn. `token` is the request id of the last BEGIN or CLAIM,
-and `saved` the request id of the last SAVE. The other three scripts write their result into a key that ends in `once:`
-and the request id. This key expires soon.
+and `saved` the request id of the last SAVE. ENQUEUE, LEASE and ADD_TOTALS write their result into a key that ends in
+`once:` and the request id. This key expires soon.
 """
 
 from __future__ import annotations

@@ -142,9 +142,10 @@ def _lock_folder(path: Path) -> Path:
 
 
 def _give_to_owner_of(folder: Path, handle: int) -> None:
-    """Give a new file to the owner of its folder, as SQLite does with its files.
+    """Give a new lock file to the owner of its folder, as SQLite does with the files that it creates.
 
-    If root runs a command on the journal of a server that has another user, the server must be able to check the lock.
+    Root may run a command on the journal of a server that runs as another user. The server must then be able to open
+    the lock file of the command, to find out whether the command is still running.
     """
     owner = folder.stat()
     if os.geteuid() == 0 != owner.st_uid:
@@ -157,7 +158,7 @@ def _is_held(lock: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError:
-        return True  # An older release let root create it, and only root can tell.
+        return True  # The file may belong to root, from an older release. Then only root can check the lock.
     try:
         # Use a shared lock: with an exclusive one, two workers that check a file at once would think its owner alive.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
-"""Mark that the write-ahead log may hold text of a forgotten conversation, until any worker has truncated the log.
+"""Keep marks of forgotten conversations whose text may still be in the write-ahead log.
 
-The marks are rows among the signals, so that they outlive a process that ends before it could truncate the log.
+A mark is set when a conversation is deleted. It is cleared after any worker has truncated the log. The marks are rows
+in the table of signals, so that they outlive a process that ends before it could truncate the log.
 """
 
 from __future__ import annotations

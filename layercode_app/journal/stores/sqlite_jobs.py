@@ -1,9 +1,9 @@
 """The job queue in the SQLite journal.
 
-`leased_until` is the uptime of the host from which a worker may lease a job: the end of the job's lease or, if it has
-none, the time at which the job is due. All processes agree on the uptime, even if some of them began while the host's
-clock was wrong. `due_at` is the due time by the clock. It is needed after a restart of the host, which sets the uptime
-to 0.
+`leased_until` is the time from which a worker may lease the job. It is the end of the job's lease or, if the job has no
+lease, the time at which the job is due. This time is given as an uptime of the host: all processes agree on the uptime,
+even if some of them began while the host's clock was wrong. `due_at` is the due time by the host's clock. It is needed
+after a restart of the host, which sets the uptime to 0.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ SECRET_NAMES = (
     "credential",
 )
 DESCRIPTIONS = ("type", "status", "kind", "scope", "method", "format", "algorithm", "issuer", "expires", "expiry")
-"""A name that ends so, such as `token_type`, may describe a secret and hold an ordinary word."""
+"""A field whose name ends in one of these words, such as `token_type`, may describe a secret with an ordinary word."""
 LONGEST_WORD = 24
 KEPT = 256
 """Maximum number of secrets that `remember` stores."""
@@ -92,7 +92,7 @@ def _secrets_in_json(metadata: bytes) -> tuple[str, ...]:
 
 
 def _named_secrets(value: Any, *, name: str = "", named: bool = False) -> Iterator[str]:
-    """Yield the secrets in a JSON value, whose field has this name.
+    """Yield the secrets in a JSON value. `name` is the name of the field that holds the value.
 
     `named` tells whether the name of an outer field suggests a secret. In such a field, texts with a digit are secrets,
     and others are not: in `{"token": {"id": "a1b2c3", "role": "admin"}}`, `a1b2c3` is a secret and `admin` is not.

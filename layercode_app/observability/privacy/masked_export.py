@@ -20,7 +20,10 @@ from .caller_secrets import is_secret_name
 from .masking import MASK, PERSONAL, clean, clean_key
 
 Known: TypeAlias = Mapping[str, str]
-"""Maps the heard part of a reply to its masked form. It may end within a number, and no pattern finds half a number."""
+"""Maps the heard part of a reply to its masked form.
+
+The heard part may end within a number, and no pattern finds half a number.
+"""
 
 _PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
 _NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
@@ -100,9 +103,10 @@ def _is_private(name: str, value: Any) -> bool:
 
 
 def _key(key: str, taken: Collection[str], numbers: dict[str, int]) -> str:
-    """Return a key with its personal data masked. If another key of the object looks the same then, add a number.
+    """Return a key with its personal data masked. If the masked key equals one of the `taken` keys, append a number.
 
-    `numbers` holds the last number of each masked key.
+    `taken` holds the masked keys of the same object so far. `numbers` holds the last number that was appended to each
+    masked key.
     """
     # A plain name stays as it is, also if it contains a caller's password.
     masked = clean_key(_PERSONAL.sub(MASK, key))

@@ -16,8 +16,8 @@ SHORTEST_NUMBER = 100_000
 def masked(value: Any, name: str = "", *, text: Callable[[str], str] = clean) -> Any:
     """Return the value with secrets and phone numbers masked.
 
-    `name` is the name of the value. If it is a name such as "token", the value is masked completely. `text` masks the
-    other texts; with `masking.without_secrets`, personal data stays.
+    `name` is the name of the value. If it is a name such as "token", the value is masked completely. `text` is the
+    function that masks all other texts. If it is `masking.without_secrets`, personal data is not masked.
     """
     if isinstance(value, str):
         return MASK if value and is_secret_name(name) else text(value)

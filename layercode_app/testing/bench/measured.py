@@ -67,7 +67,7 @@ class Measured:
             self.samples.append(Sample(turn, at, heard.ttfs, heard.total, turn_id))
 
     def discard(self, error_of: Callable[[Sample], str]) -> None:
-        """Count the samples for which `error_of` returns an error as errors, and discard them."""
+        """Discard each sample for which `error_of` returns an error, and count that error."""
         found = [(sample, error_of(sample)) for sample in self.samples]
         self.errors.update(error for _, error in found if error)
         self.samples = [sample for sample, error in found if not error]
@@ -180,9 +180,10 @@ class Series:
 
 
 def ratios(series: Sequence[Series]) -> list[dict[str, Any]]:
-    """Return the ratios of each webhook to the first webhook with the same kind of arrivals.
+    """Divide each figure of a series by that of the first series with the same kind of arrivals. Return the ratios.
 
-    A ratio is computed for each round; the result is the median of these ratios, or None if a round has no ratio.
+    The first series themselves have no item in the result. A ratio is computed for each round; the result has the
+    median of these ratios, or None if a round has no ratio.
     """
     found = []
     for one in series:

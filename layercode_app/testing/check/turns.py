@@ -53,7 +53,7 @@ async def duplicate_at_once(probe: Probe) -> None:
 
 
 async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
-    """Check that the answer `asked` contains the word. `what` is the beginning of the error message.
+    """Check that the agent's answer in the exchange `asked` contains the word. An error message begins with `what`.
 
     Raises FailedError if the word is missing, or SkippedError if the agent does not answer memory questions at all.
     """
@@ -157,7 +157,7 @@ async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
     fix="Detect the disconnect, stop the model, and save the caller's words before you call the model.",
 )
 async def interrupted(probe: Probe) -> None:
-    """Close the connection after the first event."""
+    """Close the connection after the first event of the answer."""
     await _spoken_over(probe, after_frames=1)
 
 

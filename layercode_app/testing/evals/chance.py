@@ -45,7 +45,7 @@ def chance_of_fewer(passed: int, runs: int, before: int, runs_before: int) -> fl
 
 
 def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) -> float:
-    """Return the chance that equally good agents differ like this, or in a less likely way.
+    """Return the chance that two equally good agents get these results, or results that are not more likely.
 
     This is the two-sided Fisher's exact test.
     """
@@ -54,10 +54,10 @@ def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) ->
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Count, for each number of passes that the first agent can have, the ways in which this can happen.
+    """Return, for each number of passes of the first agent, how many choices of passed runs have this number.
 
-    Of all runs of the two agents, `passed_together` passed. A way is a choice of the runs that passed. The first agent
-    had `runs` runs, the other one `runs_other`.
+    The first agent had `runs` runs, the other one `runs_other`. A choice names the `passed_together` runs that passed,
+    among the runs of both agents.
     """
     numbers = range(max(0, passed_together - runs_other), min(runs, passed_together) + 1)
     return {number: comb(runs, number) * comb(runs_other, passed_together - number) for number in numbers}

@@ -16,7 +16,7 @@ HEADS = ("agent", "passed", "95 %", "pass^k", "turns", "cost", "first word p50, 
 
 
 def show_reliability(played: Sequence[Played]) -> None:
-    """Print the figures of each agent and model, and compare the pass rates with those of the first row."""
+    """Print the figures of each pair of agent and model, and compare the pass rates with that of the first pair."""
     rows = reliability(played)
     print_line()
     print_table(plain_table(HEADS, [_cells(row) for row in rows]))
@@ -50,7 +50,11 @@ def _few(hats: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def compared(row: dict[str, Any]) -> str:
-    """Return a sentence for one result of `comparisons`: whether an agent and model pass more often than another."""
+    """Return a sentence for one result of `comparisons`.
+
+    It says whether a pair of agent and model passes more or less often than the first pair, and whether this may be
+    chance.
+    """
     points = row["difference"] * 100
     much = (
         f"passes {abs(points):.0f} points {'more' if points > 0 else 'less'} often than"

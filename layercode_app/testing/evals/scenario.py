@@ -76,9 +76,15 @@ class Step(Part):
     @model_validator(mode="after")
     def _has_what_is_interrupted(self) -> Step:
         if self.playing and self.interrupt is None and not self.in_tool:
-            raise ValueError("`playing` interrupts nothing without `interrupt`; add a number of words or a text")
+            raise ValueError(
+                "`playing` interrupts nothing without `interrupt`; add `interrupt` with a number of words (such as 2) "
+                "or a text that the reply contains"
+            )
         if self.playing and isinstance(self.interrupt, float):
-            raise ValueError(f"`playing` with `interrupt: {self.interrupt}`; expected a number of words or a text")
+            raise ValueError(
+                f"`playing` with `interrupt: {self.interrupt}`; expected a number of words (such as 2) or a text that "
+                "the reply contains"
+            )
         return self
 
 

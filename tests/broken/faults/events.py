@@ -20,7 +20,7 @@ class RefusesSessionStart(Server):
 
 
 class RefusesWelcome(Server):
-    """Breaks the rule: a `welcome` event is answered like `session.start`, whose newer name it is."""
+    """Breaks the rule: a `welcome` event is answered like a `session.start` event. `welcome` is its newer name."""
 
     async def answer(self, event: Event, receive: Any, send: Any) -> None:
         if event["type"] == "welcome":

@@ -48,7 +48,10 @@ class AcceptsFuture(Server):
 
 
 class VerifiesReserialised(Server):
-    """Breaks the rule: the signature is verified over the raw bytes of the body, not over JSON serialized again."""
+    """Breaks the rule: the signature is verified over the raw bytes of the body.
+
+    This server parses the body, serializes the JSON again, and verifies the signature over the result.
+    """
 
     def verify(self, header: bytes | None, body: bytes) -> None:
         with contextlib.suppress(ValueError):

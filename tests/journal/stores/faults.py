@@ -70,7 +70,7 @@ class SQLiteFaults:
 
 @dataclass
 class RedisFaults:
-    """A Redis server behind a link."""
+    """A Redis server, and a proxy in front of it, the `link`. Faults are caused at the server or at the proxy."""
 
     server: RedisServer
     link: FaultyLink
@@ -99,7 +99,7 @@ class RedisFaults:
 
 @dataclass
 class PostgresFaults:
-    """A PostgreSQL server behind a link, with a replica that can be promoted."""
+    """A PostgreSQL server, and a proxy in front of it, the `link`. The `replica`, if there is one, can be promoted."""
 
     server: PostgresServer
     link: FaultyLink
@@ -169,7 +169,7 @@ def _caught_up(server: PostgresServer, replica: PostgresServer) -> None:
 
 @asynccontextmanager
 async def faults_of(kind: str, fault: str, folder: Path) -> AsyncIterator[SQLiteFaults | RedisFaults | PostgresFaults]:
-    """Start the server of a store and, if the fault needs one, its replica."""
+    """Start the server of a store and, if the fault needs one, a replica. Yield an object that can cause the fault."""
     async with AsyncExitStack() as stack:
         if kind == "SQLite":
             yield SQLiteFaults(folder / "journal.sqlite3")

@@ -36,7 +36,7 @@ async def begin(store: Store, record: TurnRecord, tokens: int = PLENTY) -> Begun
 
 
 async def add(store: Store, record: TurnRecord) -> TurnRecord:
-    """A whole turn, from begin to end."""
+    """Store a whole turn: begin it in the store, end it, and save it. Return its record."""
     assert (await begin(store, record)).outcome == "new"
     await store.save(ended(record))
     return record

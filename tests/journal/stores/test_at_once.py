@@ -58,7 +58,10 @@ class Race:
         self.ids = count()
 
     async def run(self) -> None:
-        """Let some workers write at once. Fail unless the outcome is that of the same writes in one of their orders."""
+        """Let some workers write at the same time, and check the outcome.
+
+        It must be the outcome of the same writes made one after another, in one of the possible orders.
+        """
         writes = [self._some_write() for _ in range(self.dice.choice([2, 2, 3]))]
         records = [await write.read(self.workers[write.worker]) for write in writes]
         written = [write.run(self.workers[write.worker], record) for write, record in zip(writes, records, strict=True)]
@@ -181,7 +184,7 @@ class Race:
 
 
 async def _one_by_one(model: MemoryStore, writes: Sequence[Write], order: Sequence[int]) -> list[Any]:
-    """Let the model's workers read at the same time, and write in this order."""
+    """Make the writes in the store in memory: let all workers read first, and then write in this order."""
     records = [await write.read(model) for write in writes]
     answers: list[Any] = [None] * len(writes)
     for number in order:

@@ -1,4 +1,4 @@
-"""What callers hear while a store's server is at fault is what the table in docs/stores.md says, and nothing is lost."""
+"""While a store's server is at fault, callers hear what the table in docs/stores.md says, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 DOCS = Path(__file__).parents[3] / "docs" / "stores.md"
 PATIENCE = 100
 LARGE = {"note": "m" * 50_000}
-"""So that a turn needs room that a full disk does not have."""
+"""Metadata for which a full disk has no room."""
 NOT_SEEN_BY_READY = [("SQLite", "is full")]
-"""What it writes to try the journal still fits into the last page."""
+"""To check the journal, `/ready` writes a value. This value still fits into the last page of the file."""
 STORES = ("SQLite", "Redis", "PostgreSQL")
 
 
 def table() -> dict[tuple[str, str], str]:
-    """The table of the docs: what the caller hears, by store and fault."""
+    """Return the table of docs/stores.md: what the caller hears, by store and fault."""
     rows = [line.strip("| ").split(" | ") for line in DOCS.read_text().splitlines() if line.startswith("| The store ")]
     found: dict[tuple[str, str], str] = {}
     for fault, *cells in rows:
@@ -47,7 +47,10 @@ PROMISED = table()
 
 
 def clerk(runs: Counter[str], go_on: asyncio.Event) -> VoiceAgent:
-    """Says what it knows, counts its runs, and waits in the middle of a turn called "running"."""
+    """Return an agent that says which messages it knows, and counts the runs of each turn.
+
+    If the message is "running", the agent waits for `go_on` in the middle of its answer.
+    """
     voice = VoiceAgent("clerk", history=True)
 
     @voice.on_message

@@ -1,6 +1,6 @@
-"""A store begins a turn, but only after the worker of the turn has stopped waiting for the store.
+"""A store writes the beginning of a turn too late: the worker of the turn has already stopped waiting for the store.
 
-The turn is answered by the worker that gets its next delivery.
+If the turn is delivered again, the worker that gets this delivery answers it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ ONE, TWO = (Message(session_id="s", conversation_id="c", turn_id=name, text=name
 
 
 class Workers:
-    """Workers whose answers begin with the number of the worker that answers.
+    """Workers, each of which begins its answers with its own number.
 
-    The first turn at worker 0 is begun in the store, but the worker gets an error, as if it had stopped waiting.
+    The store writes the beginning of the first turn at worker 0. But this worker gets an error, as if the store had
+    replied too late.
     """
 
     def __init__(self, *stores: Store) -> None:

@@ -125,7 +125,7 @@ async def test_a_finished_or_unknown_turn_cannot_be_claimed(store: Store) -> Non
 
 
 async def test_a_turn_that_has_ended_is_not_saved_as_running_again(store: Store) -> None:
-    """A save whose answer was lost may be applied after the end of its turn."""
+    """If the store's reply to a save was lost, the save may be applied late, even after the end of the turn."""
     record = (await begin(store, turn("c", "t"))).record
     late = copy.deepcopy(record)
     late.speech, late.notes = [Speech("model", 0, "h")], ["late"]
@@ -138,12 +138,12 @@ async def test_a_turn_that_has_ended_is_not_saved_as_running_again(store: Store)
 
 
 async def test_saves_of_a_turn_are_kept_in_their_order(store: Store) -> None:
-    """A small save does not overtake the big one before it, on another connection."""
+    """A small save does not overtake the big save before it, not even if it is sent on another connection."""
     record = (await begin(store, turn("c", "t"))).record
     for number in range(20):
         record.notes = ["x" * 1_000_000]
         early = asyncio.ensure_future(store.save(record, state={"number": number}))
-        for _ in range(1 + number % 5):  # It begins, and is sent before the next one or with it.
+        for _ in range(1 + number % 5):  # The big save begins, and is sent before the small one or together with it.
             await asyncio.sleep(0)
         record.notes = [f"small {number}"]
         await store.save(record, state={"number": number + 0.5})
@@ -170,7 +170,7 @@ async def test_changes_at_once_are_all_kept(store: Store) -> None:
 async def test_a_change_that_the_end_overtakes_is_made_to_the_ended_turn(
     worker: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The owner ends the turn between another worker's reading and saving it."""
+    """Another worker reads the turn, then the owner ends it, and then the other worker saves its change."""
     owner, other = await worker(), await worker()
     record = (await begin(owner, turn("c", "t"))).record
     # SQLite reads and saves a changed turn in one step.
@@ -272,7 +272,7 @@ async def test_positions_rise_over_all_conversations(store: Store) -> None:
 
 @pytest.mark.slow
 async def test_turns_are_paged_in_journal_order(store: Store) -> None:
-    for some in range(0, 450, 50):  # all at once would wait for a busy machine longer than the store does
+    for some in range(0, 450, 50):  # on a busy machine, all at once would take longer than the store waits
         await asyncio.gather(*[add(store, turn(f"c{number % 7}", f"t{number}")) for number in range(some, some + 50)])
     everything = [record async for record in store.turns()]
     positions = [record.position for record in everything]

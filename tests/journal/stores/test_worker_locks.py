@@ -1,4 +1,7 @@
-"""The locks of a SQLite journal's workers can be checked by the server's user, and forked children do not keep them."""
+"""Each worker of a SQLite journal holds a lock. The system user of the server can check it, even if root took it.
+
+A forked child does not keep the lock of its parent.
+"""
 
 from __future__ import annotations
 

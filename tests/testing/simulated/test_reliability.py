@@ -1,4 +1,7 @@
-"""pass^k, intervals and comparisons have the values computed by hand; equal agents are seldom called different."""
+"""The values of pass^k, of intervals and of comparisons equal values that were computed by hand.
+
+Two equal agents are seldom called different.
+"""
 
 from __future__ import annotations
 

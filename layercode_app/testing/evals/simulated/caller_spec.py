@@ -54,7 +54,9 @@ class CallerSpec(Part):
     goal: str = ""
     facts: dict[str, Any] = Field(default={}, description="What the caller knows, such as a name or an order number.")
     script: str | list[Rule] | None = Field(
-        default=None, description="The caller's lines without a model: rules, or a function as `module:function`."
+        default=None,
+        description="Chooses the caller's lines instead of a model: a list of rules, or a function, given as "
+        "`module:function`.",
     )
     behaviour: Behaviour = Behaviour()
     breaks_in: BreaksIn | None = Field(

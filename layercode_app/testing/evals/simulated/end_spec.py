@@ -28,8 +28,8 @@ class End(Part):
     )
     states: dict[str, dict[str, Any]] = Field(
         default={},
-        description="For each agent to which the call was handed over, by its name: fields that its state must have at "
-        "the end of the call.",
+        description="Fields that the states of other agents must have at the end of the call. The keys are the names "
+        "of agents to which the call was handed over.",
     )
     outcomes: list[str] = Field(
         default=[], description="Outcomes that must happen, each exactly as often as it is listed here."

@@ -114,9 +114,9 @@ def _last_change(call: Call, path: str, found: Any, agent: str = "") -> str:
 
 
 def _states(call: Call, agent: str) -> Iterator[tuple[int, HeardTurn, Any]]:
-    """Yield each turn at whose end this agent had the call, with the turn's number and the agent's state after it.
+    """Yield the turns after which this agent had the call: the turn's number, the turn, and the agent's state after it.
 
-    An empty `agent` is the called agent. Turns without a recorded state are left out.
+    If `agent` is empty, the agent that was called is meant. Turns without a recorded state are left out.
     """
     for number, turn in call.numbered:
         record = turn.record
