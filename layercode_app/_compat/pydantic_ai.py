@@ -63,9 +63,14 @@ def _unwrapped(parts: Sequence[Any] | None) -> list[Any]:
     return [getattr(part, "instruction", part) for part in parts or ()]
 
 
-def system_prompts(agent: Any) -> list[Any]:
-    """Return an agent's system prompts, and its functions that return system prompts; empty if they are not exposed."""
-    return [*getattr(agent, "_system_prompts", ()), *getattr(agent, "_system_prompt_functions", ())]
+def system_prompts(agent: Any) -> list[Any] | None:
+    """Return an agent's system prompts, and its functions that return system prompts; None if they are not exposed.
+
+    In that case the system prompts are sent as instructions, never as part of the history.
+    """
+    if not hasattr(agent, "_system_prompts"):
+        return None
+    return [*agent._system_prompts, *getattr(agent, "_system_prompt_functions", ())]
 
 
 def output_validators(agent: Any) -> Sequence[Any]:

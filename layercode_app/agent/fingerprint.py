@@ -52,7 +52,7 @@ def _parts(voice: Declaration) -> Iterator[str]:
     yield str(getattr(voice.model or agent.model, "model_name", voice.model or agent.model))
     yield str(agent.output_type)
     yield from (_source(part) for part in instructions_of(agent))
-    yield from (_source(part) for part in system_prompts(agent))
+    yield from (_source(part) for part in system_prompts(agent) or ())
     for toolset in agent.toolsets:
         for name, tool in getattr(toolset, "tools", {}).items():
             yield name + _source(getattr(tool, "function", tool))

@@ -27,7 +27,7 @@ from .pause_timeout import Pauses
 from .retry import Retries
 from .speech_writer import SpeechWriter
 from .stage_run import stage_options
-from .system_prompts import instructions_for
+from .system_prompts import instructions_for, without_old_prompts
 from .usage import requesting, write_down
 from .voice_agent import VoiceAgent
 
@@ -117,10 +117,11 @@ def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> Any:
 
 
 def _history(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput) -> list[Any] | None:
-    if not given.lead:
-        return turn.history if voice.remembers else None
-    # The messages of this turn may come from another agent's model, which may restart the ids of its tool calls.
-    return with_unique_ids([*(turn.history if voice.remembers else ()), *given.lead])
+    history = turn.history if voice.remembers else []
+    if given.lead:
+        # The messages of this turn may come from another agent's model, which may restart the ids of its tool calls.
+        history = with_unique_ids([*history, *given.lead])
+    return without_old_prompts(voice.agent, history) or None
 
 
 def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:

@@ -1,26 +1,71 @@
-"""Send an agent's system prompts in every run.
+"""Send an agent's own system prompts in every run, and no others.
 
 PydanticAI leaves them out of a run that begins with a history, because it expects the history to contain them. But they
 are missing if the history begins with a greeting or with another agent's turns, or if a summary replaces its beginning.
+And the system prompts in a history may be those of another agent, or of an earlier version of the agent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from pydantic_ai import RunContext
 from pydantic_ai.capabilities import ReinjectSystemPrompt
-from pydantic_ai.messages import ModelMessage, SystemPromptPart
+from pydantic_ai.messages import ModelMessage
 
 from .._compat.pydantic_ai import system_prompts
 
 
+def without_old_prompts(agent: Any, history: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """Return the history without the system prompts of earlier runs.
+
+    The first message keeps them if they are the agent's own and have not changed, so that providers can cache it.
+    """
+    kept = 1 if _begins_with_own(agent, history) else 0
+    return [*history[:kept], *map(_without_opening, history[kept:])]
+
+
 def instructions_for(agent: Any, history: Sequence[ModelMessage] | None) -> list[Callable[..., Any]]:
-    """Return instructions for a run with this history: the agent's system prompts, if the history lacks them."""
-    if not history or not system_prompts(getattr(agent, "wrapped", agent)) or _reinjects(agent):
+    """Return instructions for a run with this history: the agent's system prompts, if the history lacks them.
+
+    The history must be without old system prompts.
+    """
+    if not history or _prompts_of(agent) == [] or _reinjects(agent) or _begins_with_own(agent, history):
         return []
-    return [_missing]
+    return [_own_prompts]
+
+
+def _begins_with_own(agent: Any, history: Sequence[ModelMessage]) -> bool:
+    """Return whether the history begins with the agent's system prompts. If functions return them, they may differ."""
+    return bool(history) and [part.content for part in _opening(history[0])] == _prompts_of(agent)
+
+
+def _prompts_of(agent: Any) -> list[Any] | None:
+    """Return an agent's system prompts and the functions that return them, even if the agent is in a wrapper."""
+    while (wrapped := getattr(agent, "wrapped", None)) is not None:
+        agent = wrapped
+    return system_prompts(agent)
+
+
+def _opening(message: ModelMessage) -> list[Any]:
+    """Return the system prompts with which a run began: they are before its user prompt.
+
+    A tool or a capability may add system prompts later in a run. These follow a tool result, or are alone.
+    """
+    parts = list(takewhile(lambda part: part.part_kind == "system-prompt", message.parts))
+    following = message.parts[len(parts) : len(parts) + 1]
+    return parts if any(part.part_kind == "user-prompt" for part in following) else []
+
+
+def _without_opening(message: ModelMessage) -> ModelMessage:
+    opening = len(_opening(message))
+    if not opening:
+        return message
+    changed: Any = message
+    return replace(changed, parts=message.parts[opening:])  # type: ignore[no-any-return]
 
 
 def _reinjects(agent: Any) -> bool:
@@ -29,13 +74,11 @@ def _reinjects(agent: Any) -> bool:
     return any(isinstance(one, ReinjectSystemPrompt) for one in given)
 
 
-async def _missing(ctx: RunContext[Any]) -> str:
-    """Return the agent's system prompts, or "" if the messages of the run contain one of them."""
+async def _own_prompts(ctx: RunContext[Any]) -> str:
+    """Return the system prompts of the running agent."""
     assert ctx.agent is not None
     model: Any = ctx.model
     parts = await ctx.agent.system_prompt_parts(
         deps=ctx.deps, model=model, message_history=ctx.messages, prompt=ctx.prompt, usage=ctx.usage
     )
-    texts = [part.content for part in parts]
-    sent = {part.content for message in ctx.messages for part in message.parts if isinstance(part, SystemPromptPart)}
-    return "" if sent.intersection(texts) else "\n\n".join(texts)
+    return "\n\n".join(part.content for part in parts)

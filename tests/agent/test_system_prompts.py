@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.capabilities import ReinjectSystemPrompt
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from layercode_app import Stage, Turn, VoiceAgent
-from layercode_app.testing import open_call
+from layercode_app import Call, Stage, Turn, VoiceAgent
+from layercode_app.agent.system_prompts import instructions_for, without_old_prompts
+from layercode_app.judging.case import prompts_in
+from layercode_app.testing import open_call, scripted
 
 pytestmark = pytest.mark.anyio
 
@@ -95,3 +97,58 @@ async def test_the_agent_that_takes_a_call_over_has_its_own() -> None:
         call.app.agents["baker"].use_model(told.model)
         await call.say("Bread")
     assert told.requests == [[PROMPT]]
+
+
+# --- the history has the prompts of another agent, or older ones of the same agent
+
+HOUSE = "Speak in short sentences."
+SALES = (HOUSE, "You sell. Never discuss refunds.")
+SUPPORT = (HOUSE, "You give refunds.")
+
+
+def sales(*, now: bool, **options: Any) -> VoiceAgent[Any, Any]:
+    agent = Agent(deps_type=Turn, system_prompt=SALES)
+
+    @agent.tool
+    async def to_support(ctx: RunContext[Turn]) -> str:
+        ctx.deps.hand_to("support", now=now, say="" if now else "Bye. ")
+        return "ok"
+
+    return VoiceAgent("sales", agent, **options)
+
+
+@pytest.mark.parametrize("prompts", [{"system_prompt": SUPPORT}, {"instructions": "\n\n".join(SUPPORT)}])
+@pytest.mark.parametrize("options", [{"now": True}, {"now": False}, {"now": True, "history": False}])
+async def test_the_prompts_of_the_agent_before_are_not_sent(options: Any, prompts: Any) -> None:
+    told, support = Told(), VoiceAgent("support", Agent(deps_type=Turn, **prompts))
+    model = scripted(Call("to_support"), "You are put through.")
+    async with open_call(sales(**options), others=[support], model=model) as call:
+        call.app.agents["support"].use_model(told.model)
+        for text in ("Hello", "A refund"):
+            await call.say(text)
+        [first, _] = await call.records()
+    assert told.requests == [["\n\n".join(SUPPORT)]] * (2 if options["now"] else 1)
+    assert set(SALES) <= set(prompts_in(first.messages))
+
+
+@pytest.mark.parametrize("newer", [(HOUSE, "You give no refunds."), ("You give no refunds.",)])
+async def test_a_prompt_that_was_changed_during_a_call_is_sent_alone(newer: tuple[str, ...]) -> None:
+    told = Told()
+    older, changed = (
+        VoiceAgent("support", Agent(told.model, deps_type=Turn, system_prompt=prompts)) for prompts in (SUPPORT, newer)
+    )
+    async with open_call(older, model=None) as call:
+        await call.say("Hello")
+        call.app.use(changed)
+        await call.say("A refund")
+    assert told.requests == [[*SUPPORT, ""], ["\n\n".join(newer)]]
+
+
+def test_a_prompt_that_a_run_added_later_stays() -> None:
+    note, asked = SystemPromptPart("The caller is a child."), UserPromptPart("Hello")
+    found = ToolReturnPart("look", "a child", tool_call_id="c")
+    added = [ModelRequest(parts=[note]), ModelRequest(parts=[found, note])]
+    history: list[ModelMessage] = [ModelRequest(parts=[SystemPromptPart(PROMPT), asked]), *added]
+    assert without_old_prompts(Agent(), history) == [ModelRequest(parts=[asked]), *added]
+    assert without_old_prompts(Agent(system_prompt=PROMPT), history) == history
+    assert instructions_for(Agent(system_prompt=PROMPT), history) == []

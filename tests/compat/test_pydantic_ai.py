@@ -10,7 +10,7 @@ import pytest
 from pydantic_ai import Agent, ModelRetry, RunContext
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.mcp import MCPToolset
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.instrumented import InstrumentationSettings
@@ -24,6 +24,7 @@ from layercode_app.agent.fingerprint import fingerprint
 from layercode_app.agent.instructions import prompt_of, with_prompt
 from layercode_app.agent.outputs import may_be_rejected
 from layercode_app.agent.stage import Stages
+from layercode_app.agent.system_prompts import instructions_for, without_old_prompts
 from layercode_app.agent.tools import TurnTools
 from layercode_app.observability import instrument
 
@@ -155,8 +156,9 @@ def test_instructions_and_prompts_are_those_of_the_agent() -> None:
     agent = clerk()
     assert private.instructions(agent) == ["Sell bread.", today]
     assert private.capability_instructions(agent) == ["Be brief."]
-    text, made = private.system_prompts(agent)
-    assert (text, made.function) == ("You are a clerk.", mood)
+    prompts = private.system_prompts(agent)
+    assert prompts is not None
+    assert [prompts[0], prompts[1].function] == ["You are a clerk.", mood]
     (validator,) = private.output_validators(agent)
     assert validator.function is accept
 
@@ -184,6 +186,9 @@ def test_without_the_parts_the_agent_has_a_version_and_takes_a_prompt() -> None:
     parts = {"model_settings": {}, "hooks": {}, "model": None, "agent": hidden, "stages": Stages(())}
     declared: Any = type("Voice", (), {"name": "a", **parts})
     assert len(fingerprint(declared)) == 8
+    history: list[ModelMessage] = [ModelRequest(parts=[SystemPromptPart("You are a clerk."), UserPromptPart("Hello")])]
+    assert [len(message.parts) for message in without_old_prompts(hidden, history)] == [1]
+    assert len(instructions_for(hidden, history)) == 1
 
 
 # --- MCP servers whose headers depend on the run
