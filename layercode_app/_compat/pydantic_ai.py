@@ -1,8 +1,9 @@
-"""Access private parts of PydanticAI: an agent's prompts, validators and instrumentation, and a stream's events."""
+"""Access private parts of PydanticAI: an agent's prompts, validators and instrumentation, events, and tool timeouts."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -80,3 +81,21 @@ def output_validators(agent: Any) -> Sequence[Any]:
     """
     found: Sequence[Any] = getattr(agent, "_output_validators", ())
     return found
+
+
+def stopped_by_timeout(error: BaseException) -> bool:
+    """Return whether PydanticAI raised this error because it stopped a tool at the timeout of the tool or its agent.
+
+    PydanticAI asks the model to retry then. A tool may do the same after a timeout within the tool, but then the tool
+    was not stopped. So the code that raised the request decides. If a release raises it elsewhere, the result is False,
+    and the changes of the stopped tool are not undone.
+    """
+    from pydantic_ai import ModelRetry
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ModelRetry):
+        cause = cause.__cause__
+    if cause is None or not isinstance(cause.__context__, TimeoutError):
+        return False
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(cause.__traceback__)]
+    return bool(modules) and modules[-1].startswith("pydantic_ai.")

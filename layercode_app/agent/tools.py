@@ -21,6 +21,7 @@ from pydantic_ai.exceptions import (
     ToolRetryError,
 )
 
+from .._compat.pydantic_ai import stopped_by_timeout
 from ..conversation.pending import Pending, key_of
 from ..conversation.portable_messages import sendable
 from ..conversation.tool_call_ids import with_new_ids
@@ -163,7 +164,7 @@ class TurnTools(AbstractCapability[Any]):
         try:
             # `undoable` is the inner one, so that it sees the timeout as a cancellation.
             async with asyncio.timeout(live.run.tool_timeout):
-                with live.undoable():
+                with live.undoable(like_cancelled=_was_stopped):
                     result = clean_result(await work)
         except asyncio.CancelledError:
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
@@ -176,7 +177,8 @@ class TurnTools(AbstractCapability[Any]):
             self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
             raise
         except BaseException as error:
-            entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), type(error).__name__
+            reason = "timed out" if stopped_by_timeout(error) else type(error).__name__
+            entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), reason
             clean_refusal(error)
             if not isinstance(error, ModelRetry | ToolFailed):
                 error.layercode_category = "tool"  # type: ignore[attr-defined]
@@ -213,6 +215,18 @@ class TurnTools(AbstractCapability[Any]):
             self.turn.data({"tool": {"name": entry.name, "status": entry.status}})
 
 
+class _SharedTimeoutError(TimeoutError):
+    """The identical call whose result this call waits for timed out."""
+
+
+def _was_stopped(error: BaseException) -> bool:
+    """Return whether a timeout stopped the tool, so that its changes must be undone.
+
+    If it stopped an identical call, both calls are undone, because either of them may have made the changes.
+    """
+    return isinstance(error, _SharedTimeoutError) or stopped_by_timeout(error)
+
+
 async def _sharing(shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
     """Do the work, and pass its result or error to the identical calls of the same response."""
     try:
@@ -240,5 +254,5 @@ async def _result_of(shared: asyncio.Future[Any], call_id: str) -> Any:
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if shared.cancelled() and task is not None and not task.cancelling():
-            raise TimeoutError from None
+            raise _SharedTimeoutError from None
         raise

@@ -208,11 +208,11 @@ class LiveTurn:
             self.state.check()
 
     @contextmanager
-    def undoable(self) -> Iterator[None]:
+    def undoable(self, *, like_cancelled: Callable[[BaseException], bool] = lambda error: False) -> Iterator[None]:
         """Run a tool, or the hooks for a data event, in this context.
 
         If the block is cancelled, its changes to state, stage, agent and hang-up are undone. A timeout must be outside
-        this context, so that it counts as a cancellation.
+        this context, so that it counts as a cancellation. `like_cancelled` tells which other errors also count as one.
         """
         work, parts = Running(), self._parts()
         token = _running.set(work)
@@ -220,11 +220,12 @@ class LiveTurn:
             part.begin(work)
         try:
             yield
-        except asyncio.CancelledError:
-            work.cancelled = True
-            for part in parts:
-                part.cancel(work)
-            show_undone(self)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) or like_cancelled(error):
+                work.cancelled = True
+                for part in parts:
+                    part.cancel(work)
+                show_undone(self)
             raise
         finally:
             _running.reset(token)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict
-from pydantic_ai import Agent, RunContext
+from pydantic_ai import Agent, ModelRetry, RunContext
 
 from layercode_app import Call, Stage, Turn, VoiceAgent
 from layercode_app.conversation.state import LiveState
@@ -133,6 +134,65 @@ async def test_a_tool_that_times_out_is_undone_and_what_it_shares_with_others_st
     assert [tool.result for tool in turn.record.tools] == ["timed out", "done"]
     assert turn.spoken == "Looking now. fine"
     assert (state["half"], state["quick"]) == (0, 1)
+
+
+def slow_booking(*, seconds: float | None = None, **options: Any) -> Agent[Turn[State], str]:
+    """Return an agent with a tool that does half of its work, then takes long."""
+    agent = Agent(deps_type=Turn[State], **options)
+
+    def begin(turn: Turn[State]) -> None:
+        turn.state.half = 1
+        turn.hangup()
+
+    @agent.tool(timeout=seconds)
+    async def book(ctx: RunContext[Turn[State]]) -> str:
+        await asyncio.sleep(0.05)  # A second call of the tool begins before the state changes.
+        begin(ctx.deps)
+        await asyncio.sleep(60)
+        return "booked"
+
+    @agent.tool(timeout=seconds)
+    def book_plainly(ctx: RunContext[Turn[State]]) -> str:
+        begin(ctx.deps)
+        time.sleep(0.5)
+        ctx.deps.state.half = 2
+        return "booked"
+
+    return agent
+
+
+@pytest.mark.parametrize(
+    "options", [{"voice": {"tool_timeout": 0.2}}, {"agent": {"seconds": 0.2}}, {"agent": {"tool_timeout": 0.2}}]
+)
+@pytest.mark.parametrize("calls", [["book"], ["book", "book"], ["book_plainly"]])
+async def test_half_done_work_is_undone_whatever_sets_the_timeout_of_the_tool(options: Any, calls: list[str]) -> None:
+    voice = VoiceAgent("desk", slow_booking(**options.get("agent", {})), state=State, **options.get("voice", {}))
+    async with open_call(voice, model=scripted([Call(name) for name in calls], "That took too long.")) as call:
+        turn = await call.say("go")
+        state = await call.state()
+    assert turn.record is not None
+    assert [tool.result for tool in turn.record.tools] == ["timed out"] * len(calls)
+    assert (turn.spoken, state["half"], turn.record.hangup) == ("That took too long.", 0, False)
+
+
+async def test_a_tool_that_asks_for_a_retry_after_a_timeout_within_it_keeps_its_changes() -> None:
+    agent = Agent(deps_type=Turn[State])
+
+    @agent.tool
+    async def look(ctx: RunContext[Turn[State]]) -> str:
+        ctx.deps.state.half = 1
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(60)
+        except TimeoutError:
+            raise ModelRetry("Try again later.") from None
+        return "found"
+
+    async with open_call(VoiceAgent("desk", agent, state=State), model=scripted(Call("look"), "Later.")) as call:
+        turn = await call.say("go")
+        state = await call.state()
+    assert turn.record is not None
+    assert ([tool.result for tool in turn.record.tools], state["half"]) == (["ToolRetryError"], 1)
 
 
 async def test_a_data_hook_that_times_out_is_undone() -> None:
