@@ -54,6 +54,8 @@ def was_cut_off(turn: TurnRecord) -> bool:
     stopped = ("running", "cancelled")
     if any(call.status in stopped for call in requests) or any(call.status in stopped for call in turn.tools):
         return True
+    if turn.ended_at is not None:
+        return False  # Its worker ended the turn, so `cut_off` is known. A reply may be complete before its tools run.
     return bool(turn.tools) and (not requests or requests[-1].started_ms < turn.tools[-1].started_ms)
 
 

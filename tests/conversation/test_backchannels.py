@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage
-from pydantic_ai.models.function import DeltaToolCall, FunctionModel
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import DeveloperError, Turn, VoiceAgent
+from layercode_app import Call, DeveloperError, Turn, VoiceAgent
 from layercode_app.agent.backchannels import SOUNDS, listener_of
 from layercode_app.conversation.heard import correct
 from layercode_app.conversation.history import history_of
 from layercode_app.conversation.resumed import asks, rest_of, was_cut_off
 from layercode_app.journal.record import Kind, ModelCall, Speech, Status, ToolCall, TurnRecord
-from layercode_app.testing import AgentCall, open_call
+from layercode_app.testing import AgentCall, open_call, scripted
 from layercode_app.webhook import InterruptionContext
 
 from .world import transcript
 
 pytestmark = pytest.mark.anyio
+
+
+class Reply(BaseModel):
+    text: str
+
 
 HOURS = "We open at nine every day. On Sundays we open at ten, and we close at two in the afternoon."
 
@@ -161,6 +168,41 @@ async def test_a_reply_that_the_model_had_not_finished_is_continued_by_the_model
     assert ("user", "mhm") not in transcript(seen[-1])
 
 
+async def test_a_complete_reply_whose_last_response_also_called_a_tool_is_continued_without_the_model() -> None:
+    ran: list[str] = []
+
+    async def model(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        ran.append("model")
+        yield {0: DeltaToolCall("note", "{}", tool_call_id="call-1")}
+        yield {1: DeltaToolCall(info.output_tools[0].name, json.dumps({"text": HOURS}), tool_call_id="call-2")}
+
+    agent = Agent(FunctionModel(stream_function=model), output_type=Reply)
+
+    @agent.tool_plain
+    def note() -> None:
+        ran.append("note")
+
+    async with open_call(VoiceAgent("informer", agent, speak=lambda said: said.text, backchannels=True)) as call:
+        await interrupted(call, "hours", after=14)
+        assert (await call.say("mhm")).spoken == "close at two in the afternoon."
+    assert ran == ["model", "note"]
+
+
+async def test_the_words_of_a_hand_over_are_continued_without_the_model() -> None:
+    agent = Agent(deps_type=Turn)
+
+    @agent.tool
+    async def transfer(ctx: RunContext[Turn]) -> None:
+        ctx.deps.hand_to("informer", say="Billing will take over from here.")
+
+    other, seen = informer()
+    first = VoiceAgent("front", agent, filler=False)
+    async with open_call(first, others=[other], model=scripted(Call("transfer"))) as call:
+        await interrupted(call, "billing", after=2)
+        assert (await call.say("mhm")).spoken == "take over from here."
+    assert seen == []
+
+
 @pytest.mark.parametrize("sound", ["Mhm.", ""])
 @pytest.mark.parametrize("playing", [True, False], ids=["whole", "cut off"])
 async def test_a_continued_goodbye_still_ends_the_call(playing: bool, sound: str) -> None:
@@ -254,7 +296,9 @@ def test_a_reply_was_cut_off_if_its_request_or_its_tool_was() -> None:
     call = ModelCall("m", 1.0, status="done")
     assert not was_cut_off(reply(requests=[call]))
     assert was_cut_off(reply(requests=[call, ModelCall("m", 9.0, status="cancelled")]))
-    assert was_cut_off(reply(requests=[call], tools=[ToolCall("1", "look", {}, 5.0, 6.0, "done")]))
+    tool = ToolCall("1", "look", {}, 5.0, 6.0, "done")
+    assert was_cut_off(reply(requests=[call], tools=[tool]))
+    assert not was_cut_off(reply(requests=[call], tools=[tool], ended_at=7.0))
 
 
 # --- which sounds
