@@ -38,6 +38,7 @@ async def guarded(guards: Sequence[Guard], turn: Turn[Any, Any], speaking: Corou
         turn.record.impact = "refusal"
         turn.record.pending = None  # If the refused reply asked to confirm a tool call, a later yes must not run it.
         take_back(turn.live)
+        turn.live.hang_up.take_back()
         turn.say(objection)
     finally:
         await _end(speech)

@@ -104,6 +104,8 @@ class Flow:
     """Whether the running agent has handed the call over and says nothing more."""
     asked: Mapping[str, tuple[bool, bool]] = {}
     """The newest `now` and `quiet` of the hand-overs of the running agent, by the agent that takes over."""
+    final = ""
+    """The agent to which code of this turn outside tools, such as a guard, handed the call last; "" for none."""
     taken_from = ""
     """The agent that handed this turn over to the running agent; "" for none."""
     handovers = 0
@@ -253,6 +255,8 @@ def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
         return False
     flow.hand_to(agent)
     flow.handovers += 1
+    if not live.in_tool():
+        flow.final = agent
     flow.asked = {**flow.asked, agent: (now, quiet)}
     _show_agent(live)
     return True
@@ -269,13 +273,13 @@ def _show_agent(live: LiveTurn) -> None:
 
 
 def take_back(live: LiveTurn) -> None:
-    """Undo the hand-overs of the running agent, for example because a guard refused its reply."""
+    """Undo the hand-overs by the running agent's tools, because a guard refused the reply."""
     flow, record = live.flow, live.record
     if flow is None or not record.handed_to:
         return
     # The tool that handed over has ended, so its hand-over is final. `keep` makes this change final too.
-    flow.keep(AGENT, record.agent)
-    flow.due, flow.leaving, record.handed_to = "", False, ""
+    flow.keep(AGENT, flow.final or record.agent)
+    _show_agent(live)
 
 
 def show_undone(live: LiveTurn) -> None:
@@ -333,7 +337,7 @@ def begin_again(live: LiveTurn, agent: str) -> None:
     began = max((part.ended_ms or 0.0 for part in record.stages if part.name in earlier), default=0.0)
     record.stages.append(Stage(f"{AGENT_STAGE}{agent}", began, live.elapsed_ms(), "done"))
     record.handed_by.append(agent)
-    flow.due, flow.leaving, flow.asked, record.handed_to = "", False, {}, ""
+    flow.due, flow.leaving, flow.asked, flow.final, record.handed_to = "", False, {}, "", ""
     flow.taken_from, live.run.answered = agent, False
 
 

@@ -11,8 +11,20 @@ class HangUp:
     """The request of a turn to end the call."""
 
     asked = False
+    final = False
+    """Whether code outside tools, such as a guard, asked for it. Then it stays even if the reply is refused."""
     _undo: Undo | None = None
     """None until a tool or a data event begins."""
+
+    def ask(self, *, by_tool: bool) -> None:
+        """Ask to end the call after the reply."""
+        self.asked = True
+        self.final = self.final or not by_tool
+
+    def take_back(self) -> None:
+        """Undo the requests of tools, even of those that have ended, because a guard refused the reply."""
+        self.asked = self.final
+        self.settle()
 
     @property
     def busy(self) -> bool:

@@ -112,6 +112,11 @@ class LiveTurn:
             raise asyncio.CancelledError("This tool was cancelled, so it can no longer use its turn.")
 
     @staticmethod
+    def in_tool() -> bool:
+        """Return whether the current code belongs to a tool or a data event."""
+        return _running.get() is not None
+
+    @staticmethod
     def leave_tool() -> None:
         """Let the current task go on if the tool that started it is cancelled."""
         _running.set(None)

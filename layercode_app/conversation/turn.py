@@ -245,7 +245,8 @@ class Turn(Generic[StateT, MetadataT]):
 
     def hangup(self) -> None:
         """End the call after everything said so far has been played."""
-        self._used.hang_up.asked = True
+        live = self._used
+        live.hang_up.ask(by_tool=live.in_tool())
 
     def outcome(self, name: str, *, value: Number | None = None) -> None:
         """Record what the call achieved, such as `outcome("booked", value=42.0)`, for the command `report`.

@@ -72,6 +72,56 @@ async def test_what_a_guard_changes_stays_when_its_objection_cancels_a_tool() ->
     assert (state["strikes"], state["half"]) == (1, 0)
 
 
+@pytest.mark.parametrize("guard_ends", [False, True])
+@pytest.mark.parametrize("seconds", [0, 60])
+async def test_a_tool_of_a_refused_reply_does_not_end_the_call_but_the_guard_may(
+    guard_ends: bool, seconds: int
+) -> None:
+    agent, asked = Agent(deps_type=Turn), asyncio.Event()
+
+    @agent.tool
+    async def leave(ctx: RunContext[Turn]) -> str:
+        ctx.deps.hangup()
+        asked.set()
+        await asyncio.sleep(seconds)
+        return "ok"
+
+    async def guard(turn: Turn) -> str | None:
+        if turn.text != "my card":
+            return None
+        await asyncio.wait_for(asked.wait(), 5)
+        while not seconds and turn.record.tools[0].status != "done":
+            await asyncio.sleep(0.001)
+        if guard_ends:
+            turn.hangup()
+        return "No."
+
+    model = scripted(Call("leave"), "Goodbye.", "Hello.")
+    async with open_call(VoiceAgent("desk", agent, guard=guard, filler=False), model=model) as call:
+        turn = await call.say("my card")
+    assert turn.spoken.endswith("No.")
+    assert turn.hangup is guard_ends
+
+
+@pytest.mark.parametrize("now", [False, True])
+async def test_a_guard_may_hand_the_call_over_itself(now: bool) -> None:
+    person = VoiceAgent("person")
+
+    @person.on_message
+    async def answer(turn: Turn) -> str:
+        return "Ann here."
+
+    async def guard(turn: Turn) -> str | None:
+        turn.hand_to("person", now=now)
+        return "I put you through. "
+
+    voice = VoiceAgent("desk", Agent(deps_type=Turn), guard=guard, filler=False)
+    async with open_call(voice, others=[person], model=scripted("Fine.")) as call:
+        turn = await call.say("You are useless.")
+        assert turn.spoken.removeprefix("Fine.") == "I put you through. " + "Ann here." * now
+        assert (await call.say("hello")).spoken == "Ann here."
+
+
 async def test_what_later_turns_change_stays_when_a_late_tool_times_out() -> None:
     desk = Desk(guard=strict, greeting="Hello again.", tools={"slow": "finish"}, tool_timeout=0.5)
 
