@@ -74,12 +74,13 @@ def system_prompts(agent: Any) -> list[Any] | None:
     return [*agent._system_prompts, *getattr(agent, "_system_prompt_functions", ())]
 
 
-def output_validators(agent: Any) -> Sequence[Any]:
-    """Return the output validators of an agent; empty if they are not exposed.
+def output_validators(agent: Any) -> Sequence[Any] | None:
+    """Return the output validators of an agent; None if they are not exposed.
 
-    In that case text is spoken while it streams, and is validated only when it has ended.
+    In that case text is spoken while it streams, and is validated only when it has ended. And only a tool that is known
+    to need an approval can ask for one.
     """
-    found: Sequence[Any] = getattr(agent, "_output_validators", ())
+    found: Sequence[Any] | None = getattr(agent, "_output_validators", None)
     return found
 
 

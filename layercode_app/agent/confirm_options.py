@@ -122,6 +122,11 @@ def needs_confirmation(agent: HasToolsets, confirm: Mapping[str, Confirm]) -> bo
     return bool(confirm) or any(map(_requires_approval, agent.toolsets))
 
 
+def has_tools(agent: HasToolsets) -> bool:
+    """Return whether the agent may have tools. Some toolsets know their tools only in a run."""
+    return any(getattr(toolset, "tools", True) for toolset in agent.toolsets)
+
+
 def description_of(agent: HasToolsets, name: str) -> str:
     """Return a tool's description, or "" if the tool is not one of the agent's functions."""
     for toolset in agent.toolsets:

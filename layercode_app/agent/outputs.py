@@ -31,6 +31,12 @@ def may_defer(agent: AbstractAgent[Any, Any]) -> bool:
     return any(kind is DeferredToolRequests for kind in _kinds(agent.output_type))
 
 
+def takes_deferred(agent: AbstractAgent[Any, Any]) -> bool:
+    """Return whether `DeferredToolRequests` can be added to the output types of a run, which validators prevent."""
+    validators = _validators(agent)
+    return validators is not None and not validators
+
+
 def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
     """Return the agent's output types plus `DeferredToolRequests`, for tool calls that wait for an approval."""
     from pydantic_ai import DeferredToolRequests

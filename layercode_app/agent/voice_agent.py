@@ -14,7 +14,7 @@ from ..conversation.fillers import Filler
 from ..conversation.turn import MetadataT, StateT, Turn
 from ..exceptions import DeveloperError
 from .backchannels import Backchannels, listener_of
-from .confirm_options import Confirm, Question, confirms_of, needs_confirmation
+from .confirm_options import Confirm, Question, confirms_of, has_tools, needs_confirmation
 from .declaration_checks import (
     check_dependencies,
     check_greeting,
@@ -365,10 +365,15 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
 
     @cached_property
     def asks_first(self) -> bool:
-        """Whether runs need the output type DeferredToolRequests in addition, because the caller must confirm tools."""
-        from .outputs import may_defer
+        """Whether runs need the output type DeferredToolRequests in addition, because a tool may have to be confirmed.
 
-        return self.agent is not None and not may_defer(self.agent) and needs_confirmation(self, self.confirm)
+        Only a run shows whether a dynamic toolset, a capability or the tool itself asks for an approval.
+        """
+        from .outputs import may_defer, takes_deferred
+
+        if self.agent is None or may_defer(self.agent):
+            return False
+        return needs_confirmation(self, self.confirm) or (has_tools(self) and takes_deferred(self.agent))
 
     def use_model(self, model: Model | None) -> None:
         """Answer with this model from now on; None means the agent's own model."""

@@ -22,7 +22,7 @@ from layercode_app.agent import bounded_model, capabilities
 from layercode_app.agent.connections import _is_tool_server
 from layercode_app.agent.fingerprint import fingerprint
 from layercode_app.agent.instructions import prompt_of, with_prompt
-from layercode_app.agent.outputs import may_be_rejected
+from layercode_app.agent.outputs import may_be_rejected, takes_deferred
 from layercode_app.agent.stage import Stages
 from layercode_app.agent.system_prompts import instructions_for, without_old_prompts
 from layercode_app.agent.tools import TurnTools
@@ -159,7 +159,7 @@ def test_instructions_and_prompts_are_those_of_the_agent() -> None:
     prompts = private.system_prompts(agent)
     assert prompts is not None
     assert [prompts[0], prompts[1].function] == ["You are a clerk.", mood]
-    (validator,) = private.output_validators(agent)
+    (validator,) = private.output_validators(agent) or ()
     assert validator.function is accept
 
 
@@ -183,6 +183,7 @@ def test_without_the_parts_the_agent_has_a_version_and_takes_a_prompt() -> None:
     assert prompt_of(hidden) == ""
     assert with_prompt(hidden, "Sell cake.") == ["Sell cake."]
     assert not may_be_rejected(hidden)
+    assert not takes_deferred(hidden)
     parts = {"model_settings": {}, "hooks": {}, "model": None, "agent": hidden, "stages": Stages(())}
     declared: Any = type("Voice", (), {"name": "a", **parts})
     assert len(fingerprint(declared)) == 8

@@ -1,0 +1,89 @@
+"""The caller is asked even if only the run shows that a tool needs an approval."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_ai import Agent, ApprovalRequired, CallDeferred, FunctionToolset, RunContext, Tool, ToolDefinition
+from pydantic_ai.capabilities import PrepareTools
+
+from layercode_app import Call, Turn, VoiceAgent
+from layercode_app.agent.output_speech import NOT_APPROVED
+from layercode_app.testing import open_call, scripted
+
+pytestmark = pytest.mark.anyio
+
+
+class Reply(BaseModel):
+    text: str
+
+
+def pay(bill: int) -> str:
+    """Pay the bill."""
+    return f"paid {bill}"
+
+
+def pay_if_approved(ctx: RunContext[Turn], bill: int) -> str:
+    """Pay the bill."""
+    if not ctx.tool_call_approved:
+        raise ApprovalRequired
+    return pay(bill)
+
+
+async def unapproved(ctx: RunContext[Turn], tools: list[ToolDefinition]) -> list[ToolDefinition]:
+    return [replace(tool, kind="unapproved") for tool in tools]
+
+
+PARTS: dict[str, dict[str, Any]] = {
+    "the tool": {"tools": [Tool(pay_if_approved, name="pay")]},
+    "a dynamic toolset": {"toolsets": [lambda ctx: FunctionToolset([Tool(pay, requires_approval=True)])]},
+    "a capability": {"tools": [pay], "capabilities": [PrepareTools(unapproved)]},
+}
+
+
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("answer", ["yes", "no"])
+async def test_the_caller_is_asked_whatever_wants_the_approval(parts: Any, answer: str) -> None:
+    voice = VoiceAgent("till", Agent(deps_type=Turn, **parts), filler=False)
+    async with open_call(voice, model=scripted(Call("pay", {"bill": 3}), "Done.")) as call:
+        asked = await call.say("I want to pay.")
+        assert asked.spoken in ("Pay the bill. Shall I go ahead?", "Pay. Shall I go ahead?")
+        assert (await call.say(answer)).spoken == "Done."
+        records = await call.records()
+    ran = [tool.result for record in records for tool in record.tools if tool.status == "done"]
+    assert ran == (["paid 3"] if answer == "yes" else [])
+
+
+async def test_an_output_that_is_not_text_does_not_prevent_the_question() -> None:
+    agent = Agent(deps_type=Turn, output_type=Reply, tools=[Tool(pay_if_approved, name="pay")])
+    voice = VoiceAgent("till", agent, speak=lambda reply: reply.text, filler=False)
+    model = scripted(Call("pay", {"bill": 3}), Call("final_result", {"text": "It is paid."}))
+    async with open_call(voice, model=model) as call:
+        assert (await call.say("I want to pay.")).spoken == "Pay the bill. Shall I go ahead?"
+        assert (await call.say("yes")).spoken == "It is paid."
+
+
+async def test_the_caller_hears_that_work_for_another_program_was_not_done() -> None:
+    agent = Agent(deps_type=Turn)
+
+    @agent.tool_plain
+    def post() -> str:
+        raise CallDeferred
+
+    async with open_call(VoiceAgent("till", agent, filler=False), model=scripted(Call("post"), "Done.")) as call:
+        assert (await call.say("Send it.")).spoken == NOT_APPROVED
+
+
+def test_only_an_agent_with_tools_has_another_output_type_than_its_own() -> None:
+    checked = Agent(tools=[pay])
+
+    @checked.output_validator
+    def accept(output: str) -> str:
+        return output
+
+    assert VoiceAgent("till", Agent(tools=[pay])).asks_first
+    assert not VoiceAgent("till", Agent()).asks_first
+    assert not VoiceAgent("till", checked).asks_first
