@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Final
@@ -34,8 +35,19 @@ def can_replace_events(stream: StreamedResponse) -> bool:
 
 
 def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None:
-    """Make a stream yield these events."""
+    """Make a stream yield these events, within the request's deadline if PydanticAI sets one afterwards.
+
+    PydanticAI refuses a deadline for a stream that was already read, but reads the first event early itself if a
+    capability, such as ModelFallback, handles failed requests. Each later event then has to arrive by the deadline.
+    """
     stream._event_iterator = events
+    kept = weakref.ref(stream)  # The stream refers to the function below.
+
+    def enforce(deadline: Any) -> None:
+        if (read := kept()) is not None:
+            read._event_iterator = deadline.iterate(events)
+
+    vars(stream)["_enforce_request_deadline"] = enforce
 
 
 def resolves_per_run(toolset: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import pytest
 from pydantic_ai import Agent, ModelRetry, RunContext
 from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.exceptions import ModelRequestTimeout
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
+from pydantic_ai.models._request_timeout import start_request_deadline
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.instrumented import InstrumentationSettings
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.settings import ModelSettings
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app._compat import pydantic_ai as private
@@ -98,6 +102,22 @@ async def test_events_that_replace_a_streams_are_what_it_yields() -> None:
         assert not private.can_replace_events(object())  # type: ignore[arg-type]
         private.replace_events(stream, others())
         assert [str(event) async for event in stream] == ["mine"]
+
+
+async def test_events_that_replace_a_streams_must_arrive_by_a_deadline_that_is_set_afterwards() -> None:
+    async def others() -> AsyncIterator[Any]:
+        yield "mine"
+        await asyncio.Event().wait()
+
+    model = TestModel()
+    deadline = start_request_deadline(model, ModelSettings(request_timeout=0.01), stream=True)
+    async with model.request_stream([], None, ModelRequestParameters()) as stream:
+        private.replace_events(stream, others())
+        stream._enforce_request_deadline(deadline)  # type: ignore[arg-type]
+        events = aiter(stream)
+        assert str(await anext(events)) == "mine"
+        with pytest.raises(ModelRequestTimeout):
+            await anext(events)
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -1,0 +1,89 @@
+"""An agent's own capabilities, such as fallbacks and hooks, work together with hedged requests, timeouts and retries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.capabilities import AbstractCapability, Hooks, ModelFallback
+from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from layercode_app import VoiceAgent
+from layercode_app.journal.record import TurnRecord
+from layercode_app.testing import open_call
+
+pytestmark = pytest.mark.anyio
+
+SOON = 0.001
+"""A delay after which a request is sent again although the first one is still waiting."""
+LATE = 60.0
+
+
+def answering(name: str, *, after: float = 0.0, fails: bool = False) -> FunctionModel:
+    """A model that says its name, or fails, after this many seconds."""
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        await asyncio.sleep(after)
+        if fails:
+            raise ModelHTTPError(503, name)
+        yield f"I am {name}."
+        yield " And you?"
+
+    return FunctionModel(stream_function=answer, model_name=name)
+
+
+async def record_of(agent: Agent[Any, Any], **options: Any) -> TurnRecord:
+    """Say hello to the agent, and return the record of the turn."""
+    async with open_call(VoiceAgent("own", agent, filler=False, **options)) as call:
+        await call.say("hello")
+        return (await call.records())[-1]
+
+
+def rows(record: TurnRecord) -> list[tuple[str, str]]:
+    return [(call.model, call.status) for call in record.requests]
+
+
+# --- capabilities that handle failed requests: PydanticAI then reads the first event early
+
+
+def noting(errors: list[Exception]) -> Hooks[Any]:
+    """Hooks that note the errors of model requests."""
+    hooks: Hooks[Any] = Hooks()
+
+    @hooks.on.model_request_error
+    async def note(ctx: Any, *, request_context: Any, error: Exception) -> Any:
+        errors.append(error)
+        raise error
+
+    return hooks
+
+
+@pytest.mark.parametrize("handler", [ModelFallback(answering("fallback")), noting([])], ids=["fallback", "hooks"])
+@pytest.mark.parametrize(("after", "answers"), [(0.0, "base"), (LATE, "hedge")])
+async def test_a_request_can_be_hedged_if_a_capability_handles_its_errors(
+    handler: AbstractCapability[Any], after: float, answers: str
+) -> None:
+    agent: Agent[Any, str] = Agent(answering("base", after=after), capabilities=[handler])
+    hedging = {"hedge_after": SOON if after else LATE, "hedge_model": answering("hedge")}
+    record = await record_of(agent, **hedging)
+    assert (record.spoken_text, record.model, record.error) == (f"I am {answers}. And you?", answers, None)
+
+
+async def test_a_fallback_answers_if_both_requests_of_a_hedge_fail() -> None:
+    agent: Agent[Any, str] = Agent(
+        answering("base", after=0.05, fails=True), capabilities=[ModelFallback(answering("fallback"))]
+    )
+    record = await record_of(agent, hedge_after=SOON, hedge_model=answering("hedge", fails=True))
+    assert (record.spoken_text, record.model) == ("I am fallback. And you?", "fallback")
+
+
+async def test_a_fallback_answers_if_no_request_of_a_hedge_begins_in_time() -> None:
+    agent: Agent[Any, str] = Agent(answering("base", after=LATE), capabilities=[ModelFallback(answering("fallback"))])
+    slow = answering("hedge", after=LATE)
+    record = await record_of(agent, hedge_after=SOON, hedge_model=slow, first_token_timeout=0.5)
+    assert (record.spoken_text, record.model) == ("I am fallback. And you?", "fallback")
