@@ -1,4 +1,4 @@
-"""Access private parts of PydanticAI: an agent's prompts, validators and instrumentation, events, and tool timeouts."""
+"""Access private parts of PydanticAI: an agent's prompts, validators, hooks and instrumentation, events, and timeouts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.models import StreamedResponse
 
 UNKNOWN: Final = object()
@@ -48,6 +49,18 @@ def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None
             read._event_iterator = deadline.iterate(events)
 
     vars(stream)["_enforce_request_deadline"] = enforce
+
+
+def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
+    """Return whether a capability, such as ModelFallback, handles failed model requests.
+
+    `Hooks` handle them only if such a hook is registered. If this release does not show that, the result is True for
+    all Hooks: then a request that fails after a tool call is not retried.
+    """
+    from pydantic_ai.capabilities import AbstractCapability
+
+    overrides = type(capability).on_model_request_error is not AbstractCapability.on_model_request_error
+    return bool(getattr(capability, "_has_on_model_request_error", overrides))
 
 
 def resolves_per_run(toolset: Any) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, Final
 
-from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelRequestTimeout
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -19,7 +18,7 @@ from pydantic_ai.models.instrumented import InstrumentedModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from .._compat.pydantic_ai import can_replace_events, replace_events
+from .._compat.pydantic_ai import can_replace_events, handles_failed_requests, replace_events
 from ..conversation.timeout import Timeout
 from .first_words import LaterPieces
 from .models import falls_back
@@ -53,7 +52,7 @@ def has_several(agent: Any, model: Any) -> bool:
 def others_retry(agent: Any) -> bool:
     """Return whether a capability of the agent, such as ModelFallback, handles failed model requests."""
     given = getattr(getattr(agent, "root_capability", None), "capabilities", ())
-    return any(type(one).on_model_request_error is not AbstractCapability.on_model_request_error for one in given)
+    return any(handles_failed_requests(one) for one in given)
 
 
 class BoundedModel(WrapperModel):

@@ -11,7 +11,7 @@ from pydantic_ai import Agent
 from pydantic_ai.capabilities import AbstractCapability, Hooks, ModelFallback
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelMessage
-from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import VoiceAgent
 from layercode_app.journal.record import TurnRecord
@@ -87,3 +87,44 @@ async def test_a_fallback_answers_if_no_request_of_a_hedge_begins_in_time() -> N
     slow = answering("hedge", after=LATE)
     record = await record_of(agent, hedge_after=SOON, hedge_model=slow, first_token_timeout=0.5)
     assert (record.spoken_text, record.model) == ("I am fallback. And you?", "fallback")
+
+
+# --- hooks that do not handle failed requests
+
+
+def fails_after_a_tool(capability: AbstractCapability[Any]) -> Agent[Any, str]:
+    """An agent whose second request, the one after a tool call, fails once."""
+    responses = iter([{0: DeltaToolCall("order", "{}", tool_call_id="c")}, ModelHTTPError(503, "base"), "Ordered."])
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        response = next(responses)
+        if isinstance(response, Exception):
+            raise response
+        yield response
+
+    agent: Agent[Any, str] = Agent(FunctionModel(stream_function=answer), capabilities=[capability])
+
+    @agent.tool_plain
+    def order() -> str:
+        return "ordered"
+
+    return agent
+
+
+async def test_a_request_after_a_tool_is_retried_although_hooks_log_the_tools() -> None:
+    hooks: Hooks[Any] = Hooks()
+    logged: list[str] = []
+
+    @hooks.on.before_tool_execute
+    async def log(ctx: Any, *, call: Any, tool_def: Any, args: dict[str, Any]) -> dict[str, Any]:
+        logged.append(call.tool_name)
+        return args
+
+    record = await record_of(fails_after_a_tool(hooks))
+    assert (record.spoken_text, record.retries, logged) == ("Ordered.", 1, ["order"])
+
+
+async def test_a_request_that_hooks_handle_is_left_to_them() -> None:
+    errors: list[Exception] = []
+    record = await record_of(fails_after_a_tool(noting(errors)))
+    assert (record.retries, record.error, [type(error) for error in errors]) == (0, "ModelHTTPError", [ModelHTTPError])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic_ai import Agent, ModelRetry, RunContext
-from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.capabilities import AbstractCapability, Hooks, ModelFallback, Thinking
 from pydantic_ai.exceptions import ModelRequestTimeout
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart, UserPromptPart
@@ -210,6 +210,24 @@ def test_without_the_parts_the_agent_has_a_version_and_takes_a_prompt() -> None:
     history: list[ModelMessage] = [ModelRequest(parts=[SystemPromptPart("You are a clerk."), UserPromptPart("Hello")])]
     assert [len(message.parts) for message in without_old_prompts(hidden, history)] == [1]
     assert len(instructions_for(hidden, history)) == 1
+
+
+# --- capabilities that handle failed requests
+
+
+def test_hooks_handle_failed_requests_only_if_such_a_hook_is_registered() -> None:
+    async def handle(ctx: Any, *, request_context: Any, error: Exception) -> Any:
+        raise error
+
+    hooks, handling = Hooks[Any](), Hooks[Any](model_request_error=handle)
+    assert not private.handles_failed_requests(hooks)
+    assert all(private.handles_failed_requests(one) for one in (handling, ModelFallback("test")))
+
+
+def test_without_the_property_all_hooks_may_handle_failed_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (AbstractCapability, Hooks):
+        monkeypatch.delattr(kind, "_has_on_model_request_error")
+    assert [private.handles_failed_requests(one) for one in (Hooks[Any](), Thinking())] == [True, False]
 
 
 # --- MCP servers whose headers depend on the run
