@@ -56,6 +56,23 @@ class HedgedModel(WrapperModel):
         self._second = second or self.wrapped
         self._after = after
         self._note = note
+        self._unprepared: list[ModelMessage] = []
+
+    @property
+    def settings(self) -> ModelSettings | None:
+        """The settings of the model. None if the second model is another one: each model then adds its own settings."""
+        return None if self._is_other else super().settings
+
+    @property
+    def _is_other(self) -> bool:
+        return self._second is not self.wrapped
+
+    def prepare_messages(
+        self, messages: list[ModelMessage], model_request_parameters: ModelRequestParameters | None = None
+    ) -> list[ModelMessage]:
+        """Prepare the messages for the first model. Keep the given messages, because the second prepares its own."""
+        self._unprepared = messages
+        return super().prepare_messages(messages, model_request_parameters)
 
     @asynccontextmanager
     async def request_stream(
@@ -66,18 +83,29 @@ class HedgedModel(WrapperModel):
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
         """Send the request, and send it a second time if it is slow. Yield the stream that begins first."""
+        given = model_settings, model_request_parameters, run_context
 
-        def send(model: Model, span: str = "") -> _Request:
-            opened = model.request_stream(list(messages), model_settings, model_request_parameters, run_context)
-            return _Request(model, opened, span)
+        def first() -> Opened:
+            return self.wrapped.request_stream(list(messages), *given)
 
-        race = _Race(send(self.wrapped), self._note)
+        def second() -> Opened:
+            return self._second.request_stream(self._for_second(messages, model_request_parameters), *given)
+
+        race = _Race(_Request(self.wrapped, first), self._note)
         try:
-            yield await race.winner(self._after, lambda: send(self._second, "hedged request"))
+            yield await race.winner(self._after, lambda: _Request(self._second, second, "hedged request"))
         except BaseException:
             await race.end(cut=True)
             raise
         await race.end(cut=False)
+
+    def _for_second(
+        self, messages: list[ModelMessage], model_request_parameters: ModelRequestParameters
+    ) -> list[ModelMessage]:
+        """Return the messages of the second request. `messages` were prepared for the first model."""
+        if not self._is_other:
+            return list(messages)
+        return self._second.prepare_messages(self._unprepared or messages, model_request_parameters)
 
 
 class _Race:
@@ -151,17 +179,17 @@ class _Race:
 class _Request:
     """One request. Its task opens the stream, waits for the first event, and keeps the stream open until `over` is set.
 
-    If `span` is not empty, the request is recorded in a span of that name.
+    The task calls `send`, so that an error there is an error of this request alone. If `span` is not empty, the request is recorded in a span of that name.
     """
 
-    def __init__(self, model: Model, opened: Opened, span: str) -> None:
+    def __init__(self, model: Model, send: Callable[[], Opened], span: str = "") -> None:
         loop = asyncio.get_running_loop()
         self.model = model
         self.sent = loop.time()
         self.ended: float | None = None
         self.begun: asyncio.Future[StreamedResponse] = loop.create_future()
         self.over = asyncio.Event()
-        self.task = asyncio.create_task(self._hold(opened, span), name="model-request")
+        self.task = asyncio.create_task(self._hold(send, span), name="model-request")
         self.task.add_done_callback(self._ended)
 
     @property
@@ -174,11 +202,11 @@ class _Request:
         """Whether the request ended with an error before its first event."""
         return self.begun.done() and not self.begun.cancelled() and self.begun.exception() is not None
 
-    async def _hold(self, opened: Opened, span: str) -> None:
+    async def _hold(self, send: Callable[[], Opened], span: str) -> None:
         # A context must be exited in the task that entered it. A losing request exits its context by cancellation.
         traced = spans.span(span, {"gen_ai.request.model": self.model.model_name}) if span else nullcontext()
         with traced as current:
-            async with opened as stream:
+            async with send() as stream:
                 await self._begin(stream)
                 if current is not None:
                     current.set_attribute("layercode.hedge.began", True)
