@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from pydantic_ai import Agent, DeferredToolResults
-from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
+from pydantic_ai.messages import ModelResponse, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
 
 from ..conversation.model_requests import Hedge, insert_hedge
 from ..conversation.tool_call_ids import with_unique_ids
@@ -54,6 +54,7 @@ async def _run_once(
     deps, live = voice.deps(turn) if voice.deps else turn, turn.live
     settings, seconds = _model_settings(voice, turn)
     history = _history(voice, turn, given)
+    responses: list[ModelResponse] = []
     async with voice.agent.iter(
         given.prompt,
         deps=deps,
@@ -67,7 +68,7 @@ async def _run_once(
         try:
             async for node in running:
                 if Agent.is_model_request_node(node):
-                    with requesting(running, turn):
+                    with requesting(running, turn, responses):
                         async with node.stream(running.ctx) as events:
                             await _speak_text(events, turn, writer if voice.speak is None else None)
                     turn.live.run.response += 1
@@ -80,7 +81,7 @@ async def _run_once(
                     if live.flow is not None and live.flow.leaving:
                         break  # The call was handed over, so this agent says nothing more.
         finally:
-            write_down(running, turn, given.lead)
+            write_down(running, turn, responses, given.lead)
     if running.result is not None:
         await speak_output(voice, turn, writer, running.result.output)
     turn.live.run.answered = True

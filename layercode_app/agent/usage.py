@@ -19,9 +19,9 @@ UNKNOWN = ("unpriced_requests", "unknown_requests")
 
 
 @contextmanager
-def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
-    """Record one model request of a run, even if the request fails or is cancelled."""
-    live, known = turn.live, len(running.ctx.state.message_history)
+def requesting(running: Any, turn: Turn[Any, Any], responses: list[ModelResponse]) -> Iterator[None]:
+    """Record one model request of a run, even if it fails or is cancelled. Append its response to `responses`, if any."""
+    live, before = turn.live, _last_message(running)
     call = live.run.request = model_requests.begin(live, getattr(turn.model, "model_name", ""))
     status: model_requests.Ending = "done"
     try:
@@ -31,14 +31,26 @@ def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
         _note_attempts(turn, call, getattr(error, "attempts", ()), all_failed=True)
         raise
     finally:
-        _describe(turn, call, running.ctx.state.message_history[known:])
+        last = _last_message(running)
+        response = last if last is not before and isinstance(last, ModelResponse) else None
+        responses += [response] if response else []
+        _describe(turn, call, response)
         model_requests.end(live, call, status)
         live.run.request = None
 
 
-def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> None:
-    """Fill in the model and usage of a request. Its response is among `added`, the messages since the request began."""
-    response = next((message for message in reversed(added) if message.kind == "response"), None)
+def _last_message(running: Any) -> Any:
+    """Return the last message of a run, or None.
+
+    After a request, this is its response. The number of messages does not show which are new, because a capability,
+    such as ProcessHistory, may remove earlier ones before each request.
+    """
+    history = running.ctx.state.message_history
+    return history[-1] if history else None
+
+
+def _describe(turn: Turn[Any, Any], call: ModelCall, response: ModelResponse | None) -> None:
+    """Fill in the model and usage of a request. `response` is its response, if it had any."""
     before = [one.model for one in turn.record.requests if not one.stage and one.status == "done"]
     if before:
         # A response that was cut before its first token does not name its model, so start with the last known model.
@@ -70,14 +82,15 @@ def _note_attempts(
         turn.log.warning("{} failed, and {} answered instead", ", ".join(others), call.model)
 
 
-def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> None:
+def write_down(
+    running: Any, turn: Turn[Any, Any], responses: Sequence[ModelResponse], lead: Sequence[Any] = ()
+) -> None:
     """Write the messages, usage and cost of a run into the record, even if the run was interrupted.
 
-    `lead` holds the turn's messages from before the run.
+    `responses` holds all responses of the run, and `lead` the turn's messages from before the run.
     """
     record, usage, messages = turn.record, running.usage, running.new_messages()
     record.messages = dump_messages([*lead, *messages])
-    responses = [message for message in messages if message.kind == "response"]
     prices = [price_of(response) for response in responses if response.state != "interrupted"]
     known = [price for price in prices if price is not None]
     cut = len(responses) - len(prices)

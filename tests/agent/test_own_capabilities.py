@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent
-from pydantic_ai.capabilities import AbstractCapability, Hooks, ModelFallback
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.capabilities import AbstractCapability, Hooks, ModelFallback, ProcessHistory
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai.models.test import TestModel
 
-from layercode_app import VoiceAgent
+from layercode_app import Turn, VoiceAgent
 from layercode_app.journal.record import TurnRecord
 from layercode_app.testing import open_call
 
@@ -42,10 +44,6 @@ async def record_of(agent: Agent[Any, Any], **options: Any) -> TurnRecord:
     async with open_call(VoiceAgent("own", agent, filler=False, **options)) as call:
         await call.say("hello")
         return (await call.records())[-1]
-
-
-def rows(record: TurnRecord) -> list[tuple[str, str]]:
-    return [(call.model, call.status) for call in record.requests]
 
 
 # --- capabilities that handle failed requests: PydanticAI then reads the first event early
@@ -128,3 +126,31 @@ async def test_a_request_that_hooks_handle_is_left_to_them() -> None:
     errors: list[Exception] = []
     record = await record_of(fails_after_a_tool(noting(errors)))
     assert (record.retries, record.error, [type(error) for error in errors]) == (0, "ModelHTTPError", [ModelHTTPError])
+
+
+# --- a history processor
+
+
+async def last_three(messages: list[ModelMessage]) -> list[ModelMessage]:
+    return messages[-3:]
+
+
+async def test_requests_have_their_models_and_usage_although_the_history_is_shortened() -> None:
+    responses = iter([*({0: DeltaToolCall("order", "{}", tool_call_id=f"c{n}")} for n in range(3)), "Ordered."])
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        yield next(responses)
+
+    model = FallbackModel(answering("broken", fails=True), FunctionModel(stream_function=answer, model_name="gpt-5"))
+    agent: Agent[Turn, str] = Agent(model, deps_type=Turn, capabilities=[ProcessHistory(last_three)])
+
+    @agent.tool
+    async def order(ctx: RunContext[Turn]) -> str:
+        return (await Agent().run("?", model=ctx.deps.helper_model(TestModel()))).output
+
+    record = await record_of(agent)
+    own = [call for call in record.requests if not call.stage]
+    assert [(call.model, call.status) for call in own] == [("broken", "failed"), ("gpt-5", "done")] * 4
+    assert [call.usage.get("requests") for call in own if call.status == "done"] == [1] * 4
+    assert (record.model, record.retries) == ("gpt-5", 4)
+    assert record.usage["requests"] == 4 + 3  # The tool's helper is also counted.
