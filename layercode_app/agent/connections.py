@@ -13,7 +13,7 @@ from .._compat.openai import http_client, keep_idle, provider_client, use_http2,
 from .._compat.openai_requests import keep_copies, send_json_as_is
 from .._compat.pydantic_ai import resolves_per_run
 from ..exceptions import ConfigurationError
-from .models import models_of, single_models
+from .models import given_model, models_of, single_models
 from .resent_requests import ResendingTransport
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Connections:
         voice.tool_servers = {id(toolset): self._servers[id(toolset)] for toolset in servers}
         # Entering an agent would also wait for its MCP servers. If its model is given by name, that model would be
         # created too, although its key may be missing. So the parts of such an agent are entered one by one.
-        by_name = isinstance(getattr(voice.agent, "model", None), str)
+        by_name = isinstance(given_model(voice.agent), str)
         parts = _parts(voice) if servers or by_name else [voice.model, voice.agent]
         for part in parts:
             if part is not None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..conversation.fillers import Filler
 from ..journal.cost import FREE_MODEL
+from .models import given_model, selects_model
 from .tool_policy import ToolPolicy, texts_of
 
 FillerTexts: TypeAlias = "str | Sequence[str] | Literal[False] | None"
@@ -40,5 +41,7 @@ def offline_filler(filler: Filler | None) -> Filler | None:
 
 def is_offline(agent: Any, model: Any) -> bool:
     """Return whether an agent has no model, or answers from its offline script. `model` overrides the agent's model."""
-    model = model or (agent.model if agent is not None else None)
+    if model is None and selects_model(agent):
+        return False
+    model = model or given_model(agent)
     return model is None or getattr(model, "model_name", "") == FREE_MODEL

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from .._compat.pydantic_ai import system_prompts
 from .instructions import instructions_of
+from .models import given_model
 
 _SOURCES: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 """The source of each function, as it was first read. If the file is changed later, the function is still the same."""
@@ -49,7 +50,8 @@ def _parts(voice: Declaration) -> Iterator[str]:
     agent = voice.agent
     if agent is None:
         return
-    yield str(getattr(voice.model or agent.model, "model_name", voice.model or agent.model))
+    model = voice.model or given_model(agent)
+    yield str(getattr(model, "model_name", model))
     yield str(agent.output_type)
     yield from (_source(part) for part in instructions_of(agent))
     yield from (_source(part) for part in system_prompts(agent) or ())

@@ -1,5 +1,6 @@
 """Choose an agent's model: `--model`, else the agent's own, else DEFAULT_MODEL, else the offline script.
 
+An agent with a capability such as PydanticAI's SelectModel selects its model itself, unless `--model` is given.
 FALLBACK_MODELS are added to the chosen model. A server does not start if a named model or fallback is unknown, has no
 key or cannot be created. With `offline_without_key`, as in development, an agent without a key answers offline instead.
 """
@@ -74,6 +75,8 @@ def choose_model(
     elif asked is not None:
         model = named_model(asked, "--model")
         voice.use_model(_with_fallbacks(model, fallbacks, skip=offline_without_key))
+    elif selects_model(voice.agent):
+        _check_selecting(voice, fallbacks, offline_without_key=offline_without_key)
     elif own is None or isinstance(own, str):
         setting = f"The model of agent {voice.name!r}," if own else "DEFAULT_MODEL"
         name = own or given.default_model or MODEL_NAME
@@ -148,8 +151,37 @@ def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, *, offline
 
 def own_model(agent: Any) -> Model | str | None:
     """Return the agent's own model, or None. If the model was created without its key, return its name."""
-    own: Model | str | None = agent.model
+    own: Model | str | None = given_model(agent)
     return getattr(own, "asked", own)
+
+
+def given_model(agent: Any) -> Any:
+    """Return the model that a capability gives the agent, or else the agent's `model`: a Model, a name or None."""
+    given = None if selects_model(agent) else _model_of_capabilities(agent)
+    return getattr(agent, "model", None) if given is None else given
+
+
+def selects_model(agent: Any) -> bool:
+    """Return whether a capability of the agent, such as SelectModel, selects the model of each request."""
+    return callable(given := _model_of_capabilities(agent)) and not hasattr(given, "request_stream")
+
+
+def _model_of_capabilities(agent: Any) -> Any:
+    """Return the Model or name that a capability gives the agent, a function that selects one, or None."""
+    capability = getattr(agent, "root_capability", None)
+    return None if capability is None else capability.get_model()
+
+
+def _check_selecting(voice: VoiceAgent[Any, Any], fallbacks: Sequence[str], *, offline_without_key: bool) -> None:
+    """Check the own model of an agent that selects its models, because it may select this one. Warn about fallbacks."""
+    own = own_model(voice.agent)
+    if isinstance(own, str):
+        _or_offline(voice, own, f"The model of agent {voice.name!r},", offline_without_key=offline_without_key)
+    if fallbacks:
+        _warn_once(
+            f"Agent {voice.name!r} selects its model itself, so FALLBACK_MODELS are not added. "
+            "To add fallbacks, give the agent PydanticAI's capability ModelFallback."
+        )
 
 
 @cache
@@ -275,7 +307,7 @@ def single_models(models: Iterable[Any]) -> Iterator[Model]:
 
 def models_of(voices: Iterable[VoiceAgent[Any, Any]]) -> list[Any]:
     """Return the models of these agents, except those that are unset or given by name."""
-    found = [voice.model or voice.agent.model for voice in voices if voice.agent is not None]
+    found = [voice.model or given_model(voice.agent) for voice in voices if voice.agent is not None]
     found += [voice.second_model for voice in voices]
     found += [voice.summary_model for voice in voices]
     found += [voice.judge_model for voice in voices]

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from pydantic_ai import Agent, DeferredToolResults
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.messages import ModelResponse, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
 
 from ..conversation.model_requests import Hedge, insert_hedge
@@ -25,6 +26,7 @@ from .output_speech import speak_output
 from .outputs import with_deferred
 from .pause_timeout import Pauses
 from .retry import Retries
+from .selected_model import SelectedModel
 from .speech_writer import SpeechWriter
 from .stage_run import stage_options
 from .system_prompts import instructions_for, without_old_prompts
@@ -52,17 +54,14 @@ async def _run_once(
     """Run the PydanticAI agent, and speak its text while it streams."""
     assert voice.agent is not None
     deps, live = voice.deps(turn) if voice.deps else turn, turn.live
-    settings, seconds = _model_settings(voice, turn)
     history = _history(voice, turn, given)
     responses: list[ModelResponse] = []
     async with voice.agent.iter(
         given.prompt,
         deps=deps,
         message_history=history,
-        model=bounded(voice.agent, _hedged(voice, turn), retries, seconds),
-        model_settings=settings,
         conversation_id=turn.conversation_id,
-        capabilities=[watch(voice, turn, given.offered)],
+        **_model_options(voice, turn, retries, watch(voice, turn, given.offered)),
         **_options(voice, turn, given, history),
     ) as running:
         try:
@@ -107,14 +106,30 @@ def _options(
     return options
 
 
-def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> Any:
-    """Return the model of the turn, wrapped to send slow requests a second time if `hedge_after` is set."""
+def _model_options(
+    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], retries: Retries, watching: AbstractCapability[Any]
+) -> dict[str, Any]:
+    """Return the arguments of the run for its model, its settings and its capabilities, of which `watching` is one."""
+
+    def wrap(model: Any) -> Any:
+        return bounded(voice.agent, _hedged(voice, turn, model), retries, _model_settings(voice, turn, model)[1])
+
+    def settings_for(model: Any) -> Any:
+        return _model_settings(voice, turn, model)[0]
+
+    if voice.selects_model:
+        return {"capabilities": [watching, SelectedModel(turn, settings_for, wrap)]}
+    return {"capabilities": [watching], "model": wrap(turn.model), "model_settings": settings_for(turn.model)}
+
+
+def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], model: Any) -> Any:
+    """Return a model of the turn, wrapped to send slow requests a second time if `hedge_after` is set."""
     live = turn.live
 
     def note(hedge: Hedge) -> None:
         insert_hedge(live, hedge, asyncio.get_running_loop().time())
 
-    return hedged(turn.model, voice.second_model, live.run.hedge_after, note)
+    return hedged(model, voice.second_model, live.run.hedge_after, note)
 
 
 def _history(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput) -> list[Any] | None:
@@ -125,8 +140,8 @@ def _history(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput)
     return without_old_prompts(voice.agent, history) or None
 
 
-def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:
-    """Return the settings of the model's requests, and the first-token timeout that BoundedModel applies (0: none).
+def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], model: Any) -> tuple[Any, float]:
+    """Return the settings of a model's requests, and the first-token timeout that BoundedModel applies (0: none).
 
     If the agent's own settings have a first-token timeout, or if several models may answer a request, PydanticAI applies
     the timeout instead, and 0 is returned.
@@ -137,7 +152,7 @@ def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[
     own = getattr(voice.agent, "model_settings", None)
     if SETTING in settings or (isinstance(own, dict) and SETTING in own):
         return settings, 0
-    if seconds and has_several(voice.agent, turn.model):
+    if seconds and has_several(voice.agent, model):
         return settings | {SETTING: seconds}, 0
     return settings, seconds
 

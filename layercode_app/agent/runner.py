@@ -22,6 +22,7 @@ from .backchannels import is_listening, keep_hangup, resume
 from .guard import guarded
 from .hooks import speak_answer
 from .message_prompt import GO_ON, LISTENED, prompt_of
+from .models import given_model
 from .offline import offline_model
 from .summarise import enqueue_summary
 from .take_notes import caller_of
@@ -243,7 +244,8 @@ def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
 def _model(voice: VoiceAgent[Any, Any]) -> Any:
     """Return the model that answers: the server's choice, else the agent's own, else the offline script.
 
-    Returns None for a voice agent without a PydanticAI agent.
+    Returns None for a voice agent without a PydanticAI agent, and for an agent that selects its models and has no other.
     """
-    own = voice.agent.model if voice.agent is not None else None
-    return voice.model or own or (offline_model(voice.script) if voice.agent is not None else None)
+    if voice.agent is None or voice.model is not None:
+        return voice.model
+    return given_model(voice.agent) or (None if voice.selects_model else offline_model(voice.script))

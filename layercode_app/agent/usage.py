@@ -22,7 +22,8 @@ UNKNOWN = ("unpriced_requests", "unknown_requests")
 def requesting(running: Any, turn: Turn[Any, Any], responses: list[ModelResponse]) -> Iterator[None]:
     """Record one model request of a run, even if it fails or is cancelled. Append its response to `responses`, if any."""
     live, before = turn.live, _last_message(running)
-    call = live.run.request = model_requests.begin(live, getattr(turn.model, "model_name", ""))
+    began_as = getattr(turn.model, "model_name", "")
+    call = live.run.request = model_requests.begin(live, began_as)
     status: model_requests.Ending = "done"
     try:
         yield
@@ -34,7 +35,7 @@ def requesting(running: Any, turn: Turn[Any, Any], responses: list[ModelResponse
         last = _last_message(running)
         response = last if last is not before and isinstance(last, ModelResponse) else None
         responses += [response] if response else []
-        _describe(turn, call, response)
+        _describe(turn, call, response, named=call.model != began_as)
         model_requests.end(live, call, status)
         live.run.request = None
 
@@ -49,10 +50,13 @@ def _last_message(running: Any) -> Any:
     return history[-1] if history else None
 
 
-def _describe(turn: Turn[Any, Any], call: ModelCall, response: ModelResponse | None) -> None:
-    """Fill in the model and usage of a request. `response` is its response, if it had any."""
+def _describe(turn: Turn[Any, Any], call: ModelCall, response: ModelResponse | None, *, named: bool) -> None:
+    """Fill in the model and usage of a request. `response` is its response, if it had any.
+
+    `named` means that the request's model became known after the request began: the agent selected it, for example.
+    """
     before = [one.model for one in turn.record.requests if not one.stage and one.status == "done"]
-    if before:
+    if before and not named:
         # A response that was cut before its first token does not name its model, so start with the last known model.
         call.model = before[-1]
     if response is not None:

@@ -36,6 +36,7 @@ from .fingerprint import fingerprint
 from .guard import Guard, guards_of
 from .hook_decorators import Hooks
 from .live_judges import Judges, live_judges
+from .models import given_model, selects_model
 from .option_checks import check_model, check_waits
 from .speakable import Speakable, speakable_of
 from .stage import Stage, Stages
@@ -339,6 +340,11 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         return offline_filler(self._filler) if is_offline(self.agent, self.model) else self._filler
 
     @property
+    def selects_model(self) -> bool:
+        """Whether the agent selects the model of each request itself, because no other model was chosen for it."""
+        return self.model is None and selects_model(self.agent)
+
+    @property
     def toolsets(self) -> list[AbstractToolset[Any]]:
         """The toolsets of the PydanticAI agent and of all stages."""
         own = [] if self.agent is None else list(self.agent.toolsets)
@@ -348,13 +354,12 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
     def summary_writer(self) -> Any:
         """The model that writes summaries."""
         given = self.summary if hasattr(self.summary, "request") else None
-        own = None if self.agent is None else self.agent.model
-        return given or self.summary_model or self.model or own
+        return given or self.summary_model or self.model or given_model(self.agent)
 
     @property
     def judge_writer(self) -> Any:
         """The model that judges calls."""
-        return self.judge_model or self.model or (None if self.agent is None else self.agent.model)
+        return self.judge_model or self.model or given_model(self.agent)
 
     @property
     def sums_up(self) -> bool:

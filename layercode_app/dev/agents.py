@@ -13,6 +13,7 @@ from typing import Any
 
 from ..agent.discovery import Found, discover, find_by_import, folders
 from ..agent.instructions import prompt_of
+from ..agent.models import given_model
 from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
 from ..exceptions import ConfigurationError
@@ -117,7 +118,7 @@ class AgentFiles:
 
 def describe(voice: Voice, *, example: bool = False) -> dict[str, Json]:
     """Describe an agent for the list on the dev page. `example` is true for a shipped agent."""
-    model = voice.model or (voice.agent.model if voice.agent else None)
+    model = "selected by the agent" if voice.selects_model else voice.model or given_model(voice.agent)
     name = "" if voice.agent is None else str(getattr(model, "model_name", model))
     return {
         "name": voice.name,

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import httpx
 
-from ..agent.models import choose_model
+from ..agent.models import choose_model, given_model
 from ..agent.offline import MODEL_NAME
 from ..exceptions import ConfigurationError, PlatformAPIError
 from ..observability.checks import TOKEN
@@ -46,7 +46,9 @@ async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Findin
         return failed(
             name, str(error), "`run` will not start until the setting is corrected or the missing value is set."
         )
-    model = voice.model or voice.agent.model
+    if voice.selects_model:
+        return skipped(name, "the agent selects its model in each call")
+    model = voice.model or given_model(voice.agent)
     label = str(getattr(model, "model_name", model))
     if label == MODEL_NAME:
         return warning(

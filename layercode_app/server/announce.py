@@ -10,6 +10,7 @@ from loguru import logger
 from .._version import UNSHADOW, older_distribution, shadow_of
 from ..agent.discovery import Found
 from ..agent.filler_options import is_offline
+from ..agent.models import given_model
 from ..agent.voice_agent import VoiceAgent
 from ..observability.console import HIGHLIGHT
 from ..observability.setup import wants_tracing
@@ -62,8 +63,10 @@ def _by_model(agents: Iterable[VoiceAgent[Any, Any]]) -> str:
 def _model_of(voice: VoiceAgent[Any, Any]) -> str:
     if voice.agent is None:
         return "no model"
+    if voice.selects_model:
+        return "selected by the agent"
     if not is_offline(voice.agent, voice.model):
-        model = voice.model or voice.agent.model
+        model = voice.model or given_model(voice.agent)
         return str(getattr(model, "model_id", model))
     return "offline script" if voice.script else "offline, repeats the caller"
 

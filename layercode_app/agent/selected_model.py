@@ -1,0 +1,38 @@
+"""Apply the first-token timeout, the retries and the hedging to a model that the agent itself selected.
+
+An agent selects its model with a capability, such as PydanticAI's SelectModel, before each request of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.models import Model
+
+from ..conversation.turn import Turn
+
+
+@dataclass
+class SelectedModel(AbstractCapability[Any]):
+    """A capability of one turn's run. It writes the selected models into the turn, and wraps each one for its request.
+
+    `settings_for` returns the additional settings of a model's requests, and `wrap` returns the model in its wrappers.
+    """
+
+    turn: Turn[Any, Any]
+    settings_for: Callable[[Model], Any]
+    wrap: Callable[[Model], Model]
+
+    def get_model_settings(self) -> Callable[[Any], Any]:
+        """Return the function that returns the additional settings for a step of the run."""
+        return lambda ctx: self.settings_for(ctx.model)
+
+    def get_wrapper_model(self, model: Model) -> Model:
+        """Note the model that will be sent the request, and return it in its wrappers."""
+        self.turn.model = model
+        if (call := self.turn.live.run.request) is not None:
+            call.model = model.model_name
+        return self.wrap(model)
