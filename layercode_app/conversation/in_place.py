@@ -5,8 +5,9 @@ The objects are kept, because a tool or a hook may refer to them.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,21 +17,44 @@ LONGEST = 100
 takes too long to find the items that are equal."""
 
 
+class OwnParts:
+    """The parts of a state that no other state and no code of the app can hold, unless they got them from this state.
+
+    They are the models, dictionaries, lists and sets that were created when the state was loaded. A part that a tool or
+    a hook has put into the state may belong to the app, such as a product in a catalogue: all callers share it.
+    """
+
+    def __init__(self, model: BaseModel, load: Callable[[], BaseModel]) -> None:
+        """Record the parts of `model`, which was just loaded. `load` loads an equal model."""
+        # The parts are kept here, so that no new object gets the id of a part that was freed.
+        self._parts = _changeable(model)
+        self._load: Callable[[], BaseModel] | None = load
+
+    def ids(self) -> set[int]:
+        """Return the ids of the parts. The first call loads the state again, and may raise what a validator raises."""
+        if self._load is not None:
+            # What both models have was not created for either of them: a default, or what a validator looked up.
+            for part in _changeable(self._load()):
+                self._parts.pop(part, None)
+            self._load = None
+        return set(self._parts)
+
+
 class InPlace:
     """Changes the objects in `model` without replacing them: models, dictionaries, lists and sets, at any depth.
 
-    An object that is at several places in the model is replaced at each place, because the new values may differ from
-    place to place.
+    Only the model's own parts are changed; `own` has their ids. Every other object is replaced. An own part that is at
+    several places in the model is replaced at each place, because the new values may differ from place to place.
     """
 
-    def __init__(self, model: BaseModel) -> None:
+    def __init__(self, model: BaseModel, own: set[int]) -> None:
         times: Counter[int] = Counter()
         _count_parts(model, times)
-        self._shared = {part for part, count in times.items() if count > 1}
+        self._own = {part for part in own if times[part] == 1}
 
     def changed(self, old: Any, new: Any) -> Any:
         """Return a value equal to `new`: `old` with the contents of `new` if possible, else `new` itself."""
-        if type(old) is not type(new) or id(old) in self._shared:
+        if type(old) is not type(new) or id(old) not in self._own:
             return new
         if isinstance(old, BaseModel):
             self._change_model(old, new)
@@ -38,11 +62,9 @@ class InPlace:
             self._change_mapping(old, new)
         elif isinstance(old, list):
             old[:] = self._changed_list(old, new) if max(len(old), len(new)) <= LONGEST else new
-        elif isinstance(old, set):
+        else:
             old.clear()
             old |= new
-        else:
-            return new
         return old
 
     def _changed_list(self, old: list[Any], new: list[Any]) -> list[Any]:
@@ -67,7 +89,7 @@ class InPlace:
             old[key] = self.changed(old.get(key), value)
 
     def _change_model(self, old: BaseModel, new: BaseModel) -> None:
-        # `setattr` would refuse a frozen model, and validate a model while only some fields are changed.
+        # `setattr` would validate the model while only some fields are changed.
         self._change_mapping(vars(old), vars(new))
         if old.model_extra is not None and new.model_extra is not None:
             self._change_mapping(old.model_extra, new.model_extra)
@@ -81,9 +103,33 @@ def _taken(rest: list[Any], value: Any) -> Any:
     return None
 
 
+def _changeable(model: BaseModel) -> dict[int, Any]:
+    """Return the parts of the model that can be changed in place, by their ids.
+
+    What can be hashed, such as a frozen model, is a value like a text, which is never changed. Pydantic uses such a
+    default for all models of the class.
+    """
+    found: dict[int, Any] = {}
+    waiting: list[Any] = [model]
+    while waiting:  # a loop, because each turn does this, and calls of a function would take twice as long
+        part = waiting.pop()
+        if type(part).__hash__ is not None or id(part) in found:
+            continue
+        if isinstance(part, BaseModel):
+            waiting += _parts_of(part)
+        elif isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part if len(part) <= LONGEST else ()
+        elif not isinstance(part, set):
+            continue
+        found[id(part)] = part
+    return found
+
+
 def _count_parts(part: Any, times: Counter[int]) -> None:
-    """Count how often each part that can be changed in place is reached."""
-    if not isinstance(part, BaseModel | dict | list | set | tuple):
+    """Count how often each part is reached."""
+    if not isinstance(part, BaseModel | dict | list | set | frozenset | tuple | deque) and not is_dataclass(part):
         return
     times[id(part)] += 1
     if times[id(part)] == 1:
@@ -93,5 +139,8 @@ def _count_parts(part: Any, times: Counter[int]) -> None:
 
 def _parts_of(part: Any) -> Iterable[Any]:
     if isinstance(part, BaseModel):
-        return [*vars(part).values(), *(part.model_extra or {}).values()]
+        extra = part.model_extra
+        return [*vars(part).values(), *extra.values()] if extra else vars(part).values()
+    if is_dataclass(part):
+        return [getattr(part, field.name, None) for field in fields(part)]
     return part.values() if isinstance(part, dict) else part

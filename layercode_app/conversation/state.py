@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from loguru import logger
@@ -11,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from ..exceptions import DeveloperError, StateError
 from ..journal.record import Json
+from .copied import copy_values
 from .flow import own_fields
-from .in_place import InPlace
+from .in_place import InPlace, OwnParts
 from .state_json import dump_model, load_model, misfit
 from .undo import MISSING, Undo
 
@@ -36,8 +38,10 @@ class LiveState(Generic[ModelT]):
     _loadable: dict[str, Json] | None = None
     """The newest fields that can be loaded again."""
     _undo: Undo = field(init=False)
+    _own: OwnParts = field(init=False)
 
     def __post_init__(self) -> None:
+        self._own = OwnParts(self.model, partial(load_model, type(self.model), dict(self.saved)))
         self._undo = Undo(self.fields())
 
     @classmethod
@@ -123,7 +127,7 @@ class LiveState(Generic[ModelT]):
         restored = self._with(values)
         if restored is None:
             return
-        kind, in_place = type(self.model), InPlace(self.model)
+        kind, in_place = type(self.model), InPlace(self.model, self._own_ids())
         names = {info.serialization_alias or name: name for name, info in kind.model_fields.items()}
         for name in {names.get(key, key) for key in values}:
             # `setattr` would refuse a frozen model, and validate the model while only some fields are restored.
@@ -133,11 +137,20 @@ class LiveState(Generic[ModelT]):
                 _restore_extra(self.model.model_extra, restored.model_extra or {}, name)
 
     def assign(self, model: Any) -> None:
-        """Copy the values of `model` into the state. Raises DeveloperError unless it is of the state's class."""
+        """Copy the values of `model` into the state. Raises DeveloperError unless it is of the state's class.
+
+        The parts of the state are replaced, as if each field was assigned: the app may hold the parts that it had.
+        """
         kind = type(self.model)
         if type(model) is not kind:
             raise DeveloperError(f"turn.state = {model!r}: expected a {kind.__name__}, such as {kind.__name__}().")
-        InPlace(self.model).changed(self.model, model.model_copy(deep=True))
+        copy_values(model, self.model)
+
+    def _own_ids(self) -> set[int]:
+        try:
+            return self._own.ids()
+        except Exception:  # noqa: BLE001 - a validator of the model may raise anything
+            return set()
 
     def _with(self, values: dict[str, Json]) -> ModelT | None:
         """Return a copy of the model with these values; None if they do not fit the model, which is logged."""

@@ -128,8 +128,8 @@ class Turn(Generic[StateT, MetadataT]):
     def state(self) -> StateT:
         """The state of the conversation, which is saved with the turn. None for an agent without a state model.
 
-        Assigning a model gives its values to the state: `turn.state = Order()` empties the order. Raises DeveloperError
-        for a model of another class, or if the agent has no state model.
+        Assigning a model gives copies of its values to the state: `turn.state = Order()` empties the order. Raises
+        DeveloperError for a model of another class, or if the agent has no state model.
         """
         self._live.check_thread()
         return self._state

@@ -77,8 +77,18 @@ def test_a_state_whose_parts_are_shared_can_be_assigned() -> None:
     assert state.model == State(items=[Item(name="x"), Item(name="y")], current=Item(name="x"))
 
 
+def test_assigning_a_changed_copy_of_the_state_keeps_the_other_parts() -> None:
+    state = LiveState.load(State, {"items": [{"name": "a"}], "tags": ["x"]}, "c")
+    model, items, tags = state.model, state.model.items, state.model.tags
+    state.assign(model.model_copy(update={"tags": {"y"}}))
+    assert (state.model is model, state.model.items is items, state.model.tags) == (True, True, {"y"})
+    assert tags == {"x"}
+    state.assign(model)
+    assert state.model.items is items
+
+
 def test_a_long_list_is_replaced_at_once() -> None:
     old, new = State(items=[Item(name="a")] * (LONGEST + 1)), [Item(name=str(number)) for number in range(LONGEST + 1)]
     kept = old.items
-    assert InPlace(old).changed(old.items, new) is kept
+    assert InPlace(old, {id(kept)}).changed(old.items, new) is kept
     assert old.items == new
