@@ -1,4 +1,4 @@
-"""Access private parts of PydanticAI: an agent's prompts, validators, hooks and instrumentation, events, and timeouts."""
+"""Access private parts of PydanticAI: prompts, validators, hooks and instrumentation of agents, events, timeouts."""
 
 from __future__ import annotations
 
