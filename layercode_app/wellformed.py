@@ -106,6 +106,14 @@ def dump_json(value: Any, *, default: Callable[[Any], Any] | None = str, option:
         return orjson.dumps(plain(value), option=option)
 
 
+def same_json(one: Json, other: Json) -> bool:
+    """Return whether two values are written as the same JSON.
+
+    Python's `==` ignores the order of the keys of a dict, and takes `True` and `1` for equal.
+    """
+    return bool(one == other) and dump_json(one) == dump_json(other)
+
+
 def load_json(data: bytes | str) -> Json:
     """Decode JSON in UTF-8. If orjson refuses it, fall back to a parser that is less strict (`load_odd_json`).
 

@@ -77,22 +77,31 @@ class InPlace:
         found: list[Any] = [_taken(rest, value) for value in new]
         left = {id(part) for part in rest}
         for number, value in enumerate(new):
-            if found[number] is None:
-                before = old[number] if len(old) == len(new) and id(old[number]) in left else None
-                found[number] = self.changed(before, value)
+            if found[number] is None and len(old) == len(new) and id(old[number]) in left:
+                found[number] = old[number]
+            # An equal part may still differ: in the order of its keys, or by `True` instead of `1`.
+            found[number] = self.changed(found[number], value)
         return found
 
     def _change_mapping(self, old: dict[Any, Any], new: dict[Any, Any]) -> None:
-        for key in [key for key in old if key not in new]:
+        before = dict(old)
+        for key in before.keys() - new.keys():
             del old[key]
+        if _keys(old) != _keys(new):
+            old.clear()
         for key, value in new.items():
-            old[key] = self.changed(old.get(key), value)
+            old[key] = self.changed(before.get(key), value)
 
     def _change_model(self, old: BaseModel, new: BaseModel) -> None:
         # `setattr` would validate the model while only some fields are changed.
         self._change_mapping(vars(old), vars(new))
         if old.model_extra is not None and new.model_extra is not None:
             self._change_mapping(old.model_extra, new.model_extra)
+
+
+def _keys(mapping: dict[Any, Any]) -> list[tuple[type, Any]]:
+    """Return the keys in order, so that they can be compared. The types tell `True` from `1`."""
+    return [(type(key), key) for key in mapping]
 
 
 def _taken(rest: list[Any], value: Any) -> Any:

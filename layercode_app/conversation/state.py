@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..exceptions import DeveloperError, StateError
 from ..journal.record import Json
+from ..wellformed import same_json
 from .copied import copy_values
 from .flow import own_fields
 from .in_place import InPlace, OwnParts
@@ -42,7 +43,9 @@ class LiveState(Generic[ModelT]):
 
     def __post_init__(self) -> None:
         self._own = OwnParts(self.model, partial(load_model, type(self.model), dict(self.saved)))
-        self._undo = Undo(self.fields())
+        fields = self.fields()
+        self.saved = _as_dumped(self.saved, fields)
+        self._undo = Undo(fields)
 
     @classmethod
     def load(
@@ -84,13 +87,14 @@ class LiveState(Generic[ModelT]):
         newer = {
             name: value
             for name, value in own_fields(stored, self.scope).items()
-            if self.saved.get(name, MISSING) != value and current.get(name) == self.saved.get(name)
+            if not same_json(self.saved.get(name, MISSING), value)
+            and same_json(current.get(name), self.saved.get(name))
         }
         if newer:
             self._undo.compare(current)
             self._restore(newer)
             self.settle()
-            self.saved |= newer
+            self.saved |= _as_dumped(newer, self.fields())
 
     # --- tools and data events; see `undo.py`
 
@@ -176,12 +180,22 @@ class LiveState(Generic[ModelT]):
     def savable(self) -> tuple[dict[str, Json], StateError | None]:
         """Return the fields that can be saved and loaded again, and an error that names the others, or None."""
         fields, error = dump_model(self.model)
-        if error is None and fields != self.saved and fields != self._loadable:
+        if error is None and not self._is_loadable(fields):
             error = misfit(type(self.model), fields, changed=[self._name(key) for key in self.changes(fields)])
         if error is None:
             self._loadable = fields
             return fields, None
         return {name: value for name, value in fields.items() if name not in error.fields}, error
+
+    def _is_loadable(self, fields: dict[str, Json]) -> bool:
+        """Return whether the same fields have been loaded before."""
+        return any(
+            # The stores do not keep the order of the fields.
+            known is not None
+            and known.keys() == fields.keys()
+            and all(same_json(fields[key], known[key]) for key in known)
+            for known in (self.saved, self._loadable)
+        )
 
     def check(self) -> None:
         """Raise StateError if a field cannot be saved, or could not be loaded by the next turn."""
@@ -211,13 +225,21 @@ class LiveState(Generic[ModelT]):
         return {
             self.scope + name: value
             for name, value in (self.fields() if fields is None else fields).items()
-            if name not in self.saved or self.saved[name] != value
+            if not same_json(self.saved.get(name, MISSING), value)
         }
 
     def mark_saved(self, changes: dict[str, Json]) -> None:
         """Mark these changes as saved in the journal."""
         self.saved.update({self._name(key): value for key, value in changes.items()})
         self.saved_at = time.perf_counter()
+
+
+def _as_dumped(stored: dict[str, Json], dumped: dict[str, Json]) -> dict[str, Json]:
+    """Return the stored fields, each as the model dumps it if the two are equal.
+
+    Their keys may have another order if the class was changed meanwhile. This is no change that must be saved.
+    """
+    return {name: dumped[name] if dumped.get(name, MISSING) == value else value for name, value in stored.items()}
 
 
 def _restore_extra(extra: dict[str, Any], restored: dict[str, Any], name: str) -> None:

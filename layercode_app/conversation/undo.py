@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..wellformed import same_json
+
 MISSING: Any = object()
 """The value of a key before the key was added."""
 
@@ -91,7 +93,7 @@ class Undo:
     def _compare(self, values: Mapping[str, Any], by: frozenset[object]) -> None:
         for name, now in values.items():
             before = self._seen.get(name, MISSING)
-            if before == now:
+            if same_json(before, now):
                 continue
             if by:
                 self._changes.setdefault(name, []).append(_Change(before, by))
