@@ -10,7 +10,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,7 @@ from .._compat.pydantic import is_panic
 from ..exceptions import StateError
 from ..journal.record import Json
 from ..wellformed import dump_json
+from .sorted_sets import with_sorted_sets
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -66,7 +67,12 @@ def _dump(model: BaseModel) -> dict[str, Json]:
     dumped = model.model_dump(mode="json", round_trip=needs_round_trip(kind), warnings=False)
     if needs_round_trip(kind) and kind.model_computed_fields:
         dumped |= model.model_dump(mode="json", include=set(kind.model_computed_fields), warnings=False)
-    return dumped
+    return _in_order(model, dumped)
+
+
+def _in_order(model: BaseModel, dumped: dict[str, Json]) -> dict[str, Json]:
+    """Sort the sets in what was dumped. Otherwise each worker has another order, and an untouched set seems changed."""
+    return with_sorted_sets(model, dumped) if _traits_of(type(model)).sets else dumped
 
 
 def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[str]) -> StateError | None:
@@ -108,7 +114,7 @@ def _dump_each_field(model: BaseModel) -> tuple[dict[str, Json], StateError | No
             if not isinstance(error, Exception) and not is_panic(error):
                 raise
             failed[name] = error
-    return _named(dumped), _unsavable(kind, failed)
+    return _named(_in_order(model, dumped)), _unsavable(kind, failed)
 
 
 def _unsavable(kind: type[BaseModel], failed: dict[str, BaseException]) -> StateError | None:
@@ -152,8 +158,16 @@ def _in_each(value: Any, change: Callable[[Any], Json]) -> Json:
     return [change(item) for item in value] if isinstance(value, list) else value
 
 
-_round_trips: WeakKeyDictionary[type[BaseModel], bool] = WeakKeyDictionary()
-"""The answers of `needs_round_trip`. The keys are weak, so that classes that `dev` has replaced are freed."""
+class _Traits(NamedTuple):
+    """How the models of a class must be dumped."""
+
+    round_trip: bool
+    sets: bool
+    """Whether a field may contain sets."""
+
+
+_traits: WeakKeyDictionary[type[BaseModel], _Traits] = WeakKeyDictionary()
+"""The answers of `_traits_of`. The keys are weak, so that classes that `dev` has replaced are freed."""
 
 
 def needs_round_trip(kind: type[BaseModel]) -> bool:
@@ -165,19 +179,24 @@ def needs_round_trip(kind: type[BaseModel]) -> bool:
     of the outermost model again, and `load_model` ignores them. `VoiceAgent` calls this function when it is created,
     because the first call for a model takes milliseconds.
     """
+    return _traits_of(kind).round_trip
+
+
+def _traits_of(kind: type[BaseModel]) -> _Traits:
     try:
-        return _round_trips[kind]
+        return _traits[kind]
     except KeyError:
-        answer = _round_trips[kind] = _misreads_itself(kind)
+        answer = _traits[kind] = _read_traits(kind)
         return answer
 
 
-def _misreads_itself(kind: type[BaseModel]) -> bool:
+def _read_traits(kind: type[BaseModel]) -> _Traits:
     try:
         with warnings.catch_warnings():
             # A default that is not JSON, for example, has no effect on the answer.
             warnings.simplefilter("ignore")
             schema = json.dumps(kind.model_json_schema(), default=str)
     except Exception:  # noqa: BLE001 - the model's own code may raise anything
-        return True
-    return '"additionalProperties": false' in schema or '"contentMediaType": "application/json"' in schema
+        return _Traits(round_trip=True, sets=True)
+    misread = '"additionalProperties": false' in schema or '"contentMediaType": "application/json"' in schema
+    return _Traits(round_trip=misread, sets='"uniqueItems": true' in schema)
