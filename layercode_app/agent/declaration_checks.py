@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, RootModel, SecretBytes, SecretStr, ValidationError
 from typing_extensions import is_protocol
 
 from ..conversation.state_json import needs_round_trip
@@ -64,12 +64,17 @@ def _is_hidden(kind: Any, name: str, secret: SecretStr | SecretBytes) -> bool:
 
 
 def check_state(state: Any) -> None:
-    """Raise DeveloperError unless the state can be created without values, as it is for a new conversation.
+    """Raise DeveloperError unless the state has fields, and can be created without values for a new conversation.
 
     Also prepare the dumping of such states, so that the first turn does not wait for it.
     """
     if state is None:
         return
+    if issubclass(state, RootModel):
+        raise DeveloperError(
+            f"VoiceAgent state={state.__name__}: it is a RootModel, which has no fields; each field of a state is saved "
+            "on its own. Declare a BaseModel with a field, such as `items: dict[str, int] = {}`."
+        )
     try:
         state.model_validate({})
     except ValidationError as error:

@@ -9,7 +9,7 @@ import copy
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, RootModel, model_validator
 from pydantic_ai import Agent
 
 from layercode_app import DeveloperError, HookError, Turn, VoiceAgent
@@ -54,6 +54,10 @@ async def speak(output: object) -> str:
         (
             {"state": Order},
             "VoiceAgent state=Order: a new conversation begins without values, but paid: Field required.",
+        ),
+        (
+            {"state": RootModel[dict[str, int]]},
+            "VoiceAgent state=RootModel[dict[str, int]]: it is a RootModel, which has no fields",
         ),
         ({"greting": "Hi"}, "VoiceAgent('shop') has no argument greting=. Did you mean greeting=? It has: apology, "),
         ({"colour": "red"}, "VoiceAgent('shop') has no argument colour=. It has: apology, "),
