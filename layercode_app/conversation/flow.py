@@ -41,6 +41,8 @@ STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
 AGENT_STAGE = "agent "
 """The prefix of the stage that times an agent which handed the rest of a turn to another agent."""
+REMOVED: Json = {"layercode.removed": True}
+"""The stored value of an extra field that was removed from a state model. A key cannot be deleted from the journal."""
 KEPT = (AGENT, CALLERS, OPENING, GREETED, RESUMED, DATA_COSTS)
 MOST_HANDOVERS = 3
 """The maximum number of hand-overs in one turn; further hand-overs are ignored."""
@@ -60,6 +62,11 @@ def scope_of(agent: str, first: str) -> str:
 
 def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
     """Return one agent's fields from the state of a conversation, without their prefix `scope`."""
+    return {key: value for key, value in stored_fields(stored, scope).items() if value != REMOVED}
+
+
+def stored_fields(stored: Mapping[str, Json], scope: str) -> dict[str, Json]:
+    """Return what `own_fields` returns, and the fields that were removed, with the value `REMOVED`."""
     if scope:
         return {key.removeprefix(scope): value for key, value in stored.items() if key.startswith(scope)}
     return {key: value for key, value in stored.items() if not key.startswith(RESERVED)}

@@ -14,7 +14,7 @@ from ..exceptions import DeveloperError, StateError
 from ..journal.record import Json
 from ..wellformed import same_json
 from .copied import copy_values
-from .flow import own_fields
+from .flow import REMOVED, own_fields, stored_fields
 from .in_place import InPlace, OwnParts
 from .state_json import dump_model, load_model, misfit
 from .undo import MISSING, Undo
@@ -73,7 +73,7 @@ class LiveState(Generic[ModelT]):
         `stored` was read from the journal after the time `received`. If this state was saved before that time, but
         none of its fields is stored, the conversation was forgotten in between.
         """
-        return bool(self.saved) and self.saved_at < received and not own_fields(stored, self.scope)
+        return bool(self.saved) and self.saved_at < received and not stored_fields(stored, self.scope)
 
     def take_over(self, stored: dict[str, Json], received: float) -> None:
         """Take over the fields that other workers have saved meanwhile. A field that was also changed here is kept.
@@ -84,17 +84,16 @@ class LiveState(Generic[ModelT]):
         if self.saved_at >= received:
             return
         current = self.fields()
-        newer = {
-            name: value
-            for name, value in own_fields(stored, self.scope).items()
-            if not same_json(self.saved.get(name, MISSING), value)
-            and same_json(current.get(name), self.saved.get(name))
-        }
+        newer = {}
+        for name, value in stored_fields(stored, self.scope).items():
+            known, now = self.saved.get(name, MISSING), MISSING if value == REMOVED else value
+            if not same_json(known, now) and same_json(known, current.get(name, MISSING)):
+                newer[name] = now
         if newer:
             self._undo.compare(current)
             self._restore(newer)
             self.settle()
-            self.saved |= _as_dumped(newer, self.fields())
+            self._note_saved(_as_dumped(newer, self.fields()))
 
     # --- tools and data events; see `undo.py`
 
@@ -121,7 +120,10 @@ class LiveState(Generic[ModelT]):
 
     def cancel(self, work: object) -> None:
         """Undo the changes of a cancelled tool or data event."""
-        self._restore(self._undo.cancel(work, self.fields()))
+        undone = self._undo.cancel(work, self.fields())
+        for name in [name for name, value in undone.items() if value is MISSING and name in self._declared()]:
+            undone[name] = self.saved.get(name, MISSING)  # It had a value before that cannot be saved.
+        self._restore(undone)
 
     def _restore(self, values: dict[str, Json]) -> None:
         """Set these fields of the model. The model object stays the same, because turns and tools refer to it.
@@ -222,16 +224,37 @@ class LiveState(Generic[ModelT]):
         The other fields are left out, so that saving does not overwrite other workers' changes to them. `fields` are
         the current fields. Code that has them already passes them, because it takes long to dump a large state.
         """
+        current = self.fields() if fields is None else fields
         return {
             self.scope + name: value
-            for name, value in (self.fields() if fields is None else fields).items()
+            for name, value in (current | self._removed()).items()
             if not same_json(self.saved.get(name, MISSING), value)
         }
 
+    def _removed(self) -> dict[str, Json]:
+        """Return the saved extra fields that the model no longer has, with the value `REMOVED`."""
+        extra = self.model.model_extra
+        if extra is None:
+            return {}
+        kept = self._declared() | extra.keys()
+        return {name: REMOVED for name in self.saved if name not in kept}
+
+    def _declared(self) -> set[str]:
+        """Return the names and aliases of the fields of the class."""
+        kind = type(self.model)
+        aliases = [(info.alias, info.validation_alias, info.serialization_alias) for info in kind.model_fields.values()]
+        named = {alias for of_field in aliases for alias in of_field if isinstance(alias, str)}
+        return {*kind.model_fields, *kind.model_computed_fields, *named}
+
     def mark_saved(self, changes: dict[str, Json]) -> None:
         """Mark these changes as saved in the journal."""
-        self.saved.update({self._name(key): value for key, value in changes.items()})
+        self._note_saved({self._name(key): value for key, value in changes.items()})
         self.saved_at = time.perf_counter()
+
+    def _note_saved(self, fields: dict[str, Json]) -> None:
+        self.saved |= fields
+        for name in [name for name, value in fields.items() if value is MISSING or value == REMOVED]:
+            del self.saved[name]
 
 
 def _as_dumped(stored: dict[str, Json], dumped: dict[str, Json]) -> dict[str, Json]:
@@ -239,7 +262,7 @@ def _as_dumped(stored: dict[str, Json], dumped: dict[str, Json]) -> dict[str, Js
 
     Their keys may have another order if the class was changed meanwhile. This is no change that must be saved.
     """
-    return {name: dumped[name] if dumped.get(name, MISSING) == value else value for name, value in stored.items()}
+    return {name: dumped[name] if name in dumped and dumped[name] == value else value for name, value in stored.items()}
 
 
 def _restore_extra(extra: dict[str, Any], restored: dict[str, Any], name: str) -> None:

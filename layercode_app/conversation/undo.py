@@ -9,7 +9,7 @@ from typing import Any
 from ..wellformed import same_json
 
 MISSING: Any = object()
-"""The value of a key before the key was added."""
+"""The value of a key before the key was added, and after it was removed."""
 
 
 @dataclass(slots=True)
@@ -91,6 +91,8 @@ class Undo:
         self._compare(values, frozenset())
 
     def _compare(self, values: Mapping[str, Any], by: frozenset[object]) -> None:
+        removed = {name: MISSING for name in self._seen if name not in values}
+        values = {**values, **removed}
         for name, now in values.items():
             before = self._seen.get(name, MISSING)
             if same_json(before, now):
