@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from pydantic import BaseModel
 
+from .parts import deep_copy, private_values
+
 
 def copy_values(source: BaseModel, target: BaseModel) -> None:
-    """Replace the fields of `target` by copies of those of `source`, so that later changes to one leave the other as is.
+    """Replace the values of `target` by copies of those of `source`, so that later changes to one leave the other as is.
 
-    A part that `target` already has is not copied, so it stays the same object after
-    `turn.state = turn.state.model_copy(update=...)`.
+    The values are the fields, the extra fields and the private attributes. A part that `target` already has is not
+    copied, so it stays the same object after `turn.state = turn.state.model_copy(update=...)`. A private attribute that
+    cannot be copied stays: it may be a lock that a tool in another thread holds.
     """
     if source is target:
         return
-    known: dict[int, Any] = {id(value): value for value in vars(target).values()}
-    values, extra = copy.deepcopy((vars(source), source.model_extra), known)
+    given, held = private_values(source), private_values(target)
+    known = {id(value): value for value in (*vars(target).values(), *held.values())}
+    own = {id(value): held[name] for name, value in given.items() if name in held}
+    values, extra, private = deep_copy((vars(source), source.model_extra, given), known, own)
     # `setattr` would refuse a frozen model, and validate the model while only some fields are copied.
     _replace(vars(target), values)
     if target.model_extra is not None and extra is not None:
         _replace(target.model_extra, extra)
+    for name, value in private.items():
+        BaseModel.__setattr__(target, name, value)
 
 
 def _replace(contents: dict[str, Any], values: dict[str, Any]) -> None:

@@ -5,12 +5,15 @@ The objects are kept, because a tool or a hook may refer to them.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
+
+from ..wellformed import same_json
+from .parts import is_container, parts_of
+from .state_json import dump_model
 
 LONGEST = 100
 """The maximum length of a list whose items are kept where possible. In a longer list all items are replaced, because it
@@ -44,7 +47,8 @@ class InPlace:
     """Changes the objects in `model` without replacing them: models, dictionaries, lists and sets, at any depth.
 
     Only the model's own parts are changed; `own` has their ids. Every other object is replaced. An own part that is at
-    several places in the model is replaced at each place, because the new values may differ from place to place.
+    several places in the model is replaced at each place, because the new values may differ from place to place. So is
+    a model within the model if it has private attributes.
     """
 
     def __init__(self, model: BaseModel, own: set[int]) -> None:
@@ -57,6 +61,9 @@ class InPlace:
         if type(old) is not type(new) or id(old) not in self._own:
             return new
         if isinstance(old, BaseModel):
+            if type(old).__private_attributes__:
+                # Its private attributes, such as an index of its items, must fit its fields.
+                return old if old == new and same_json(dump_model(old)[0], dump_model(new)[0]) else new
             self._change_model(old, new)
         elif isinstance(old, dict):
             self._change_mapping(old, new)
@@ -125,7 +132,7 @@ def _changeable(model: BaseModel) -> dict[int, Any]:
         if type(part).__hash__ is not None or id(part) in found:
             continue
         if isinstance(part, BaseModel):
-            waiting += _parts_of(part)
+            waiting += parts_of(part)
         elif isinstance(part, dict):
             waiting += part.values()
         elif isinstance(part, list):
@@ -138,18 +145,9 @@ def _changeable(model: BaseModel) -> dict[int, Any]:
 
 def _count_parts(part: Any, times: Counter[int]) -> None:
     """Count how often each part is reached."""
-    if not isinstance(part, BaseModel | dict | list | set | frozenset | tuple | deque) and not is_dataclass(part):
+    if not is_container(part):
         return
     times[id(part)] += 1
     if times[id(part)] == 1:
-        for within in _parts_of(part):
+        for within in parts_of(part):
             _count_parts(within, times)
-
-
-def _parts_of(part: Any) -> Iterable[Any]:
-    if isinstance(part, BaseModel):
-        extra = part.model_extra
-        return [*vars(part).values(), *extra.values()] if extra else vars(part).values()
-    if is_dataclass(part):
-        return [getattr(part, field.name, None) for field in fields(part)]
-    return part.values() if isinstance(part, dict) else part

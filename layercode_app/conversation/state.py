@@ -16,6 +16,7 @@ from ..wellformed import same_json
 from .copied import copy_values
 from .flow import REMOVED, own_fields, stored_fields
 from .in_place import InPlace, OwnParts
+from .private_attributes import follow_fields
 from .state_json import dump_model, load_model, misfit
 from .undo import MISSING, Undo
 
@@ -130,9 +131,10 @@ class LiveState(Generic[ModelT]):
 
         A field whose value is `MISSING` gets its default.
         """
-        restored = self._with(values)
+        restored = self._with(values) if values else None
         if restored is None:
             return
+        before = self._with({}) if type(self.model).__private_attributes__ else None
         kind, in_place = type(self.model), InPlace(self.model, self._own_ids())
         names = {info.serialization_alias or name: name for name, info in kind.model_fields.items()}
         for name in {names.get(key, key) for key in values}:
@@ -141,6 +143,10 @@ class LiveState(Generic[ModelT]):
                 vars(self.model)[name] = in_place.changed(vars(self.model).get(name), getattr(restored, name))
             elif self.model.model_extra is not None:
                 _restore_extra(self.model.model_extra, restored.model_extra or {}, name)
+        for cached in vars(self.model).keys() - kind.model_fields.keys():
+            del vars(self.model)[cached]  # a cached property, which may depend on the restored fields
+        if before is not None:
+            follow_fields(self.model, before, restored)
 
     def assign(self, model: Any) -> None:
         """Copy the values of `model` into the state. Raises DeveloperError unless it is of the state's class.
