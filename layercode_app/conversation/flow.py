@@ -221,11 +221,17 @@ class Flow:
         return self._values is not None and self._undo.busy
 
     def compare(self) -> None:
-        """Find what changed since the last comparison, and attribute it to the running tools and data events."""
+        """Find the values that changed since the last call of `compare` or `settle`.
+
+        Attribute these changes to the tools and data events that are running now.
+        """
         self._undo.compare(self._read())
 
     def settle(self) -> None:
-        """Make the changes since the last comparison final: no tool or data event made them, so nothing undoes them."""
+        """Find the values that changed since the last call of `compare` or `settle`, and keep these changes for good.
+
+        Call it if neither a tool nor a data event made the changes: then nothing undoes them later.
+        """
         self._undo.settle(self._read())
 
     def begin(self, work: object) -> None:

@@ -24,7 +24,7 @@ class Undo:
 
     The rule: the latest changes of a value are undone if only cancelled tools and data events made them. It is not
     known which tool has changed a value. So the values are compared whenever a tool or a data event begins or ends, and
-    a change counts as made by all tools and data events that were running since the last comparison. A change is kept
+    a change counts as made by all tools and data events that were running since the comparison before. A change is kept
     if it may have been made by a tool that still runs, or by one that ended without being cancelled: it is worse to
     lose an order that was placed than to keep a part of an order that was cancelled. The changes of hooks and guards
     are kept, too; see `lasting`.

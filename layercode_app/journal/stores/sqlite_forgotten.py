@@ -18,7 +18,7 @@ def mark(db: sqlite3.Connection) -> None:
 
 
 def newest(db: sqlite3.Connection) -> int:
-    """Return the number of the newest mark, or 0 if there is none."""
+    """Return the number of the newest mark of a forgotten conversation, or 0 if there is none."""
     return int(db.execute("SELECT coalesce(max(id), 0) FROM signals WHERE owner = ?", (OWNER,)).fetchone()[0])
 
 

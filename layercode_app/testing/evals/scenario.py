@@ -51,7 +51,7 @@ class Step(Part):
     )
     must_interrupt: bool = Field(
         default=True,
-        description="Fail if the reply ends before the interruption. If false, the caller hears the whole reply.",
+        description="Whether the scenario fails if the reply ends before the interruption. If false, the caller then hears the whole reply.",
     )
     metadata: dict[str, Any] = Field(default={}, description="Metadata of this event, merged with the scenario's.")
     expect: Expectation = Expectation()
