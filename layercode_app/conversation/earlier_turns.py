@@ -38,7 +38,7 @@ def _tells_what_was_heard(context: InterruptionContext) -> bool:
 
 
 async def reload(store: Store, begun: Begun, *, tokens: int) -> None:
-    """Read the state, the metadata and the earlier turns of a conversation from the journal again, after a turn has begun."""
+    """Read the state, metadata and earlier turns of a conversation from the journal again, after a turn has begun."""
     record = begun.record
     kept = await store.conversation(record.conversation_id)
     begun.state, begun.metadata = kept.state, kept.metadata
