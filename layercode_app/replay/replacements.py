@@ -142,7 +142,7 @@ class StandIns:
         return re.compile("|".join(patterns), re.IGNORECASE)
 
     def _learn(self, turn: TurnRecord) -> None:
-        """Register the details in the caller's words and the metadata. Also register the call's two phone numbers."""
+        """Register the personal details in what the caller said and in the metadata, and the call's two phone numbers."""
         event = turn.event or {}
         self.caller(turn.user_text)
         self.metadata(turn.metadata)

@@ -24,7 +24,7 @@ RATIOS = {
 
 
 def figures(result: Result) -> Rows:
-    """Return a row for each figure, with a column for each webhook and kind of arrivals."""
+    """Return a row for each figure, with a column for each series of calls that was measured."""
     found = [one.to_json() for one in result.series]
     rows = [
         ("turns", [f"{one['turns']:,}" for one in found]),
