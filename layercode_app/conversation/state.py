@@ -87,8 +87,8 @@ class LiveState(Generic[ModelT]):
         current = self.fields()
         newer = {}
         for name, value in stored_fields(stored, self.scope).items():
-            known, now = self.saved.get(name, MISSING), MISSING if value == REMOVED else value
-            if not same_json(known, now) and same_json(known, current.get(name, MISSING)):
+            now = MISSING if value == REMOVED else value
+            if not same_json(self.saved.get(name, MISSING), now) and same_json(self.saved.get(name), current.get(name)):
                 newer[name] = now
         if newer:
             self._undo.compare(current)

@@ -65,6 +65,12 @@ def test_a_field_that_another_worker_removed_is_removed_here(scope: str) -> None
     assert LiveState.load(Open, stored, "c", scope).fields() == {"n": 1}
 
 
+def test_a_field_that_another_worker_added_is_taken_over() -> None:
+    state = LiveState.load(Open, {"n": 1}, "c")
+    state.take_over({"n": 1, "note": "x"}, 1.0)
+    assert (state.fields(), state.changes()) == ({"n": 1, "note": "x"}, {})
+
+
 def test_a_state_whose_fields_were_all_removed_is_not_forgotten() -> None:
     class Extras(BaseModel):
         model_config = ConfigDict(extra="allow")
