@@ -123,7 +123,8 @@ class TurnTools(AbstractCapability[Any]):
             raise ApprovalRequired  # Before a mock or a recording answers, and before the browser is told that it runs.
         record, live = self.turn.record, self.turn.live
         policy = self.voice.tools.get(call.tool_name, DEFAULT_POLICY).interruption
-        entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), live.elapsed_ms(), policy=policy)
+        started = live.elapsed_ms()
+        entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), started, policy=policy, effects={})
         record.tools.append(entry)
         if ctx.tool_call_approved:
             record.pending = None  # From here on the call may have taken effect, so no answer may run it again.
@@ -164,7 +165,7 @@ class TurnTools(AbstractCapability[Any]):
         try:
             # `undoable` is the inner one, so that it sees the timeout as a cancellation.
             async with asyncio.timeout(live.run.tool_timeout):
-                with live.undoable(like_cancelled=_was_stopped):
+                with live.undoable(entry.effects, like_cancelled=_was_stopped):
                     result = clean_result(await work)
         except asyncio.CancelledError:
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()

@@ -239,9 +239,12 @@ class Flow:
         values = self._read()
         self._undo.begin(work, values)
 
-    def end(self, work: object) -> None:
-        """End the record of a tool or a data event. From now on, no cancellation undoes what it changed."""
-        self._undo.end(work, self._read())
+    def end(self, work: object) -> dict[str, Json]:
+        """End the record of a tool or a data event, and return the values that it changed.
+
+        From now on, no cancellation undoes these changes.
+        """
+        return self._undo.end(work, self._read())
 
     def cancel(self, work: object) -> None:
         """Undo the changes of a cancelled tool or data event."""

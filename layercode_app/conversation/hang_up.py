@@ -43,9 +43,13 @@ class HangUp:
         """Record that a tool or a data event begins, which may ask to end the call."""
         self._changes().begin(work, {_NAME: self.asked})
 
-    def end(self, work: object) -> None:
-        """End the record of a tool or a data event. From now on, no cancellation undoes what it changed."""
+    def end(self, work: object) -> dict[str, bool]:
+        """End the record of a tool or a data event. From now on, no cancellation undoes what it changed.
+
+        Return nothing: a request to hang up is no value of the conversation's state.
+        """
         self._changes().end(work, {_NAME: self.asked})
+        return {}
 
     def cancel(self, work: object) -> None:
         """Undo the request of a cancelled tool or data event."""

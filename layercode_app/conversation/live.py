@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVarTuple
 
+from ..journal.outbound import AGENT
 from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
 from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT
@@ -37,6 +38,8 @@ class Running:
     """A tool that is running, or a data event whose hooks are running."""
 
     cancelled = False
+    said = ""
+    """The text that it spoke."""
 
 
 _running: ContextVar[Running | None] = ContextVar("layercode_running", default=None)
@@ -167,6 +170,8 @@ class LiveTurn:
 
     def speak(self, text: str, source: Source) -> None:
         """Add text to be spoken; an empty text is ignored."""
+        if source == "say" and (running := _running.get()) is not None:
+            running.said += text
         spoken = self.spoken
         if spoken.half or not text.isascii():
             if spoken.half_is_of_another(source, self.run.response):
@@ -213,11 +218,17 @@ class LiveTurn:
             self.state.check()
 
     @contextmanager
-    def undoable(self, *, like_cancelled: Callable[[BaseException], bool] = lambda error: False) -> Iterator[None]:
+    def undoable(
+        self,
+        effects: dict[str, Json] | None = None,
+        *,
+        like_cancelled: Callable[[BaseException], bool] = lambda error: False,
+    ) -> Iterator[None]:
         """Run a tool, or the hooks for a data event, in this context.
 
         If the block is cancelled, its changes to state, stage, agent and hang-up are undone. A timeout must be outside
         this context, so that it counts as a cancellation. `like_cancelled` tells which other errors also count as one.
+        At the end, `effects` gets what the block changed and said, as `ToolCall.effects` keeps it.
         """
         work, parts = Running(), self._parts()
         token = _running.set(work)
@@ -234,8 +245,16 @@ class LiveTurn:
             raise
         finally:
             _running.reset(token)
+            changed: dict[str, Json] = {}
             for part in parts:
-                part.end(work)
+                changed |= part.end(work)
+            if effects is not None:
+                effects |= self._effects(work, changed)
+
+    def _effects(self, work: Running, changed: dict[str, Json]) -> dict[str, Json]:
+        leaves = AGENT in changed and self.flow is not None and self.flow.leaving
+        found = {"state": changed, "said": work.said, "leaves": leaves}
+        return {name: value for name, value in found.items() if value}
 
     def _parts(self) -> list[LiveState[Any] | Flow | HangUp]:
         return [part for part in (self.state, self.flow, self.hang_up) if part is not None]

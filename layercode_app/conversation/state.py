@@ -121,9 +121,12 @@ class LiveState(Generic[ModelT]):
         """Record that a tool or a data event begins, which may change the state."""
         self._undo.begin(work, self.fields())
 
-    def end(self, work: object) -> None:
-        """End the record of a tool or a data event. From now on, no cancellation undoes what it changed."""
-        self._undo.end(work, self.fields())
+    def end(self, work: object) -> dict[str, Json]:
+        """End the record of a tool or a data event, and return the fields that it changed.
+
+        From now on, no cancellation undoes these changes.
+        """
+        return self._undo.end(work, self.fields())
 
     def cancel(self, work: object) -> None:
         """Undo the changes of a cancelled tool or data event."""

@@ -46,18 +46,22 @@ class Undo:
         self.compare(values)
         self._running.add(work)
 
-    def end(self, work: object, values: Mapping[str, Any]) -> None:
+    def end(self, work: object, values: Mapping[str, Any]) -> dict[str, Any]:
         """Record that this work has ended. From now on, no cancellation undoes its changes.
 
-        Do nothing if the work was cancelled.
+        Return the current values of the keys that it changed. Do nothing if the work was cancelled.
         """
         if work not in self._running:
-            return
+            return {}
         self.compare(values)
-        for changes in self._changes.values():
+        changed = {}
+        for name, changes in self._changes.items():
             last = max((number for number, change in enumerate(changes) if work in change.by), default=-1)
+            if last >= 0 and name in values:
+                changed[name] = values[name]
             del changes[: last + 1]
         self._forget(work)
+        return changed
 
     def cancel(self, work: object, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values to restore, because this work was cancelled; `MISSING` for keys that it added."""

@@ -91,6 +91,10 @@ class ToolCall:
     status: Literal["running", "done", "failed", "cancelled"] = "running"
     result: Json = None
     policy: str = "cancel"
+    effects: Json = None
+    """What the call did besides its result, for replays; None in journals of older versions. Absent keys mean nothing:
+    `state` has the new values of changed keys of the conversation's state, which include the stage and the agent.
+    `said` is the text that the tool spoke. `leaves` is true if the agent said nothing more after a hand-over."""
 
 
 @dataclass(slots=True)

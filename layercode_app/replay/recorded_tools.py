@@ -6,14 +6,17 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from ..agent.stage import NEXT_STAGE
 from ..agent.voice_agent import VoiceAgent
+from ..conversation.turn import Turn
 from ..journal.record import Json, ToolCall, TurnRecord
 from ..journal.record_json import sorted_json
+from .tool_effects import effects_of, repeat
 
 LONGEST_SECONDS = 5.0
 """A recorded result is delayed as long as the tool took in the call, but at most this long."""
@@ -21,7 +24,7 @@ NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the r
 
 
 class Recordings:
-    """Answers a tool call with the recorded result of the same tool for the same arguments.
+    """Answers a tool call with the recorded result of the same tool for the same arguments, and repeats its effects.
 
     `types` maps the name of a tool to its return type. Recorded results are JSON, and are converted to these types. A
     result is delayed as long as the tool took, but at most `longest` seconds.
@@ -42,17 +45,17 @@ class Recordings:
         for turn in turns:
             for call in turn.tools:
                 if call.status in ("done", "failed"):
-                    self._calls[_key(call)].append(call)
+                    self._calls[_key(call)].append(replace(call, effects=effects_of(call, turn)))
 
-    def __call__(self, call: ToolCall) -> Awaitable[Any] | None:
-        """Return the recorded answer to a tool call.
+    def __call__(self, call: ToolCall, turn: Turn[Any, Any]) -> Awaitable[Any] | None:
+        """Return the recorded answer to a tool call of this turn.
 
         Return None for the tool `next_stage`. It then runs, because it only changes the stage.
         """
-        return None if call.name == NEXT_STAGE else self._answer(call)
+        return None if call.name == NEXT_STAGE else self._answer(call, turn)
 
-    async def _answer(self, call: ToolCall) -> Any:
-        """Return the recorded result, delayed as long as the tool took.
+    async def _answer(self, call: ToolCall, turn: Turn[Any, Any]) -> Any:
+        """Return the recorded result, delayed as long as the tool took, and repeat its effects on the turn.
 
         Raises ToolFailed if no result is recorded, or if the recorded call failed.
         """
@@ -63,6 +66,7 @@ class Recordings:
         if recorded is None:
             raise ToolFailed(NOT_RUN.format(name=call.name))
         await asyncio.sleep(min(_seconds(recorded), self._longest))
+        repeat(recorded.effects, turn)
         if recorded.status == "failed":
             raise ToolFailed(f"{call.name} failed: {recorded.result}")
         return self._typed(call.name, recorded.result)

@@ -167,10 +167,10 @@ def was_stopped(turn: TurnRecord) -> bool:
     """
     if turn.error == CRASHED:
         return True
-    return turn.status in _CUT and not _whole(turn)
+    return turn.status in _CUT and not replied_in_full(turn)
 
 
-def _whole(turn: TurnRecord) -> bool:
+def replied_in_full(turn: TurnRecord) -> bool:
     """Return whether the model finished its reply. Return False if no model replied, because then it is unknown."""
     messages = messages_in(turn)
     last = messages[-1] if messages else None

@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..agent.instructions import with_prompt
 from ..agent.models import choose_model
@@ -19,6 +19,9 @@ from ..journal.record import Json, ToolCall
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
+
+StandIn: TypeAlias = Callable[[ToolCall, Turn[Any, Any]], Awaitable[Json] | None]
+"""A function that may answer a tool call of a turn in place of the tool; if it returns None, the tool runs."""
 
 
 class Rehearsal(AgentRunner):
@@ -37,7 +40,7 @@ class Rehearsal(AgentRunner):
         *,
         prompt: str | None = None,
         model: str | Model | None = None,
-        tools: Callable[[ToolCall], Awaitable[Json] | None] | None = None,
+        tools: StandIn | None = None,
         fillers: bool = True,
     ) -> None:
         if voice.agent is None and (prompt is not None or model is not None):
@@ -73,7 +76,8 @@ class Rehearsal(AgentRunner):
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply to this turn."""
-        turn.live.run.stand_in = self._tools
+        tools = self._tools
+        turn.live.run.stand_in = None if tools is None else lambda call: tools(call, turn)
         self.error = None
         try:
             with self._prompted():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.listener import Listener
+from ..conversation.turn import Turn
 from ..exceptions import JudgeError
 from ..journal.record import TTS, Frame, Json, ToolCall, TurnRecord
 from ..judging.judge import Judge
@@ -19,7 +20,7 @@ from ..testing.turn import spoken_line
 from .differences import NOT_RUN, Comparison, Difference
 from .recorded_tools import Recordings, own_first, result_types
 from .recording import Recording, said, was_stopped
-from .rehearsal import Rehearsal
+from .rehearsal import Rehearsal, StandIn
 from .replay_model import NothingRecordedError, RecordedModel
 from .sandbox import Sandbox
 
@@ -250,7 +251,7 @@ def _no_model() -> AbstractContextManager[None]:
 class _Caller(Listener):
     """Simulates the caller of a recorded turn. If the recorded turn was stopped, the replay stops at the same place."""
 
-    def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json] | None] | None) -> None:
+    def __init__(self, old: TurnRecord, tools: StandIn | None) -> None:
         super().__init__(self._hear)
         self._leaves = was_stopped(old)
         self._words = len(said(old))
@@ -264,11 +265,11 @@ class _Caller(Listener):
         self._check()
         await asyncio.sleep(0)
 
-    def answer_tool(self, call: ToolCall) -> Awaitable[Json] | None:
+    def answer_tool(self, call: ToolCall, turn: Turn[Any, Any]) -> Awaitable[Json] | None:
         """Return the recorded answer to a tool call; None lets the tool run."""
         self._calls -= 1
         self._check()
-        return None if self._tools is None else self._tools(call)
+        return None if self._tools is None else self._tools(call, turn)
 
     def _check(self) -> None:
         if self._leaves and self._words <= 0 and self._calls <= 0:

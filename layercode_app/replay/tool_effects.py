@@ -1,0 +1,77 @@
+"""Repeat what a recorded tool call did besides its result, so that the rest of the turn can go on as recorded.
+
+A tool may change the state, move to another stage, hand the call over, and speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..conversation.flow import RESERVED, STAGE, hand_over, stage_key
+from ..conversation.state import LiveState
+from ..conversation.state_json import load_model
+from ..conversation.turn import Turn
+from ..journal.outbound import AGENT
+from ..journal.record import TTS, Json, ToolCall, TurnRecord
+from .recording import replied_in_full
+
+
+def repeat(effects: Mapping[str, Json], turn: Turn[Any, Any]) -> None:
+    """Change the turn as a recorded tool call did. `effects` are those of `effects_of`.
+
+    What the current agent cannot do is left out: values that do not fit its state, and stages that it does not have.
+    """
+    flow, changed = turn.live.flow, effects.get("state") or {}
+    if turn.live.state is not None:
+        _set(turn.live.state, {key: value for key, value in changed.items() if not key.startswith(RESERVED)})
+    for key, stage in changed.items():
+        if key.startswith(STAGE) and flow is not None and stage in flow.stages:
+            turn.go_to(stage)
+    if (agent := changed.get(AGENT)) and agent != turn.record.handed_to:
+        hand_over(turn.live, agent, now=False, quiet=bool(effects.get("leaves")))
+    turn.say(effects.get("said", ""))
+
+
+def _set(state: LiveState[Any], changed: Mapping[str, Json]) -> None:
+    with suppress(ValidationError):
+        state.assign(load_model(type(state.model), {**state.fields(), **changed}))
+
+
+def effects_of(call: ToolCall, turn: TurnRecord) -> Mapping[str, Json]:
+    """Return what a call of the recorded turn did besides its result, as `ToolCall.effects` describes it.
+
+    An older version recorded only what the whole turn did. Then the call counts as having done all of it, except moves
+    to other stages, which have a time.
+    """
+    if call.effects is not None:
+        return call.effects  # type: ignore[no-any-return]
+    state = {**(turn.state or {}), **{stage_key(turn.agent): stage for stage in _moves(call, turn)}}
+    if not turn.handed_to:
+        return {"state": state}
+    handed = {"state": state | {AGENT: turn.handed_to}}
+    if replied_in_full(turn):
+        return handed
+    # The hand-over had a text to say, so the model was not called again.
+    return handed | {"leaves": True, "said": "".join(_said(call, turn))}
+
+
+def _moves(call: ToolCall, turn: TurnRecord) -> Iterator[str]:
+    """Yield the stages to which the turn moved while the call ran."""
+    for stage in turn.stages:
+        if stage.name.startswith("stage ") and call.started_ms < stage.started_ms <= (call.ended_ms or 0.0):
+            yield stage.name.removeprefix("stage ")
+
+
+def _said(call: ToolCall, turn: TurnRecord) -> Iterator[str]:
+    """Yield what the agent's code said while the call ran."""
+    sources = [part.source for part in turn.speech for _ in part.text]
+    for frame in turn.frames:
+        if frame.type != TTS:
+            continue
+        source, sources = sources[:1], sources[len(frame.content) :]
+        if source == ["say"] and call.started_ms <= frame.at_ms <= (call.ended_ms or 0.0):
+            yield frame.content
