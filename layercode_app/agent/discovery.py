@@ -59,6 +59,13 @@ class Found:
         agents, files = {name: self.agents[name] for name in own}, {name: self.files[name] for name in own}
         return replace(self, agents=agents, files=files, failed=failed)
 
+    def beside(self, name: str) -> list[VoiceAgent[Any, Any]]:
+        """Return the other agents in the folder of the named agent, to which it may hand the call."""
+        if name not in self.files:
+            return []
+        folder = self.files[name].parent
+        return [voice for other, voice in self.agents.items() if other != name and self.files[other].parent == folder]
+
     def default(self) -> str:
         """Return the name of the default agent: the project's only agent, or STARTER if the project has no agent.
 

@@ -53,7 +53,8 @@ class AgentCall:
         store: The journal; in memory by default.
         conversation_id: The id of the conversation.
         metadata: Metadata that is sent with every event.
-        others: More agents on the same server, to which the agent can hand the call.
+        others: More agents on the same server, to which the agent can hand the call. By default, if `agent` is the
+            name of an agent in a file, these are the other agents in the file's folder.
 
     """
 
@@ -67,7 +68,7 @@ class AgentCall:
         store: Store | None = None,
         conversation_id: str = events.CONVERSATION_ID,
         metadata: Mapping[str, Json] | None = None,
-        others: Sequence[VoiceAgent[Any, Any]] = (),
+        others: Sequence[VoiceAgent[Any, Any]] | None = None,
     ) -> None:
         self.conversation_id = conversation_id
         self.session_id = events.SESSION_ID
@@ -80,9 +81,9 @@ class AgentCall:
         self._seen = Seen()
         self._cut: Cut | None = None
         self._sessions = self._turn_ids = 1
-        # Copy the agent, because a call sets its model.
-        self.agent = copy.copy(_voice(agent, agents))
-        self.app = _app([self.agent, *map(copy.copy, others)], settings, store, model, self._runner)
+        # Copy the agents, because a call sets their models.
+        self.agent, *more = map(copy.copy, _served(agent, agents, others))
+        self.app = _app([self.agent, *more], settings, store, model, self._runner)
         # Not in the runner: a turn may also fail outside of `answer`, for example because it times out.
         self.app.turns.services.failed = self._seen.failed
         self._http = httpx.AsyncClient(transport=InProcess(self.app))
@@ -358,14 +359,21 @@ async def open_call(agent: VoiceAgent[Any, Any] | Any, **options: Any) -> AsyncI
         await call.close()
 
 
-def _voice(agent: Any, agents: Path | Found | None) -> VoiceAgent[Any, Any]:
-    if isinstance(agent, VoiceAgent):
-        return agent
-    if not isinstance(agent, str):
-        return VoiceAgent(getattr(agent, "name", None) or "agent", agent)
-    if ":" in agent:
+def _served(
+    agent: Any, agents: Path | Found | None, others: Sequence[VoiceAgent[Any, Any]] | None
+) -> list[VoiceAgent[Any, Any]]:
+    """Return the agents of the call's server. The first is the agent that is called."""
+    if not isinstance(agent, str) or ":" in agent:
+        return [_voice(agent), *(others or ())]
+    found = agents if isinstance(agents, Found) else discover(agents)
+    voice = found.get(agent)
+    return [voice, *(found.beside(voice.name) if others is None else others)]
+
+
+def _voice(agent: Any) -> VoiceAgent[Any, Any]:
+    if isinstance(agent, str):
         return find_by_import(agent)
-    return (agents if isinstance(agents, Found) else discover(agents)).get(agent)
+    return agent if isinstance(agent, VoiceAgent) else VoiceAgent(getattr(agent, "name", None) or "agent", agent)
 
 
 def _app(

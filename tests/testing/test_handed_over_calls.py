@@ -84,6 +84,19 @@ async def test_a_scenario_mocks_a_tool_of_the_agent_that_takes_over(tmp_path: Pa
     assert played.reasons == []
 
 
+async def test_an_agent_that_is_given_by_name_has_the_other_agents_of_its_folder(
+    tmp_path: Path, start_call: Any
+) -> None:
+    (tmp_path / "agents.py").write_text(AGENTS)
+    call = start_call("desk", agents=tmp_path)
+    call.mock("charge", returns="approved")
+    turn = await call.say("I want to pay")
+    assert (turn.error, turn.spoken) == (None, "It is approved.")
+    alone = start_call("desk", agents=tmp_path, others=[])
+    error = (await alone.say("I want to pay")).error
+    assert "the server has no such agent. It has: desk." in str(error)
+
+
 def test_a_call_on_the_dev_page_mocks_it_too() -> None:
     first, other = desk(), till()
     watch_for(first, {"charge": "approved"}, [first, other])

@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 
 from ...agent.discovery import Found
-from ...agent.voice_agent import VoiceAgent
 from ...conversation.caller_notes import write_notes
 from ...exceptions import CallerError, JudgeError, LayerCodeError
 from ...judging.judge import WHOLE_CALL, Judge
@@ -44,9 +43,8 @@ async def play(
     `begin` is called at the start, with the run and its list of turns. The list grows during the call.
     """
     scenario = run.scenario
-    others = _others(run.agent, agents) if agent == run.agent else ()
     limits = scenario.model_dump(include={"history_tokens"}, exclude_none=True)
-    call = AgentCall(agent, agents=agents, model=run.model, settings=limits, metadata=scenario.metadata, others=others)
+    call = AgentCall(agent, agents=agents, model=run.model, settings=limits, metadata=scenario.metadata)
     for tool, answer in scenario.mock.items():
         call.mock(tool, returns=answer)
     begin(run, call.turns)
@@ -79,14 +77,6 @@ async def play(
             await _account(call, caller, played)
             await call.close()
     return played
-
-
-def _others(name: str, found: Found | None) -> Sequence[VoiceAgent[Any, Any]]:
-    """Return the other agents in the folder of the named agent, to which it may hand the call."""
-    if found is None or name not in found.files:
-        return ()
-    folder = found.files[name].parent
-    return [voice for other, voice in found.agents.items() if other != name and found.files[other].parent == folder]
 
 
 async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
