@@ -35,8 +35,8 @@ class Recording:
 
     @property
     def agent(self) -> str:
-        """The agent that answered last."""
-        return self.turns[-1].agent
+        """The agent that began the call. It may have handed the call over."""
+        return next(iter(self.turns[0].handed_by), self.turns[0].agent)
 
     @property
     def spoken(self) -> list[TurnRecord]:
@@ -49,10 +49,6 @@ class Recording:
             return "it was still running when it was recorded"
         if turn.impact == "refusal":
             return _why_refused(turn)
-        if turn.agent != self.agent:
-            return f"agent {turn.agent!r} answered it"
-        if turn.handed_by:
-            return f"{' and '.join(map(repr, turn.handed_by))} handed it to {turn.agent!r}, and a replay has only one agent"
         return None if turn.event else "its webhook event was not recorded"
 
 

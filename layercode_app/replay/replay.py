@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.listener import Listener
 from ..conversation.turn import Turn
@@ -23,6 +22,7 @@ from .recording import Recording, said, was_stopped
 from .rehearsal import Rehearsal, StandIn
 from .replay_model import NothingRecordedError, RecordedModel
 from .sandbox import Sandbox
+from .versions import Versions, versions_of
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -77,16 +77,16 @@ class ReplayedTurn:
 
 @dataclass
 class Replay:
-    """A replayed conversation."""
+    """A replayed conversation. `agent` answered in place of the agent that began the call."""
 
     conversation_id: str
     agent: str
     options: Options
     masked: bool
-    versions: list[str]
-    """The agent's versions in the recording."""
-    today: str | None
-    """The agent's current version; None if it cannot be compared."""
+    began: str
+    """The agent that began the recorded call."""
+    versions: dict[str, Versions]
+    """The versions of each replayed agent, by its name in the recording."""
     turns: list[ReplayedTurn] = field(default_factory=list)
 
     @property
@@ -101,7 +101,8 @@ class Replay:
             "ok": self.same,
             "conversation_id": self.conversation_id,
             "agent": self.agent,
-            "versions": {"recorded": self.versions, "today": self.today},
+            "versions": self.versions[self.began].to_json(),
+            "agents": {name: versions.to_json() for name, versions in self.versions.items()},
             "model": options.model or "recorded",
             "tools": "run" if options.run_tools else "recorded",
             "compared": "semantic" if options.semantic or options.judge else "strict",
@@ -115,49 +116,56 @@ async def replay(
     voice: VoiceAgent[Any, Any],
     options: Options | None = None,
     *,
+    others: Sequence[VoiceAgent[Any, Any]] = (),
     limits: Limits | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Replay:
     """Answer every turn again and compare it with the recording. `done` is called after each turn.
 
+    `voice` answers the turns of the agent that began the call. After a hand-over, the agent of `others` that has the
+    name of the recorded agent answers.
+
     A turn that cannot be answered again gets a note that says why. Raises ForkError if `model` is given and the agent
     answers without a model, and ConfigurationError if that model cannot be used.
     """
     options = options or Options()
-    versions = list(dict.fromkeys(turn.fingerprint for turn in recording.spoken))
-    today = _version(recording, voice)
-    result = Replay(recording.conversation_id, voice.name, options, recording.masked, versions, today)
-    async with _model(voice, options.model) as model:
+    voices = {recording.agent: voice} | {one.name: one for one in others if one.name != recording.agent}
+    versions = {name: versions_of(recording, name, one) for name, one in voices.items()}
+    result = Replay(recording.conversation_id, voice.name, options, recording.masked, recording.agent, versions)
+    async with _models(recording.agent, voices, options.model) as models:
         for number, old in enumerate(recording.spoken, 1):
-            turn = ReplayedTurn(number, old, note=recording.why_not(old) or "")
+            turn = ReplayedTurn(number, old, note=recording.why_not(old) or _why_no_agent(old, voices) or "")
             if not turn.note:
-                await _play(turn, recording, voice, model, options, limits)
+                await _play(turn, recording, voices[old.agent], models[old.agent], options, limits)
             result.turns.append(turn)
             done()
     return result
 
 
-def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
-    """Return the agent's current version with the offline model, to compare it with the recorded version.
-
-    Return None if a real model was recorded. A version depends on the model's name, so the two would always differ.
-    """
-    if voice.agent is None:
-        return voice.fingerprint
-    if any(turn.model not in (MODEL_NAME, "") for turn in recording.spoken):
-        return None
-    return Rehearsal(voice, model=MODEL_NAME).fingerprint
+def _why_no_agent(turn: TurnRecord, voices: Mapping[str, VoiceAgent[Any, Any]]) -> str | None:
+    """Return why no agent can answer the turn again; None if one can."""
+    if turn.handed_by:
+        before = " and ".join(map(repr, turn.handed_by))
+        return f"{before} handed it to {turn.agent!r}, and in a replay only one agent answers a turn"
+    return None if turn.agent in voices else f"agent {turn.agent!r} answered it, which is not loaded"
 
 
 @asynccontextmanager
-async def _model(voice: VoiceAgent[Any, Any], name: str | None) -> AsyncIterator[Model | None]:
-    """Yield the model `name` with open connections. Yield None if no model is named, so that the recording answers."""
-    model = None if name is None else Rehearsal(voice, model=name).model
-    if model is None:
-        yield None
-    else:
-        async with model:
-            yield model
+async def _models(
+    began: str, voices: Mapping[str, VoiceAgent[Any, Any]], name: str | None
+) -> AsyncIterator[Mapping[str, Model | None]]:
+    """Yield the model `name` with open connections, for each agent. It is None if the recording answers.
+
+    An agent to which the call was handed may answer without a model; the agent that began the call may not.
+    """
+    models: dict[str, Model | None] = dict.fromkeys(voices)
+    async with AsyncExitStack() as opened:
+        for agent, voice in voices.items():
+            if name is not None and (voice.agent is not None or agent == began):
+                models[agent] = model = Rehearsal(voice, model=name).model
+                if model is not None:
+                    await opened.enter_async_context(model)
+        yield models
 
 
 async def _play(

@@ -16,6 +16,7 @@ from ..testing.evals.scenario import Scenario, ScenarioFile, dump
 from ..testing.evals.simulated.caller_spec import MOST_TURNS, CallerSpec, Rule
 from ..testing.evals.simulated.end_spec import End
 from .promote_turn import slug, write_new
+from .recording import Recording
 from .replacements import StandIns
 
 LABEL = "reviewed"
@@ -41,11 +42,11 @@ class Written:
 def save_review_scenario(turns: Sequence[TurnRecord], *, goal: str, project: Path) -> Written:
     """Write a scenario from a call into a new file in the project's folder `evals`.
 
-    The file is named after the first agent of the call and the caller's goal. An existing file is never changed. Raises
+    The file is named after the agent that began the call and the caller's goal. An existing file is never changed. Raises
     ConfigurationError if no scenario can be made from the call, or if the file cannot be written.
     """
     stand_ins = StandIns(turns)
-    name = f"{slug(_first_agent(turns))}_{slug(StandIns(turns).caller(goal))}"
+    name = f"{slug(Recording(turns).agent)}_{slug(StandIns(turns).caller(goal))}"
     file = review_scenario(turns, stand_ins, name=name, goal=goal)
     path = write_new(project, Path("evals", f"{name}.yaml"), HEADER + dump(file))
     return Written(path, stand_ins.replaced)
@@ -73,12 +74,7 @@ def review_scenario(
     caller = CallerSpec(goal=stand_ins.caller(goal), script=[Rule(say=text) for text in said], max_turns=most)
     end = End(judge=_missed(turns) or ["task_completed"], outcomes=list(outcomes))
     scenario = Scenario(name=name, labels=[LABEL], caller=caller, end=end)
-    return ScenarioFile(agent=_first_agent(turns), scenarios=[scenario])
-
-
-def _first_agent(turns: Sequence[TurnRecord]) -> str:
-    """Return the agent that began the call. It can hand the call over in the scenario too."""
-    return next(iter(turns[0].handed_by), turns[0].agent)
+    return ScenarioFile(agent=Recording(turns).agent, scenarios=[scenario])
 
 
 def _missed(turns: Sequence[TurnRecord]) -> list[str]:

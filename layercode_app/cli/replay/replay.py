@@ -29,7 +29,9 @@ def replay(
     keep: Annotated[
         list[str] | None, typer.Option(help="With --promote: do not replace this personal detail. Repeatable.")
     ] = None,
-    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered last.")] = None,
+    agent: Annotated[
+        str | None, typer.Option(help="Use this agent in place of the one that began the call. Default: that one.")
+    ] = None,
     agents: AgentsDir = None,
     store: StoreUrl = None,
     as_json: AsJson = False,

@@ -13,6 +13,7 @@ from ...output.files import write_file
 from ...output.progress import steps
 
 if TYPE_CHECKING:
+    from ...agent.voice_agent import VoiceAgent
     from ...replay.recording import Recording
     from ...replay.replay import Replay
 
@@ -33,7 +34,6 @@ def replay_recording(
     """Replay a recording. Raises DeveloperError if the recording or the agent is not found."""
     from loguru import logger
 
-    from ...agent.discovery import find_agent
     from ...agent.live_judges import named_judge
     from ...replay.replay import Options, replay
     from ...settings import export_env_file, load_settings
@@ -46,14 +46,26 @@ def replay_recording(
 
     async def work() -> Replay:
         recording = await _find(asked, settings)
-        voice = find_agent(asked.agent or recording.agent, asked.agents or settings.agents_dir)
+        voice, others = _agents(asked, recording, settings)
         with steps("replaying", len(recording.spoken)) as step:
-            return await replay(recording, voice, options, limits=Limits.of(settings), done=step)
+            return await replay(recording, voice, options, others=others, limits=Limits.of(settings), done=step)
 
     try:
         return asyncio.run(work())
     finally:
         logger.enable("layercode_app")
+
+
+def _agents(
+    asked: Replaying, recording: Recording, settings: Any
+) -> tuple[VoiceAgent[Any, Any], list[VoiceAgent[Any, Any]]]:
+    """Return the agent for the turns of the agent that began the call, and the agents to which it was handed."""
+    from ...agent.discovery import discover, find_by_import
+
+    found, name = discover(asked.agents or settings.agents_dir), asked.agent or recording.agent
+    voice = find_by_import(name) if ":" in name else found.get(name)
+    later = dict.fromkeys(turn.agent for turn in recording.spoken if turn.agent != recording.agent)
+    return voice, [found.agents[agent] for agent in later if agent in found.agents]
 
 
 async def _find(asked: Replaying, settings: Any) -> Recording:

@@ -64,10 +64,11 @@ def _notes(replay: Replay) -> list[str]:
         lines.append(f"Not compared in turn {numbers}: {note}.")
     if replay.masked:
         lines.append("The file is masked, so prompts and tools may differ. Export it with --unredacted to avoid that.")
-    if replay.today is not None and [replay.today] != replay.versions:
-        lines.append(
-            f"The agent has changed: recorded with version {', '.join(replay.versions)}, now version {replay.today}."
-        )
+    for name, versions in replay.versions.items():
+        if versions.changed:
+            who = "The agent" if name == replay.began else f"Agent {name}"
+            recorded = ", ".join(versions.recorded)
+            lines.append(f"{who} has changed: recorded with version {recorded}, now version {versions.today}.")
     return lines
 
 

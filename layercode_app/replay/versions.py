@@ -1,0 +1,45 @@
+"""Compare the version of an agent with the version that answered a recorded call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..agent.offline import MODEL_NAME
+from ..agent.voice_agent import VoiceAgent
+from ..journal.record import Json
+from .recording import Recording
+from .rehearsal import Rehearsal
+
+
+@dataclass
+class Versions:
+    """The versions of one agent: those in the recording, and the current one, which is None if it is not comparable."""
+
+    recorded: list[str]
+    today: str | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the agent is known to have changed since the recording, or during it."""
+        return self.today is not None and [self.today] != self.recorded
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the versions as JSON."""
+        return {"recorded": self.recorded, "today": self.today}
+
+
+def versions_of(recording: Recording, name: str, voice: VoiceAgent[Any, Any]) -> Versions:
+    """Return the recorded versions of the agent `name`, and the current version of `voice`, which answers for it.
+
+    The current version is that with the offline model. It is None if a real model was recorded. A version depends on
+    the model's name, so the two would always differ.
+    """
+    turns = [turn for turn in recording.spoken if turn.agent == name]
+    recorded = list(dict.fromkeys(turn.fingerprint for turn in turns))
+    if not turns:
+        return Versions(recorded, None)
+    if voice.agent is None:
+        return Versions(recorded, voice.fingerprint)
+    offline = all(turn.model in (MODEL_NAME, "") for turn in turns)
+    return Versions(recorded, Rehearsal(voice, model=MODEL_NAME).fingerprint if offline else None)

@@ -1,0 +1,106 @@
+"""A call that was handed over is replayed and promoted as a whole: each agent answers its own turns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layercode_app import VoiceAgent
+from layercode_app.agent.discovery import discover
+from layercode_app.cli.sessions.view import write_export
+from layercode_app.journal.record import TurnRecord
+from layercode_app.replay.promote import promote
+from layercode_app.replay.promote_turn import scenario_of
+from layercode_app.replay.recording import Recording
+from layercode_app.replay.replacements import StandIns
+from layercode_app.replay.replay import Options, replay
+from layercode_app.testing import open_call
+from layercode_app.testing.evals.run_scenarios import evaluate
+
+from ..agents.talking import AGENTS
+from ..testing.test_handed_over_calls import AGENTS as AT_ONCE
+from ..testing.test_handed_over_calls import with_states
+from .recorded import change, copied_agents, run_json
+
+pytestmark = pytest.mark.anyio
+
+SAID = ("Do you sell submarines?", "Yes please", "Er, why?")
+
+
+async def recorded(*said: str, ended: bool = False) -> list[TurnRecord]:
+    """Return the records of a call to the help desk."""
+    async with open_call("helpdesk", agents=AGENTS) as call:
+        for text in said:
+            await call.say(text)
+        if ended:
+            await call.end()
+        return await call.records()
+
+
+def helpdesk() -> tuple[VoiceAgent[Any, Any], VoiceAgent[Any, Any]]:
+    found = discover(AGENTS)
+    return found.get("helpdesk"), found.get("helpdesk_callback")
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("run_tools", [False, True])
+async def test_each_agent_replays_its_turns(ended: bool, run_tools: bool) -> None:
+    first, second = helpdesk()
+    recording = Recording(await recorded(*SAID, ended=ended))
+    result = await replay(recording, first, Options(run_tools=run_tools), others=[second])
+    assert [(turn.old.agent, turn.new is not None, turn.differences) for turn in result.turns] == [
+        ("helpdesk", True, []),
+        ("helpdesk", True, []),
+        ("helpdesk_callback", True, []),
+    ]
+    assert [versions.changed for versions in result.versions.values()] == [False, False]
+
+
+async def test_the_command_finds_the_agents_and_tells_which_has_changed(tmp_path: Path) -> None:
+    path, agents = tmp_path / "call.json", copied_agents(tmp_path)
+    write_export(await recorded(*SAID), html=False, output=path, redacted=False)
+    code, result = await run_json("replay", path, "--agents", agents)
+    assert (code, result["agent"], [turn["differences"] for turn in result["turns"]]) == (0, "helpdesk", [[]] * 3)
+    change(agents / "prompts/helpdesk_callback.md", "call backs", "visits")
+    code, result = await run_json("replay", path, "--agents", agents)
+    assert [bool(turn["differences"]) for turn in result["turns"]] == [False, False, True]
+    assert result["versions"] == result["agents"]["helpdesk"]
+    assert {name: [of["today"]] == of["recorded"] for name, of in result["agents"].items()} == {
+        "helpdesk": True,
+        "helpdesk_callback": False,
+    }
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_the_whole_call_becomes_a_scenario_of_the_agent_that_began_it(ended: bool) -> None:
+    turns = await recorded(*SAID, ended=ended)
+    file = promote(Recording(turns), StandIns(turns), name="handed")
+    assert (file.agent, [step.say for step in file.scenarios[0].turns]) == ("helpdesk", list(SAID))
+    [played] = await evaluate(file, agents=AGENTS)
+    assert played.reasons == []
+    assert scenario_of(turns, turns[2].turn_id).agent == "helpdesk"
+
+
+async def test_a_turn_that_two_agents_answered_becomes_a_step(tmp_path: Path) -> None:
+    (tmp_path / "agents.py").write_text(AT_ONCE)
+    async with open_call("desk", agents=tmp_path) as call:
+        call.mock("charge", returns="approved")
+        await call.say("I want to pay")
+        turns = await call.records()
+    file = promote(Recording(turns), StandIns(turns), name="handed")
+    file.scenarios[0].mock = {"charge": "approved"}
+    [played] = await evaluate(file, agents=tmp_path)
+    assert (file.agent, played.reasons, len(played.conversation)) == ("desk", [], 1)
+
+
+async def test_an_agent_without_a_model_that_takes_over_replays_too() -> None:
+    front, back = with_states()
+    async with open_call(front, others=[back]) as call:
+        for text in ("I can wait", "I want to pay", "And again"):
+            await call.say(text)
+        recording = Recording(await call.records())
+    result = await replay(recording, front, others=[back])
+    assert [(turn.new is not None, turn.differences) for turn in result.turns] == [(True, []), (False, []), (True, [])]
+    assert not any(versions.changed for versions in result.versions.values())
