@@ -11,7 +11,7 @@ from ..emulator.playground.source import ForkRequest
 from ..exceptions import AgentNotFoundError, ForkError, NotRecordedError
 from ..journal.read import turns_of
 from ..journal.record import Json
-from ..replay.fork import Changes, fork
+from ..replay.fork import Changes, find_turn, fork
 from ..server.app import LayerCode
 from ..settings import Settings
 from ..settings.limits import Limits
@@ -24,9 +24,9 @@ async def fork_for_page(app: LayerCode, asked: ForkRequest) -> Json:
         turns = await turns_of(app.store, asked.conversation_id, bodies=True)
     except NotRecordedError:
         raise ForkError(f"Conversation {asked.conversation_id!r} is not in the journal any more.") from None
-    name = turns[-1].agent
+    name = find_turn(turns, asked.turn_id)[1].agent
     if name not in app.agents:
-        raise AgentNotFoundError(f"Agent {name!r}, which answered this call, is not loaded.")
+        raise AgentNotFoundError(f"Agent {name!r}, which answered this turn, is not loaded.")
     check_model(asked.model)
     changes = Changes(say=asked.say, prompt=asked.prompt, model=asked.model, run_tools=asked.run_tools, rest=asked.rest)
     return (

@@ -53,7 +53,7 @@ async def fork(
     changes. Raises ConfigurationError if the model cannot be used.
     """
     changes = changes or Changes()
-    number, forked = _find(turns, at)
+    number, forked = find_turn(turns, at)
     if forked.kind is Kind.GREETING and changes.say:
         raise ForkError(f"Turn {number} is the greeting: the caller has said nothing to replace. Fork a later turn.")
     tools = None if changes.run_tools else Recordings(own_first(turns, forked), types=result_types(voice))
@@ -67,7 +67,8 @@ async def fork(
     return Fork(forked.conversation_id, forked.turn_id, number, voice.name, pairs, answered)
 
 
-def _find(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnRecord]:
+def find_turn(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnRecord]:
+    """Return a turn and its number, from 1. `at` is the number or the id. Raises ForkError if there is no such turn."""
     speaking = [turn for turn in turns if turn.kind in SPEAKING_KINDS]
     for number, turn in enumerate(speaking, 1):
         if at in (number, turn.turn_id):

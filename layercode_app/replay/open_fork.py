@@ -11,7 +11,7 @@ from ..journal.stores import create_store
 from ..settings import Settings
 from ..settings.limits import Limits
 from .compare import Fork
-from .fork import Changes, fork
+from .fork import Changes, find_turn, fork
 
 
 async def fork_recorded(
@@ -23,7 +23,7 @@ async def fork_recorded(
     agents_dir: Path | None = None,
     agent: str | None = None,
 ) -> Fork:
-    """Fork a conversation of the journal. By default the agent of the last turn answers; `agent` names another one.
+    """Fork a conversation of the journal. By default the agent of the forked turn answers; `agent` names another one.
 
     Raises NotRecordedError if the journal does not have the conversation, AgentNotFoundError or AgentImportError if the
     agent cannot be loaded, StoreError, and all errors that `fork` raises.
@@ -34,6 +34,6 @@ async def fork_recorded(
         turns = await turns_of(store, conversation_id, bodies=True)
     finally:
         await store.close()
-    voice = find_agent(agent or turns[-1].agent, agents_dir or settings.agents_dir)
+    voice = find_agent(agent or find_turn(turns, at)[1].agent, agents_dir or settings.agents_dir)
     choose_model(voice, settings, offline_without_key=True)
     return await fork(turns, voice, at=at, changes=changes, limits=Limits.of(settings))

@@ -1,4 +1,4 @@
-"""A call that was handed over is replayed and promoted as a whole: each agent answers its own turns."""
+"""A call that was handed over is replayed, promoted and forked as a whole: each agent answers its own turns."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import pytest
 from layercode_app import VoiceAgent
 from layercode_app.agent.discovery import discover
 from layercode_app.cli.sessions.view import write_export
+from layercode_app.dev.forks import fork_for_page
+from layercode_app.emulator.playground.source import ForkRequest
 from layercode_app.journal.record import TurnRecord
+from layercode_app.replay.fork import Changes
+from layercode_app.replay.open_fork import fork_recorded
 from layercode_app.replay.promote import promote
 from layercode_app.replay.promote_turn import scenario_of
 from layercode_app.replay.recording import Recording
 from layercode_app.replay.replacements import StandIns
 from layercode_app.replay.replay import Options, replay
+from layercode_app.settings import load_settings
 from layercode_app.testing import open_call
 from layercode_app.testing.evals.run_scenarios import evaluate
 
@@ -104,3 +109,22 @@ async def test_an_agent_without_a_model_that_takes_over_replays_too() -> None:
     result = await replay(recording, front, others=[back])
     assert [(turn.new is not None, turn.differences) for turn in result.turns] == [(True, []), (False, []), (True, [])]
     assert not any(versions.changed for versions in result.versions.values())
+
+
+async def test_a_fork_is_answered_by_the_agent_of_the_forked_turn(tmp_path: Path) -> None:
+    stored = {"store": f"sqlite:///{tmp_path}/journal.sqlite3"}
+    async with open_call("helpdesk", agents=AGENTS, settings=stored) as call:
+        for text in SAID:
+            await call.say(text)
+        of_page = [
+            await fork_for_page(call.app, ForkRequest(conversation_id=call.conversation_id, turn_id=turn.turn_id))
+            for turn in call.turns
+        ]
+    settings = load_settings(stored, env_file=None, toml_file=None)
+    forked = [
+        await fork_recorded(call.conversation_id, at=at, changes=Changes(), settings=settings, agents_dir=AGENTS)
+        for at in (1, 2, 3)
+    ]
+    agents = ["helpdesk", "helpdesk", "helpdesk_callback"]
+    assert [one.agent for one in forked] == [one["agent"] for one in of_page] == agents
+    assert [one.pairs[0].new.spoken_text for one in forked] == [turn.spoken for turn in call.turns]

@@ -23,7 +23,7 @@ def fork(
     ] = None,
     rest: Annotated[bool, typer.Option(help="Continue with the caller's recorded words.")] = False,
     run_tools: Annotated[bool, typer.Option(help="Run the tools. Default: return their recorded results.")] = False,
-    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered last.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered the turn.")] = None,
     agents: AgentsDir = None,
     as_json: AsJson = False,
 ) -> None:
