@@ -147,7 +147,7 @@ def _turn(turn: Json, known: Known) -> Json:
     own = _own(turn, known, inside=("event", "tools", "messages", "frames"))
     own["failure"] = None  # A failure quotes the developer's source code.
     own["event"] = _own(turn["event"], known) if isinstance(turn["event"], dict) else turn["event"]
-    own["tools"] = [_own(call, known, ids=("id",)) for call in turn["tools"]]
+    own["tools"] = [_call(call, known, turn["spoken_text"]) for call in turn["tools"]]
     own["frames"] = [_own(frame, known) for frame in turn["frames"]]
     own["messages"] = [_message(message, known) for message in turn["messages"]]
     spoken = turn["spoken_text"]
@@ -175,6 +175,15 @@ def _own(values: Json, known: Known, *, ids: Iterable[str] = (), inside: Iterabl
     """
     left = _OURS.union(ids, inside)
     return {name: value if name in left else _redact(name, value, known) for name, value in values.items()}
+
+
+def _call(call: Json, known: Known, spoken: str) -> Json:
+    """Mask a tool call. What the tool said is a piece of `spoken`, and may end within a number."""
+    own, said = _own(call, known, ids=("id",)), (call.get("effects") or {}).get("said", "")
+    before, found, _ = spoken.partition(said) if said else ("", "", "")
+    if found:
+        own["effects"]["said"] = masked_pieces([before, said], spoken)[1]
+    return own
 
 
 def _message(message: Json, known: Known) -> Json:
