@@ -252,8 +252,9 @@ class LiveTurn:
                 effects |= self._effects(work, changed)
 
     def _effects(self, work: Running, changed: dict[str, Json]) -> dict[str, Json]:
-        leaves = AGENT in changed and self.flow is not None and self.flow.leaving
-        found = {"state": changed, "said": work.said, "leaves": leaves}
+        found: dict[str, Json] = {"state": changed, "said": work.said}
+        if AGENT in changed and self.flow is not None:
+            found |= {"leaves": self.flow.leaving, "now": bool(self.flow.due)}
         return {name: value for name, value in found.items() if value}
 
     def _parts(self) -> list[LiveState[Any] | Flow | HangUp]:

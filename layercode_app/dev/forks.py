@@ -29,9 +29,10 @@ async def fork_for_page(app: LayerCode, asked: ForkRequest) -> Json:
         raise AgentNotFoundError(f"Agent {name!r}, which answered this turn, is not loaded.")
     check_model(asked.model)
     changes = Changes(say=asked.say, prompt=asked.prompt, model=asked.model, run_tools=asked.run_tools, rest=asked.rest)
-    return (
-        await fork(turns, app.agents[name], at=asked.turn_id, changes=changes, limits=Limits.of(app.settings))
-    ).to_json()
+    others = [voice for other, voice in app.agents.items() if other != name]
+    limits = Limits.of(app.settings)
+    forked = await fork(turns, app.agents[name], at=asked.turn_id, changes=changes, others=others, limits=limits)
+    return forked.to_json()
 
 
 def check_model(name: str | None) -> None:

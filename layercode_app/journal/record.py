@@ -94,7 +94,8 @@ class ToolCall:
     effects: Json = None
     """What the call did besides its result, for replays; None in journals of older versions. Absent keys mean nothing:
     `state` has the new values of changed keys of the conversation's state, which include the stage and the agent.
-    `said` is the text that the tool spoke. `leaves` is true if the agent said nothing more after a hand-over."""
+    `said` is the text that the tool spoke. `leaves` is true if the agent said nothing more after a hand-over, and `now`
+    if the other agent answered the rest of the turn."""
 
 
 @dataclass(slots=True)

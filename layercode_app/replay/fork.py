@@ -40,6 +40,7 @@ async def fork(
     *,
     at: int | str,
     changes: Changes | None = None,
+    others: Sequence[VoiceAgent[Any, Any]] = (),
     limits: Limits | None = None,
 ) -> Fork:
     """Answer a recorded turn again, with changes: other words of the caller, another prompt or another model.
@@ -47,7 +48,8 @@ async def fork(
     `changes.say` may list the caller's words for several turns. With `changes.rest`, the recorded turns after these are
     answered again too.
 
-    `at` is the turn's number, from 1, or its id.
+    `at` is the turn's number, from 1, or its id. The call can be handed to the agents in `others`, which the changed
+    prompt and model do not concern. Without `others`, a hand-over is only recorded.
 
     Raises ForkError if there is no such turn, if `say` is given for the greeting, or if the agent does not allow the
     changes. Raises ConfigurationError if the model cannot be used.
@@ -56,9 +58,12 @@ async def fork(
     number, forked = find_turn(turns, at)
     if forked.kind is Kind.GREETING and changes.say:
         raise ForkError(f"Turn {number} is the greeting: the caller has said nothing to replace. Fork a later turn.")
-    tools = None if changes.run_tools else Recordings(own_first(turns, forked), types=result_types(voice))
+    types = {name: kind for one in (*others, voice) for name, kind in result_types(one).items()}
+    tools = None if changes.run_tools else Recordings(own_first(turns, forked), types=types)
     sandbox = await Sandbox.before(turns, forked, limits=limits)
     rehearsal = Rehearsal(voice, prompt=changes.prompt, model=changes.model, tools=tools)
+    if others:
+        sandbox.serve([rehearsal, *(Rehearsal(one, tools=tools) for one in others if one.name != voice.name)])
     pairs = [
         Pair(old, await sandbox.answer(rehearsal, event)) for old, event in _script(turns, forked, sandbox, changes)
     ]

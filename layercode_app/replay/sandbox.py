@@ -48,6 +48,11 @@ class Sandbox:
         await sandbox._store.establish(sandbox.conversation_id, turn.metadata)
         return sandbox
 
+    def serve(self, agents: Sequence[AgentProtocol]) -> None:
+        """Let a call be handed to these agents."""
+        by_name = {agent.name: agent for agent in agents}
+        self._handler.services.agents = lambda: by_name
+
     def event(self, text: str | None = None) -> TurnEvent:
         """Return the recorded event with new conversation and turn ids, and with `text` as the caller's words if given.
 

@@ -1,6 +1,6 @@
 """Rebuild, from a conversation's turns, the state that it had before one of them.
 
-The journal keeps only the newest state. Besides the agent's fields, it holds what the toolkit remembers: the stages, the
+The journal keeps only the newest state. Besides the fields of each agent, it holds what the toolkit remembers: the stages, the
 running summary, whether a delayed greeting was spoken, and how many messages were checked for voicemail.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..agent.voicemail import FIRST_MESSAGES
-from ..conversation.flow import GREETED, OPENING, RESUMED, stage_key
+from ..conversation.flow import GREETED, OPENING, RESUMED, scope_of, stage_key
 from ..conversation.session_values import YES, with_value
 from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.history_steps import SUMMARY
@@ -21,10 +21,13 @@ def state_before(past: Sequence[TurnRecord], turn: TurnRecord, positions: Mappin
 
     `positions` maps the ids of the turns in `past` to their positions in the store to which the state will be written.
     """
-    state: dict[str, Any] = {}
+    states: dict[str, dict[str, Json]] = {}
     for earlier in past:
-        if earlier.agent == turn.agent:
-            state = earlier.state or state
+        states[earlier.agent] = earlier.state or states.get(earlier.agent, {})
+    # In the new conversation, the agent of `turn` is the agent that is called.
+    state: dict[str, Any] = {
+        scope_of(agent, turn.agent) + name: value for agent, fields in states.items() for name, value in fields.items()
+    }
     stages = {stage_key(earlier.agent): earlier.at_stage for earlier in past if earlier.at_stage}
     return state | stages | dict(_summary(past, positions)) | dict(_opening(past, turn))
 

@@ -15,6 +15,7 @@ from ..conversation.flow import RESERVED, STAGE, hand_over, stage_key
 from ..conversation.state import LiveState
 from ..conversation.state_json import load_model
 from ..conversation.turn import Turn
+from ..exceptions import DeveloperError
 from ..journal.outbound import AGENT
 from ..journal.record import TTS, Json, ToolCall, TurnRecord
 from .recording import replied_in_full
@@ -23,7 +24,8 @@ from .recording import replied_in_full
 def repeat(effects: Mapping[str, Json], turn: Turn[Any, Any]) -> None:
     """Change the turn as a recorded tool call did. `effects` are those of `effects_of`.
 
-    What the current agent cannot do is left out: values that do not fit its state, and stages that it does not have.
+    What the current agent cannot do is left out: values that do not fit its state, stages that it does not have, and
+    hand-overs to agents that are not loaded.
     """
     flow, changed = turn.live.flow, effects.get("state") or {}
     if turn.live.state is not None:
@@ -32,7 +34,8 @@ def repeat(effects: Mapping[str, Json], turn: Turn[Any, Any]) -> None:
         if key.startswith(STAGE) and flow is not None and stage in flow.stages:
             turn.go_to(stage)
     if (agent := changed.get(AGENT)) and agent != turn.record.handed_to:
-        hand_over(turn.live, agent, now=False, quiet=bool(effects.get("leaves")))
+        with suppress(DeveloperError):  # This agent is not loaded any more.
+            hand_over(turn.live, agent, now=bool(effects.get("now")), quiet=bool(effects.get("leaves")))
     turn.say(effects.get("said", ""))
 
 

@@ -13,7 +13,7 @@ from layercode_app.cli.sessions.view import write_export
 from layercode_app.dev.forks import fork_for_page
 from layercode_app.emulator.playground.source import ForkRequest
 from layercode_app.journal.record import TurnRecord
-from layercode_app.replay.fork import Changes
+from layercode_app.replay.fork import Changes, fork
 from layercode_app.replay.open_fork import fork_recorded
 from layercode_app.replay.promote import promote
 from layercode_app.replay.promote_turn import scenario_of
@@ -26,7 +26,7 @@ from layercode_app.testing.evals.run_scenarios import evaluate
 
 from ..agents.talking import AGENTS
 from ..testing.test_handed_over_calls import AGENTS as AT_ONCE
-from ..testing.test_handed_over_calls import with_states
+from ..testing.test_handed_over_calls import desk, till, with_states
 from .recorded import change, copied_agents, run_json
 
 pytestmark = pytest.mark.anyio
@@ -128,3 +128,50 @@ async def test_a_fork_is_answered_by_the_agent_of_the_forked_turn(tmp_path: Path
     agents = ["helpdesk", "helpdesk", "helpdesk_callback"]
     assert [one.agent for one in forked] == [one["agent"] for one in of_page] == agents
     assert [one.pairs[0].new.spoken_text for one in forked] == [turn.spoken for turn in call.turns]
+
+
+async def test_in_a_fork_the_other_agent_answers_after_a_hand_over() -> None:
+    first, second = helpdesk()
+    said = (*SAID, "415 555 0199", "Where is the wireless password?")
+    turns = await recorded(*said)
+    forked = await fork(turns, first, at=2, changes=Changes(rest=True), others=[second])
+    assert [(pair.new.agent, pair.new.spoken_text) for pair in forked.pairs] == [
+        (pair.old.agent, pair.old.spoken_text) for pair in forked.pairs if pair.old
+    ]
+    assert [pair.new.agent for pair in forked.pairs] == [
+        "helpdesk",
+        "helpdesk_callback",
+        "helpdesk_callback",
+        "helpdesk",
+    ]
+    changed = await fork(turns, first, at=2, changes=Changes(say=["Yes please", "No, thanks"]), others=[second])
+    assert changed.pairs[1].new.agent == "helpdesk_callback"
+
+
+async def test_in_a_fork_each_agent_has_its_state_of_that_time() -> None:
+    front, back = with_states()
+    async with open_call(front, others=[back]) as call:
+        for text in ("I can wait", "I want to pay", "And again", "Once more"):
+            await call.say(text)
+        turns = await call.records()
+    forked = await fork(turns, front, at=1, changes=Changes(rest=True), others=[back])
+    assert [(pair.new.agent, pair.new.state) for pair in forked.pairs] == [
+        (pair.old.agent, pair.old.state) for pair in forked.pairs if pair.old
+    ]
+    forked = await fork(turns, back, at=4, others=[front])
+    assert forked.pairs[0].new.state == {"paid": 15}
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_a_hand_over_at_once_is_repeated_in_a_fork_if_the_agent_is_loaded(loaded: bool) -> None:
+    first, second = desk(), till()
+    async with open_call(first, others=[second]) as call:
+        call.mock("charge", returns="approved")
+        await call.say("I want to pay")
+        turns = await call.records()
+    forked = await fork(turns, first, at=1, others=[second] if loaded else [helpdesk()[0]])
+    new = forked.pairs[0].new
+    if loaded:
+        assert (new.agent, new.handed_by, new.spoken_text) == ("till", ["desk"], "It is approved.")
+    else:
+        assert (new.agent, new.handed_by, new.handed_to) == ("desk", [], "")
