@@ -11,7 +11,7 @@ from ...exceptions import StoreError
 from ..record_json import to_json
 from .base import Signal
 from .postgres_link import Link, bounded
-from .presence import LEASE_SECONDS, SILENCE_SECONDS, Presence
+from .presence import KEPT_SECONDS, LEASE_SECONDS, SILENCE_SECONDS, Lease, Presence
 from .sqlite_conversations import signal_of
 
 POLL_SECONDS = 0.1
@@ -22,11 +22,11 @@ _RENEW = """
 INSERT INTO layercode.workers (owner, alive_until) VALUES (%s, clock_timestamp() + %s * interval '1 second')
 ON CONFLICT (owner) DO UPDATE SET alive_until = excluded.alive_until
 """
-_ALIVE = "SELECT 1 FROM layercode.workers WHERE owner = %s AND alive_until > clock_timestamp()"
+_LEASE = "SELECT alive_until > clock_timestamp() FROM layercode.workers WHERE owner = %s"
 _SEND = "WITH sent AS (INSERT INTO layercode.signals (owner, body) VALUES (%s, %s)) SELECT pg_notify(%s, '')"
 _TAKE = "DELETE FROM layercode.signals WHERE owner = %s RETURNING id, body"
 _CLEAN = """
-WITH dead AS (DELETE FROM layercode.workers WHERE alive_until < clock_timestamp() - interval '1 hour'),
+WITH dead AS (DELETE FROM layercode.workers WHERE alive_until < clock_timestamp() - %s * interval '1 second'),
 old AS (DELETE FROM layercode.applied WHERE at < clock_timestamp() - %s * interval '1 second')
 DELETE FROM layercode.signals WHERE sent_at < clock_timestamp() - %s * interval '1 second'
 """
@@ -38,10 +38,14 @@ class Worker(Presence[Link]):
     errors = (StoreError, psycopg.Error, OSError, TimeoutError)
 
     async def renew(self) -> None:
-        await self._link.run("", (_RENEW, (self.owner, LEASE_SECONDS)), (_CLEAN, (INBOX_SECONDS, INBOX_SECONDS)))
+        clean = (_CLEAN, (KEPT_SECONDS, INBOX_SECONDS, INBOX_SECONDS))
+        await self._link.run("", (_RENEW, (self.owner, LEASE_SECONDS)), clean)
 
-    async def exists(self, owner: str) -> bool:
-        return bool((await self._link.run("", (_ALIVE, (owner,))))[0])
+    async def lease(self, owner: str) -> Lease:
+        (rows,) = await self._link.run("", (_LEASE, (owner,)))
+        if not rows:
+            return "none"
+        return "valid" if rows[0][0] else "expired"
 
     async def withdraw(self) -> None:
         await self._link.run("", ("DELETE FROM layercode.workers WHERE owner = %s", (self.owner,)))

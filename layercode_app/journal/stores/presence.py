@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 from loguru import logger
@@ -16,12 +16,16 @@ from .base import Signal
 
 LEASE_SECONDS = 3.0
 """Time to live of a worker's lease: a worker that stops renewing it counts as dead after this time."""
+KEPT_SECONDS = 3600
+"""An expired lease is remembered for this time. A lease that a worker has ended is forgotten at once."""
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.0
 """After this time without a message, the subscription is pinged. Without a reply in this time, it is renewed."""
 SUBSCRIBE_SECONDS = 2.0
 """Maximum wait for the subscription when the store opens."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+
+Lease: TypeAlias = Literal["valid", "expired", "none"]
 
 
 class _Link(Protocol):
@@ -50,8 +54,8 @@ class Presence(ABC, Generic[L]):
         """Set or extend this worker's lease to LEASE_SECONDS from now."""
 
     @abstractmethod
-    async def exists(self, owner: str) -> bool:
-        """Return whether a worker's lease is still valid."""
+    async def lease(self, owner: str) -> Lease:
+        """Return whether a worker's lease is valid or expired; "none" if the worker has ended it, or never had one."""
 
     @abstractmethod
     async def withdraw(self) -> None:
@@ -74,8 +78,10 @@ class Presence(ABC, Generic[L]):
         self.owner = uuid4().hex
         self._link = link
         self._down = False
-        self._unsure_until = 0.0
+        self._unsure_until = float("-inf")
+        self._renewed_at = asyncio.get_running_loop().time()
         await self._beat()
+        self._new_until = self._renewed_at + LEASE_SECONDS
         self._subscribed = asyncio.Event()
         self._tasks = [
             asyncio.create_task(self._persist(self._beat_on), name="journal-lease"),
@@ -100,20 +106,31 @@ class Presence(ABC, Generic[L]):
         """Return whether a worker's lease is still valid.
 
         During an outage, and for LEASE_SECONDS after it, an expired lease means nothing, because that worker could not
-        renew it. So this waits until the lease is renewed or that time is over. Raises StoreError if leases cannot be
-        renewed for LEASE_SECONDS, for example because the server is full and answers only reads.
+        renew it. So this waits until the lease is renewed or that time is over. An outage may also have ended just
+        before this worker was started, so an expired lease means nothing in its first LEASE_SECONDS either. Raises
+        StoreError if leases cannot be renewed for LEASE_SECONDS, for example because the server is full and answers
+        only reads.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LEASE_SECONDS
-        while not await self.exists(owner):
-            if not self._down and loop.time() >= self._unsure_until:
+        while True:
+            # Before the lease is read: the outage may have ended while the server answered.
+            sure, new = self._is_sure(), loop.time() < self._new_until
+            lease = await self.lease(owner)
+            if lease == "valid":
+                return True
+            if sure and not (new and lease == "expired"):
                 return False
             if self._down and loop.time() >= deadline:
                 raise StoreError(
                     f"The journal ({self._link.component}) failed: workers cannot renew their leases. Is the server full?"
                 )
             await asyncio.sleep(0.1)
-        return True
+
+    def _is_sure(self) -> bool:
+        """Return whether other workers could renew their leases in time, because this worker could."""
+        now = asyncio.get_running_loop().time()
+        return not self._down and now >= self._unsure_until and now - self._renewed_at < LEASE_SECONDS
 
     # --- tasks that are restarted after errors
 
@@ -140,7 +157,11 @@ class Presence(ABC, Generic[L]):
     async def _beat(self) -> None:
         self._renewal = asyncio.ensure_future(self.renew())
         await asyncio.shield(self._renewal)
+        now = asyncio.get_running_loop().time()
+        if self._down or now - self._renewed_at >= LEASE_SECONDS:
+            # This worker's own lease may have expired, and perhaps the leases of other workers too.
+            self._unsure_until = now + LEASE_SECONDS
+        self._renewed_at = now
         if self._down:
             self._down = False
-            self._unsure_until = asyncio.get_running_loop().time() + LEASE_SECONDS
             logger.info("The journal ({}) is available again.", self._link.component)

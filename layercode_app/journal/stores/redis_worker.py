@@ -1,4 +1,4 @@
-"""A worker's presence in Redis: a key that it renews while it runs, and the signals that it receives."""
+"""A worker's presence in Redis: two keys that it renews while it runs, and the signals that it receives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from ...exceptions import StoreError
 from ..record_json import to_json
 from .base import Signal
-from .presence import LEASE_SECONDS, SILENCE_SECONDS, Presence
+from .presence import KEPT_SECONDS, LEASE_SECONDS, SILENCE_SECONDS, Lease, Presence
 from .redis_link import Link
 from .sqlite_conversations import signal_of
 
@@ -16,7 +16,7 @@ INBOX_SECONDS = 60
 
 
 class Worker(Presence[Link]):
-    """Renews this worker's key and receives signals for this worker.
+    """Renews this worker's keys and receives signals for this worker.
 
     Both tasks resume by themselves after an outage.
     """
@@ -24,13 +24,17 @@ class Worker(Presence[Link]):
     errors = (StoreError, RedisError, OSError, TimeoutError)
 
     async def renew(self) -> None:
-        await self._link.run(("SET", _key(self.owner), "1", "PX", int(LEASE_SECONDS * 1000)))
+        await self._link.run(
+            ("SET", _key(self.owner), "1", "PX", int(LEASE_SECONDS * 1000)),
+            ("SET", _kept(self.owner), "1", "EX", KEPT_SECONDS),
+        )
 
-    async def exists(self, owner: str) -> bool:
-        return bool((await self._link.run(("EXISTS", _key(owner))))[0])
+    async def lease(self, owner: str) -> Lease:
+        valid, kept = await self._link.run(("EXISTS", _key(owner)), ("EXISTS", _kept(owner)))
+        return "valid" if valid else "expired" if kept else "none"
 
     async def withdraw(self) -> None:
-        await self._link.run(("DEL", _key(self.owner), _inbox(self.owner)))
+        await self._link.run(("DEL", _key(self.owner), _kept(self.owner), _inbox(self.owner)))
 
     async def send(self, owner: str, signal: Signal) -> None:
         """Publish a signal to another worker. If that worker is not subscribed, put the signal into its inbox."""
@@ -64,6 +68,11 @@ class Worker(Presence[Link]):
 
 def _key(owner: str) -> str:
     return f"layercode:{{{owner}}}:worker"
+
+
+def _kept(owner: str) -> str:
+    """Return the key that remains when the worker's lease has expired."""
+    return f"layercode:{{{owner}}}:worker_kept"
 
 
 def _inbox(owner: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from layercode_app.exceptions import StoreError
 from layercode_app.journal.stores import presence
 from layercode_app.journal.stores.base import Signal
-from layercode_app.journal.stores.presence import Presence
+from layercode_app.journal.stores.presence import Lease, Presence
 
 pytestmark = pytest.mark.anyio
 
@@ -47,8 +47,8 @@ class Slow(Presence[Row]):
             raise StoreError("lost")
         self._link.exists = True
 
-    async def exists(self, owner: str) -> bool:
-        return self._link.exists
+    async def lease(self, owner: str) -> Lease:
+        return "valid" if self._link.exists else "none"
 
     async def withdraw(self) -> None:
         self._link.exists = False
@@ -85,8 +85,8 @@ class ReadsOnly(Slow):
         super().__init__(fails=True)
         self.busy.set()
 
-    async def exists(self, owner: str) -> bool:
-        return False
+    async def lease(self, owner: str) -> Lease:
+        return "expired"
 
 
 async def test_leases_that_cannot_be_renewed_are_an_outage(monkeypatch: pytest.MonkeyPatch, warned: list[str]) -> None:
@@ -101,8 +101,59 @@ async def test_leases_that_cannot_be_renewed_are_an_outage(monkeypatch: pytest.M
     await worker.stop()
 
 
+class Shared(Slow):
+    """A worker on a server that has the lease of another worker too, and that answers at once."""
+
+    def __init__(self, *leases: Lease) -> None:
+        super().__init__(fails=False)
+        self.busy.set()
+        self.leases = iter(leases)
+
+    async def lease(self, owner: str) -> Lease:
+        return next(self.leases, "expired")
+
+
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(presence, "BEAT_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("_short")
 async def test_an_expired_lease_is_that_of_a_dead_worker() -> None:
-    worker = ReadsOnly()
+    worker = Shared()
     await worker.start(Row())
     assert not await asyncio.wait_for(worker.alive("other"), 100)
+    worker.leases = iter(["expired", "valid"])
+    assert not await asyncio.wait_for(worker.alive("other"), 100)
+    await worker.stop()
+
+
+async def test_a_lease_that_was_ended_is_that_of_a_dead_worker_at_once() -> None:
+    worker = Shared("none", "valid")
+    await worker.start(Row())
+    assert not await asyncio.wait_for(worker.alive("other"), 100)
+    await worker.stop()
+
+
+@pytest.mark.usefixtures("_short")
+async def test_an_expired_lease_may_be_renewed_soon_after_a_worker_was_started() -> None:
+    worker = Shared("expired", "expired", "valid")
+    await worker.start(Row())
+    assert await asyncio.wait_for(worker.alive("other"), 100)
+    await worker.stop()
+
+
+@pytest.mark.usefixtures("_short")
+async def test_an_expired_lease_may_be_renewed_after_an_outage_that_raised_no_error() -> None:
+    worker = Shared()
+    await worker.start(Row())
+    assert not await worker.alive("other")
+    worker.sent.clear()
+    worker.busy.clear()  # The server answers no renewal.
+    await worker.sent.wait()
+    await asyncio.sleep(presence.LEASE_SECONDS)
+    worker.leases = iter(["expired", "expired", "valid"])
+    asyncio.get_running_loop().call_later(0.15, worker.busy.set)
+    assert await asyncio.wait_for(worker.alive("other"), 100)
     await worker.stop()
