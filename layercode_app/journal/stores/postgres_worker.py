@@ -33,7 +33,7 @@ DELETE FROM layercode.signals WHERE sent_at < clock_timestamp() - %s * interval 
 
 
 class Worker(Presence[Link]):
-    """Renews this worker's row and receives its signals. Both tasks resume by themselves after an outage."""
+    """Renews this worker's row and receives its signals. These tasks resume by themselves after an outage."""
 
     errors = (StoreError, psycopg.Error, OSError, TimeoutError)
 

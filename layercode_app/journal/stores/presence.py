@@ -38,7 +38,7 @@ L = TypeVar("L", bound=_Link)
 class Presence(ABC, Generic[L]):
     """Renews this worker's lease and receives signals for this worker.
 
-    Both tasks resume by themselves after an outage.
+    These tasks resume by themselves after an outage.
     """
 
     errors: ClassVar[tuple[type[Exception], ...]]
@@ -85,6 +85,7 @@ class Presence(ABC, Generic[L]):
         self._subscribed = asyncio.Event()
         self._tasks = [
             asyncio.create_task(self._persist(self._beat_on), name="journal-lease"),
+            asyncio.create_task(self._persist(self._look_in_inbox), name="journal-inbox"),
             asyncio.create_task(self._persist(self.listen), name="journal-signals"),
         ]
         with suppress(TimeoutError):
@@ -149,8 +150,15 @@ class Presence(ABC, Generic[L]):
             await asyncio.sleep(pause)
 
     async def _beat_on(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + BEAT_SECONDS
             await self._beat()
+            # Count the time that a slow server took: otherwise the lease could expire between two renewals.
+            await asyncio.sleep(max(due - loop.time(), 0.0))
+
+    async def _look_in_inbox(self) -> None:
+        while True:
             await self.empty_inbox()
             await asyncio.sleep(BEAT_SECONDS)
 

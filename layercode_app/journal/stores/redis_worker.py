@@ -18,7 +18,7 @@ INBOX_SECONDS = 60
 class Worker(Presence[Link]):
     """Renews this worker's keys and receives signals for this worker.
 
-    Both tasks resume by themselves after an outage.
+    These tasks resume by themselves after an outage.
     """
 
     errors = (StoreError, RedisError, OSError, TimeoutError)

@@ -157,3 +157,25 @@ async def test_an_expired_lease_may_be_renewed_after_an_outage_that_raised_no_er
     asyncio.get_running_loop().call_later(0.15, worker.busy.set)
     assert await asyncio.wait_for(worker.alive("other"), 100)
     await worker.stop()
+
+
+class FullInbox(Shared):
+    """A worker whose server never answers with its signals."""
+
+    renewals = 0
+
+    async def renew(self) -> None:
+        self.renewals += 1
+
+    async def empty_inbox(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.usefixtures("_short")
+async def test_a_lease_is_renewed_while_the_server_is_slow_to_answer_with_signals() -> None:
+    worker = FullInbox()
+    await worker.start(Row())
+    async with asyncio.timeout(100):
+        while worker.renewals < 5:
+            await asyncio.sleep(0.01)
+    await worker.stop()
