@@ -105,6 +105,7 @@ class TurnHandler(Draining):
         if self._overloaded(record):
             await unrecorded.say_busy(self.services, live, listener, running=len(self._running))
             return
+        failed = False
         try:
             if await self._taken(live, listener):
                 return
@@ -118,9 +119,12 @@ class TurnHandler(Draining):
                 await self._reload_unsaved(agent, begun)
             await self._run(agent, event, live, listener, begun)
         except StoreError as error:
+            failed = True
             await unrecorded.apologise(self.services, agent, live, listener, error)
         finally:
             self._let_go(live)
+            if failed:
+                self._orphans.give_up(live.record.key, self._running)
 
     def _overloaded(self, record: TurnRecord) -> bool:
         """Return whether to refuse this turn: too many turns run, or the worker is shutting down.

@@ -34,9 +34,19 @@ class Orphans:
         Do nothing if the turn runs here or has ended.
         """
         if signal.kind in ("stop", "follow") and not self._runs_here(signal, running):
-            task = asyncio.get_running_loop().create_task(self._release(signal, running), name="orphan")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(signal, running)
+
+    def give_up(self, key: tuple[str, str], running: Mapping[str, LiveTurn]) -> None:
+        """Let another worker run a turn that the journal may have begun for this worker, although it did not run it.
+
+        A worker may follow the turn already. Its signal came while this worker was about to run the turn.
+        """
+        self._start(Signal("follow", *key), running)
+
+    def _start(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
+        task = asyncio.get_running_loop().create_task(self._release(signal, running), name="orphan")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _runs_here(self, signal: Signal, running: Mapping[str, LiveTurn]) -> bool:
         """Return whether this worker is beginning, running or saving the turn."""

@@ -1,4 +1,4 @@
-"""A store writes the beginning of a turn too late: the worker of the turn has already stopped waiting for the store.
+"""The journal has the beginning of a turn, but the turn's worker does not run it, because the store failed meanwhile.
 
 If the turn is delivered again, the worker that gets this delivery answers it.
 """
@@ -16,9 +16,10 @@ from layercode_app.conversation import delivery
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.exceptions import StoreError
 from layercode_app.journal.crashed_turn import give_up
-from layercode_app.journal.record import Status, TurnRecord
-from layercode_app.journal.stores.base import Begun, Store
+from layercode_app.journal.record import Status, TurnRecord, clone
+from layercode_app.journal.stores.base import Begun, Signal, Store
 from layercode_app.settings.limits import Limits
+from layercode_app.webhook import InterruptionContext
 
 from .admitted import admit
 from .conftest import Open
@@ -32,20 +33,30 @@ ONE, TWO = (Message(session_id="s", conversation_id="c", turn_id=name, text=name
 class Workers:
     """Workers, each of which begins its answers with its own number.
 
-    The store writes the beginning of the first turn at worker 0. But this worker gets an error, as if the store had
-    replied too late.
+    The store writes the beginning of the first turn at worker 0, but only after the worker has got an error and has
+    looked for the turn in the journal.
     """
 
     def __init__(self, *stores: Store) -> None:
         self.handlers = [TurnHandler(store) for store in stores]
-        begin = stores[0].begin
+        self.begun = asyncio.Event()
+        first = stores[0]
+        begin, get = first.begin, first.get
 
         async def too_late(record: TurnRecord, *, history_tokens: int) -> Begun:
-            await begin(record, history_tokens=history_tokens)
-            stores[0].begin = begin  # type: ignore[method-assign]
+            early = clone(record)
+
+            async def look(conversation_id: str, turn_id: str) -> TurnRecord | None:
+                found = await get(conversation_id, turn_id)
+                first.get = get  # type: ignore[method-assign]
+                await begin(early, history_tokens=history_tokens)
+                self.begun.set()
+                return found
+
+            first.begin, first.get = begin, look  # type: ignore[method-assign]
             raise StoreError("away")
 
-        stores[0].begin = too_late  # type: ignore[method-assign]
+        first.begin = too_late  # type: ignore[method-assign]
 
     async def admit(self, worker: int, event: Message) -> str:
         voice = VoiceAgent("clerk", history=True)
@@ -61,6 +72,7 @@ class Workers:
 async def workers(worker: Open) -> Workers:
     workers = Workers(*[await worker() for _ in range(3)])
     assert await workers.admit(0, ONE) == Limits().apology
+    await asyncio.wait_for(workers.begun.wait(), 100)
     return workers
 
 
@@ -116,3 +128,35 @@ async def test_it_waits_for_its_worker_while_that_worker_cannot_give_it_up(
     assert not hearing.done()
     await workers.handlers[0].store.close()
     assert await hearing == "1 knows 0"
+
+
+async def test_it_is_answered_by_a_worker_that_followed_it_when_its_own_worker_failed(worker: Open) -> None:
+    stores = [await worker(), await worker()]
+    failing, following = [TurnHandler(store) for store in stores]
+    follows, update = asyncio.Event(), stores[0].update
+    voice = VoiceAgent("clerk", history=True)
+
+    @voice.on_message
+    async def answer(turn: Turn) -> str:
+        return f"answer to {turn.text}"
+
+    async def away(*_: Any) -> Any:
+        await follows.wait()
+        stores[0].update = update  # type: ignore[method-assign]
+        raise StoreError("away")
+
+    def obey(signal: Signal) -> None:
+        failing._obey(signal)
+        follows.set()
+
+    stores[0].on_signal(obey)
+    await admit(failing, voice, ONE)
+    stores[0].update = away  # type: ignore[method-assign, assignment]
+    heard = InterruptionContext(previous_turn_interrupted=True, text_heard="answer", assistant_turn_id="one")
+    two = TWO.model_copy(update={"interruption_context": heard})
+    async with asyncio.timeout(100):
+        failed = asyncio.create_task(admit(failing, voice, two))
+        while await stores[1].get("c", "two") is None:
+            await asyncio.sleep(0.01)
+        followed = await admit(following, voice, two)
+        assert (await failed, followed) == (Limits().apology, "answer to two")
