@@ -16,6 +16,7 @@ from typing import Any, TypeVarTuple
 
 from ..journal.outbound import AGENT
 from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
+from ..journal.task_jobs import HANDOFF_TASK
 from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT
 from .caller_notes import CallerNotes
@@ -143,6 +144,14 @@ class LiveTurn:
         call = {"number": self._tasks, "task": name, "arguments": arguments, "agent": self.record.agent}
         self.record.tasks.append(call)
         self._tasks += 1
+
+    def add_handoff(self, reason: str) -> None:
+        """Record that a person should be notified. As with a task, a job for it is enqueued when the turn ends.
+
+        So the notice is posted even if the journal is unavailable then, or if this worker dies first.
+        """
+        if self.run.posts_handoffs:
+            self.add_task(HANDOFF_TASK, {"reason": reason, "at": time.time()})
 
     def emit(self, kind: str, content: Json = None) -> None:
         """Add a frame; it is sent at the next flush or in the next iteration of the event loop."""

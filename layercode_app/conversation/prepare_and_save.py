@@ -135,6 +135,7 @@ class Work:
         live.run.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
         live.run.first_token_timeout, live.run.piece_timeout = limits.first_token_timeout, limits.piece_timeout
         live.run.hedge_after = limits.hedge_after
+        live.run.posts_handoffs = bool(limits.handoff_url)
         checkpoint = Checkpoint(self.services, record, self.noted, self.jobs, state, flow)
         live.save, live.late = checkpoint.save, checkpoint.finish_late
         return Turn(

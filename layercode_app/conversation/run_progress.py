@@ -29,6 +29,8 @@ class RunProgress:
     """Seconds that a model may pause within an answer."""
     hedge_after = 0.0
     """Seconds without a first token after which a request is sent a second time; 0 means never."""
+    posts_handoffs = False
+    """Whether hand-offs to a person are posted to LAYERCODE_HANDOFF_URL."""
     stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
     """A function that may answer a tool call in place of the tool; if it returns None, the tool runs. Forks set it
     to answer with recorded results, so that a tool does not, for example, place the caller's order a second time."""

@@ -17,6 +17,7 @@ from ..journal.cost import FREE_MODEL
 from ..journal.outbound import DIRECTION, OUTBOUND
 from ..journal.record import DATA, Json, Source, TurnRecord
 from ..journal.stores.base import LazyHistory
+from ..journal.task_jobs import HANDOFF
 from ..webhook import Event
 from ..wellformed import Number
 from .caller_notes import CallerNotes
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 StateT = TypeVar("StateT", default=None)
 MetadataT = TypeVar("MetadataT", default=dict[str, Any])
 
-HANDOFF = "handoff"
-"""The outcome of a turn that asked for a person to take over."""
 HANDOFF_TEXT = "I've noted that a person should take over from here. "
 
 Background = Callable[[Coroutine[Any, Any, Any]], None]
@@ -260,7 +259,9 @@ class Turn(Generic[StateT, MetadataT]):
 
         The call itself goes on with the agent, because the platform cannot transfer calls.
         """
-        self._used.record.outcomes.append({"name": HANDOFF, "value": None, "reason": reason})
+        live = self._used
+        live.record.outcomes.append({"name": HANDOFF, "value": None, "reason": reason})
+        live.add_handoff(reason)
         self.say(say)
 
     def hand_to(self, agent: str, *, say: str = "", now: bool = False) -> None:

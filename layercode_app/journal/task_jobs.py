@@ -1,4 +1,4 @@
-"""Jobs for the tasks that an agent passed to `turn.background`."""
+"""Jobs for the tasks that an agent passed to `turn.background`, and for the notices of `turn.handoff`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from .record import Json, TurnRecord
 from .stores.base import Job
 
 TASK = "task"
+HANDOFF = "handoff"
+"""The outcome of a turn that asked for a person to take over, and the job that posts the notice of it."""
+HANDOFF_TASK = "layercode.handoff"
+"""The name under which such a notice is among the task calls of its turn's record."""
 
 
 def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str, Json], *, agent: str = "") -> Job:
@@ -21,9 +25,30 @@ def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str
 
 def task_jobs(record: TurnRecord) -> list[Job]:
     """Build a job for each task call in the turn's record. Calls that were enqueued are no longer in the record."""
-    return [
-        job_of(record, call["number"], call["task"], call["arguments"], agent=call["agent"]) for call in record.tasks
-    ]
+    return [_job(record, call) for call in record.tasks]
+
+
+def _job(record: TurnRecord, call: Json) -> Job:
+    if call["task"] == HANDOFF_TASK:
+        return _handoff_job(record, call)
+    return job_of(record, call["number"], call["task"], call["arguments"], agent=call["agent"])
+
+
+def _handoff_job(record: TurnRecord, call: Json) -> Job:
+    """Build the job that posts the notice of a hand-off. Its payload is the body that is posted."""
+    event = record.event if isinstance(record.event, dict) else {}
+    payload = {
+        "type": HANDOFF,
+        "conversation_id": record.conversation_id,
+        "session_id": record.session_id,
+        "turn_id": record.turn_id,
+        "agent": call["agent"],
+        "reason": call["arguments"]["reason"],
+        "from_phone_number": event.get("from_phone_number"),
+        "at": call["arguments"]["at"],
+    }
+    job_id = f"{HANDOFF}-{record.conversation_id}-{record.turn_id}-{call['number']}"
+    return Job(job_id, HANDOFF, call["agent"], payload, record.conversation_id)
 
 
 async def enqueue_tasks(record: TurnRecord, enqueue: Callable[[Job], Awaitable[object]]) -> None:

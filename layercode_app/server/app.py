@@ -22,12 +22,12 @@ from ..agent.runner import AgentRunner
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.admission import TurnHandler
 from ..conversation.session_events import SessionHandler
-from ..conversation.turn import HANDOFF
 from ..exceptions import ConfigurationError, DeveloperError
 from ..jobs.queue import Jobs
 from ..journal.record import Kind, TurnRecord
 from ..journal.stores import create_store
 from ..journal.stores.base import Store
+from ..journal.task_jobs import HANDOFF
 from ..observability import metrics, spans
 from ..observability.setup import keep_metrics
 from ..observability.turns import data_finished, turn_finished
@@ -37,7 +37,6 @@ from ..stream.event_stream import Receive, Send
 from ..watch.watch import CHORES, Watch
 from .asgi import Scope, route_path, secured, send_error, without_slash
 from .authorize import Authorize
-from .handoff import enqueue_handoffs, wants_person
 from .health import Health
 from .job_dispatch import JobDispatch
 from .open_journal import Journal
@@ -322,8 +321,6 @@ class LayerCode:
             for tell in list(self.on_turn):
                 tell(record)
         self.watch.count(record)
-        if wants_person(record) and self.settings.handoff_url:
-            self.jobs.background(enqueue_handoffs(record, self.jobs))
 
     def _count_job(self, record: TurnRecord) -> None:
         """Count the usage of a job that belongs to a turn, such as one that writes a summary."""

@@ -15,13 +15,12 @@ from ..agent.voice_agent import VoiceAgent
 from ..conversation.caller_notes import write_notes_of_job
 from ..conversation.flow import RESERVED
 from ..conversation.session_events import CORRECT, SESSION_END
-from ..conversation.turn import HANDOFF
 from ..exceptions import DeveloperError
 from ..jobs.put_back import PutBack
 from ..journal.forget import NOTES, NOTES_OF_CALL
 from ..journal.stores.base import Job, Store
 from ..journal.stores.history_steps import SUMMARY
-from ..journal.task_jobs import TASK
+from ..journal.task_jobs import HANDOFF, TASK
 from ..settings import Settings
 from ..watch.alerts import ALERTS
 from ..watch.watch import Watch

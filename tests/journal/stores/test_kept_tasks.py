@@ -1,4 +1,4 @@
-"""A task that a tool passed to `turn.background` is enqueued once, although the worker of its turn died."""
+"""What a tool passed to `turn.background` or `turn.handoff` is enqueued once, although the worker of its turn died."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from layercode_app.conversation.delivery import displace
 from layercode_app.journal.check_journal import check_journal
 from layercode_app.journal.record import ToolCall
 from layercode_app.journal.stores.base import Job, Store
+from layercode_app.journal.task_jobs import HANDOFF, HANDOFF_TASK
 
 from .admitted import admit
 from .conftest import Open
@@ -18,14 +19,18 @@ from .records import begin, turn
 pytestmark = pytest.mark.anyio
 
 CALL = {"number": 0, "task": "send_mail", "arguments": {"to": "Ann"}, "agent": "shop"}
+NOTICE = {"number": 1, "task": HANDOFF_TASK, "arguments": {"reason": "a refund", "at": 1.0}, "agent": "shop"}
 
 
 async def dies_after_a_tool(store: Store) -> None:
-    """Begin a turn, and save it after a tool call that has added a task. Then the worker dies, before the turn ends."""
-    record = turn("c", "old", agent="shop")
+    """Begin a turn, and save it after a tool call. The tool has added a task and asked for a person to take over.
+
+    Then the worker dies, before the turn ends.
+    """
+    record = turn("c", "old", agent="shop", session_id="s")
     await begin(store, record)
     record.tools = [ToolCall("1", "order", {}, 1.0, 2.0, "done", "ordered")]
-    record.tasks = [CALL]
+    record.tasks = [CALL, NOTICE]
     await store.save(record)
     await store.close()
 
@@ -43,10 +48,21 @@ async def deliver(store: Store, turn_id: str) -> None:
 
 
 async def jobs(store: Store) -> list[tuple[str, str, object]]:
-    return [(job.name, job.agent, job.payload) for job in await store.pending_jobs()]
+    pending = sorted(await store.pending_jobs(), key=lambda job: job.name, reverse=True)
+    return [(job.name, job.agent, job.payload) for job in pending]
 
 
-ENQUEUED = [("task", "shop", {"task": "send_mail", "arguments": {"to": "Ann"}})]
+POSTED = {
+    "type": HANDOFF,
+    "conversation_id": "c",
+    "session_id": "s",
+    "turn_id": "old",
+    "agent": "shop",
+    "reason": "a refund",
+    "from_phone_number": None,
+    "at": 1.0,
+}
+ENQUEUED = [("task", "shop", {"task": "send_mail", "arguments": {"to": "Ann"}}), (HANDOFF, "shop", POSTED)]
 
 
 async def test_by_a_second_delivery(worker: Open) -> None:
@@ -76,7 +92,7 @@ async def test_not_if_the_turn_runs_again(worker: Open) -> None:
     """A hook that runs again would add its task again. Therefore the task of the first attempt is dropped."""
     dead, here = await worker(), await worker()
     await begin(dead, record := turn("c", "old", agent="shop"))
-    record.tasks = [CALL]
+    record.tasks = [CALL, NOTICE]
     await dead.save(record)
     await dead.close()
     await deliver(here, "old")
