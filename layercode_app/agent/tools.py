@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic_ai import DeferredToolResults
 from pydantic_ai.capabilities import AbstractCapability
@@ -130,7 +130,8 @@ class TurnTools(AbstractCapability[Any]):
             record.pending = None  # From here on the call may have taken effect, so no answer may run it again.
         if live.run.tool_started is not None:
             live.run.tool_started()
-        await live.checkpoint()
+        if not await live.checkpoint():
+            await self._leave_to_other_worker(entry)
         live.spoken.begin_segment()
         self._notice(entry)
         work = (live.run.stand_in(entry) if live.run.stand_in else None) or self._once(entry, handler, args)
@@ -140,6 +141,12 @@ class TurnTools(AbstractCapability[Any]):
             return await self._finishing(entry, work)
         finally:
             self._notice(entry)
+
+    async def _leave_to_other_worker(self, entry: ToolCall) -> NoReturn:
+        """End a tool call that must not run here, because another worker runs or has ended this turn."""
+        self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
+        await asyncio.sleep(0)  # Usually raises the CancelledError, because the turn was stopped.
+        raise asyncio.CancelledError
 
     def _once(self, entry: ToolCall, handler: Any, args: Any) -> Awaitable[Any]:
         """Return an awaitable that runs the tool, or that waits for an identical call of the same response."""

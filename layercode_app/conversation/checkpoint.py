@@ -32,10 +32,17 @@ class Checkpoint:
     state: LiveState[Any] | None
     flow: Flow
 
-    async def save(self) -> None:
-        """Save the running turn and enqueue its new notes, so that its tools do not run again if the worker dies."""
+    async def save(self) -> bool:
+        """Save the running turn and enqueue its new notes, so that its tools do not run again if the worker dies.
+
+        Return False if another worker has taken over or ended the turn, for example because this worker was stalled.
+        """
         await self._enqueue_notes()
-        await self.services.states.save(self.record, self.state, self.flow)
+        if await self.services.states.save(self.record, self.state, self.flow):
+            return True
+        stored = await self.services.store.get(*self.record.key)
+        # The turn of a conversation that was forgotten meanwhile goes on.
+        return stored is None or (stored.owner == self.record.owner and not stored.finished)
 
     async def finish_late(self, call: ToolCall) -> None:
         """Save the effects of a tool that ended after its turn: its result, outcomes, state changes, notes and tasks.

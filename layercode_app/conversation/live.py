@@ -68,8 +68,8 @@ class LiveTurn:
     state: LiveState[Any] | None = None
     flow: Flow | None = None
     """The current agent and stage of the conversation; set when the turn's work is prepared."""
-    save: Callable[[], Awaitable[None]] | None = None
-    """Save the current record; set when the turn's work is prepared."""
+    save: Callable[[], Awaitable[bool]] | None = None
+    """Save the current record, see `Checkpoint.save`; set when the turn's work is prepared."""
     late: Callable[[ToolCall], Awaitable[None]] | None = None
     """Save the effects of a tool that outlived the turn; set when the turn's work is prepared."""
     carried: Sequence[dict[str, Any]] = ()
@@ -215,11 +215,18 @@ class LiveTurn:
         self.record.frames_attempt = self.record.attempt
         self.record.speech = self.spoken.runs()
 
-    async def checkpoint(self) -> None:
-        """Save the turn's record as it is now."""
-        if self.save is not None and not self.ending:
-            self.collect()
-            await self.save()
+    async def checkpoint(self) -> bool:
+        """Save the turn's record as it is now. If another worker has taken over or ended the turn, stop the turn here.
+
+        Return False in that case.
+        """
+        if self.save is None or self.ending:
+            return True
+        self.collect()
+        kept = await self.save()
+        if not kept:
+            self.stop(Status.SUPERSEDED)
+        return kept
 
     def check_state(self) -> None:
         """Raise StateError if the state cannot be saved."""

@@ -81,20 +81,24 @@ class LiveStates:
         if not state.users and self._states.get(key) is state:
             del self._states[key]
 
-    async def save(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
-        """Save the turn's record as it is now, together with the unsaved changes of `state` and `flow`."""
-        await self._save(record, state, flow, state.savable()[0] if state else {})
+    async def save(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> bool:
+        """Save the turn's record as it is now, together with the unsaved changes of `state` and `flow`.
+
+        Return whether they were saved, see `Store.save`.
+        """
+        return await self._save(record, state, flow, state.savable()[0] if state else {})
 
     async def _save(
         self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None, fields: dict[str, Json]
-    ) -> None:
+    ) -> bool:
         """Save the record and the unsaved changes. `fields` are the current fields of the state."""
         changes = state.changes(fields) if state else {}
         moved = flow.changes() if flow else {}
         if state is not None:
             record.state = fields
-        await self._store.save(record, state=changes | moved if moved else changes)
+        saved = await self._store.save(record, state=changes | moved if moved else changes)
         _mark_saved(state, changes, flow, moved)
+        return saved
 
 
 def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> dict[str, Json]:

@@ -23,12 +23,12 @@ class Outage:
     def _reach(self, app: LayerCode) -> None:
         save = app.store.save
 
-        async def unless_away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+        async def unless_away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
             if record.finished and not self.over:
                 if self.saves_left is not None:
                     self.saves_left -= 1
                     self.over = self.saves_left <= 0
                 raise StoreError("away")
-            await save(record, state=state)
+            return await save(record, state=state)
 
         app.store.save = unless_away  # type: ignore[method-assign]

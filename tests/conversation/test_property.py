@@ -133,11 +133,11 @@ class Conversation(StoreMachine):
         seen, ear = len(self.world.requests), Ear()
         store_save = self.store.save
 
-        async def save(record: Any, **more: Any) -> None:
+        async def save(record: Any, **more: Any) -> bool:
             if record.finished:
                 ear.listener.leave()
                 await asyncio.sleep(0)
-            await store_save(record, **more)
+            return await store_save(record, **more)
 
         self.store.save = save  # type: ignore[method-assign]
         plan.finish()
@@ -406,8 +406,9 @@ class Conversation(StoreMachine):
         self.remember(plan, turn_id, ear, plan.steps)
 
 
-async def _nothing(*_: Any, **__: Any) -> None:
+async def _nothing(*_: Any, **__: Any) -> bool:
     """Save nothing, as a dead worker does."""
+    return False
 
 
 def _prefix_of_words(text: str, count: int) -> str:

@@ -30,9 +30,9 @@ class SlowStore(MemoryStore):
         super().__init__()
         self.through = asyncio.Event()
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
         await self.through.wait()
-        await super().save(record, state=state)
+        return await super().save(record, state=state)
 
 
 async def whole(turn: Turn) -> str:

@@ -25,11 +25,11 @@ class Away(MemoryStore):
 
     failures = 2
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
         if self.failures:
             self.failures -= 1
             raise StoreError("away")
-        await super().save(record, state=state)
+        return await super().save(record, state=state)
 
 
 @pytest.fixture

@@ -276,8 +276,9 @@ class Conversation(RuleBasedStateMachine):
     def die(self, dead: list[bool]) -> None:
         """Save no turn from now on, and cancel the running turns."""
 
-        async def nothing(*_: Any, **__: Any) -> None:
+        async def nothing(*_: Any, **__: Any) -> bool:
             """Do nothing in place of a save, because a dead worker saves nothing."""
+            return False
 
         self.store.save = nothing  # type: ignore[method-assign]
         dead.append(True)

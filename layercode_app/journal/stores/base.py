@@ -173,8 +173,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
-        """Write the record, and these fields of the conversation's state, in one atomic step.
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+        """Write the record, and these fields of the conversation's state, in one atomic step; return whether it was done.
 
         Nothing is written if another worker owns the turn by now, if the turn was deleted, or if the stored turn has
         ended but `record` is still running. The last case occurs when a save is sent again because its answer was

@@ -94,13 +94,14 @@ class MemoryStore(Store):
         assign(record, stored)
         return True
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
         stored = self._turns.get(record.key)
         if stored is None or stored.owner != record.owner or (stored.finished and not record.finished):
-            return
+            return False
         self._overwrite(stored, record)
         if state:
             await self.save_state(record.conversation_id, state)
+        return True
 
     def _overwrite(self, stored: TurnRecord, record: TurnRecord) -> None:
         position = stored.position

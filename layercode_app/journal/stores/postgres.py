@@ -44,6 +44,7 @@ _HEADS = "position, status, owner, attempt, revision, head, ''::bytea, ''::bytea
 _BEGIN = "SELECT layercode.begin_turn(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s)"
 _CLAIM = "SELECT layercode.claim_turn(%s, %s, %s, %s, %s, %s)"
 _SAVE = "SELECT layercode.save_turn(%s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s::text[], %s::bytea[], %s)"
+_STATUS = "SELECT status FROM layercode.turns WHERE conversation_id = %s AND turn_id = %s"
 _MERGE = "SELECT layercode.merge_fields(%s, %s, %s::text[], %s::bytea[], %s)"
 _MERGE_AFTER_TURN = f"""
 {_MERGE} FROM (
@@ -168,15 +169,21 @@ class PostgresStore(Store):
             assign(record, _load(found[0]))
         return bool(claimed[0][0])
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
-        if await self._save(record, state or {}, None) != 1:
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+        saved = await self._save(record, state or {}, None)
+        if saved == 0:
             logger.warning("Turn {} was not saved: another worker owns it, or it was deleted.", record.turn_id)
+        return saved == 1
 
     async def _save(self, record: TurnRecord, state: dict[str, Json], revision: int | None) -> int:
         ids = (storable(record.conversation_id), storable(record.turn_id), record.owner, revision, uuid4().hex)
         body = (storable_json(dump_head(record)), record.messages, dump_frames(record))
         row = (*ids, record.status, tokens_of(record), *body, *_columns(state), time.time())
-        return int((await self._run(record.conversation_id, (_SAVE, row)))[0][0][0])
+        if record.finished:
+            return int((await self._run(record.conversation_id, (_SAVE, row)))[0][0][0])
+        saved, known = await self._run(record.conversation_id, (_SAVE, row), (_STATUS, ids[:2]))
+        overtaken = bool(known) and known[0][0] != "running"
+        return 2 if overtaken and saved[0][0] == 1 else int(saved[0][0])
 
     async def get(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
         rows = await self._get(conversation_id, turn_id)

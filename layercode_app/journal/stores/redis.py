@@ -120,9 +120,11 @@ class RedisStore(Store):
             assign(record, _load(found))
         return bool(found)
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
-        if await self._save(record, state or {}, "") != 1:
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+        saved = await self._save(record, state or {}, "")
+        if saved == 0:
             logger.warning("Turn {} was not saved: another worker owns it, or it was deleted.", record.turn_id)
+        return saved == 1
 
     async def _save(self, record: TurnRecord, state: dict[str, Json], revision: str) -> int:
         body = (dump_head(record), record.messages, dump_frames(record), self._keep, *_pairs(state))

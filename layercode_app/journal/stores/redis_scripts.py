@@ -137,7 +137,7 @@ if m and m[8] == token then return 1 end
 if not m or m[2] ~= owner then return 0 end
 if revision ~= "" and m[6] ~= revision then return -1 end
 -- The end has overtaken this earlier save.
-if m[1] ~= "running" and status == "running" then return 1 end
+if m[1] ~= "running" and status == "running" then return 2 end
 m[1], m[5], m[6], m[8] = status, tokens, string.format("%d", m[6] + 1), token
 redis.call("HSET", META, id, table.concat(m, " "))
 redis.call("HSET", HEAD, id, head)

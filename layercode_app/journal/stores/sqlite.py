@@ -156,15 +156,17 @@ class SQLiteStore(Store):
             assign(record, claimed)
         return claimed is not None
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
         save, conversation_id = turns.writing(record), record.conversation_id
 
-        def write(db: sqlite3.Connection) -> None:
-            if save(db, self._recent) and state:
+        def write(db: sqlite3.Connection) -> bool:
+            saved = save(db, self._recent)
+            if saved and state:
                 self._recent.drop(conversation_id)
                 conversations.merge(db, conversation_id, state, {})
+            return saved
 
-        await self._run(write)
+        return await self._run(write)
 
     async def get(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
         return await self._run(lambda db: turns.get(db, conversation_id, turn_id))

@@ -1,0 +1,94 @@
+"""A worker that was stalled, while another one took over or ended its turn, starts no more tools of this turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.models.function import DeltaToolCall, FunctionModel
+
+from layercode_app import Message, VoiceAgent
+from layercode_app.conversation.admission import TurnHandler
+from layercode_app.journal.crashed_turn import crash
+from layercode_app.journal.record import TurnRecord
+from layercode_app.journal.stores.base import Store
+
+from .admitted import admit
+from .conftest import Open
+from .records import begin, ended, turn
+
+pytestmark = pytest.mark.anyio
+
+BOOK = Message(session_id="s", conversation_id="c", turn_id="t", text="book")
+
+
+async def taken_over(other: Store, record: TurnRecord) -> None:
+    """Claim the turn for the other worker, which then ends it."""
+    assert await other.claim(record)
+    assert await other.save(ended(record, "booked"))
+
+
+async def displaced(other: Store, record: TurnRecord) -> None:
+    """End the turn, as the other worker does when it begins the next one."""
+    await other.update(*record.key, crash)
+
+
+Lost = Callable[[Store, TurnRecord], Awaitable[None]]
+
+
+@pytest.mark.parametrize("lose", [taken_over, displaced])
+async def test_it_starts_no_tool(worker: Open, lose: Lost) -> None:
+    here, other = await worker(), await worker()
+    booked: list[str] = []
+
+    async def model(messages: list[Any], info: object) -> AsyncIterator[dict[int, DeltaToolCall]]:
+        record = await other.get("c", "t")
+        assert record is not None
+        await lose(other, record)
+        yield {0: DeltaToolCall(name="book", json_args="{}", tool_call_id="c1")}
+
+    agent = Agent(FunctionModel(stream_function=model))
+
+    @agent.tool_plain
+    async def book() -> str:
+        booked.append("a table")
+        return "booked"
+
+    heard = await asyncio.wait_for(admit(TurnHandler(here), VoiceAgent("clerk", agent), BOOK), 100)
+    assert (heard, booked) == ("", [])
+
+
+async def test_a_store_tells_whether_a_turn_was_saved(worker: Open) -> None:
+    here, other = await worker(), await worker()
+    record = (await begin(here, turn("c", "t"))).record
+    assert await here.save(record)
+    stored = await other.get("c", "t")
+    assert stored is not None
+    await displaced(other, stored)
+    assert not await here.save(record)
+    assert await here.save(ended(record))
+
+
+async def test_a_turn_goes_on_when_its_conversation_is_forgotten(worker: Open) -> None:
+    here, other = await worker(), await worker()
+    booked: list[str] = []
+
+    async def model(messages: list[Any], info: object) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
+        if booked:
+            yield "Booked."
+            return
+        await other.forget("c")
+        yield {0: DeltaToolCall(name="book", json_args="{}", tool_call_id="c1")}
+
+    agent = Agent(FunctionModel(stream_function=model))
+
+    @agent.tool_plain
+    async def book() -> str:
+        booked.append("a table")
+        return "booked"
+
+    heard = await asyncio.wait_for(admit(TurnHandler(here), VoiceAgent("clerk", agent), BOOK), 100)
+    assert (heard, booked) == ("Booked.", ["a table"])
