@@ -13,7 +13,6 @@ from ..agent.summarise import summarise
 from ..agent.take_notes import take_notes
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.caller_notes import write_notes_of_job
-from ..conversation.flow import RESERVED
 from ..conversation.session_events import CORRECT, SESSION_END
 from ..exceptions import DeveloperError
 from ..jobs.put_back import PutBack
@@ -26,6 +25,11 @@ from ..watch.alerts import ALERTS
 from ..watch.watch import Watch
 from ..webhook import SessionEnd
 from .handoff import notify
+
+KINDS = (SESSION_END, TASK, HANDOFF)
+"""The names of the jobs that belong to an agent."""
+OWN_TASKS = (JUDGE_CALL, NOTES_OF_CALL, SUMMARY, NOTES)
+"""The tasks that every agent has."""
 
 
 @dataclass
@@ -47,20 +51,22 @@ class JobDispatch:
     def retry_elsewhere(self, job: Job) -> float | None:
         """Return the time at which other workers can take the job, if this worker lacks something that the job needs.
 
-        A job may need an agent, a task of the agent, the alert rules of its service, or LAYERCODE_HANDOFF_URL. Return
-        None if this worker lacks nothing, or if it has put the job back for a day.
+        A job may need an agent, a task of the agent, the alert rules of its service, LAYERCODE_HANDOFF_URL, or a newer
+        release. Return None if this worker lacks nothing, or if it has put the job back for a day.
         """
         if self.watch().does(job):
             return self._leave_to_service(job) if self.watch().is_of_another_service(job) else None
         if job.name == CORRECT:
             return None
+        if job.name not in KINDS:
+            return self.put_back.until(job, f"a release that knows jobs of the kind {job.name!r}")
         runner = self.runners().get(job.agent)
         if runner is None:
             return self.put_back.until(job, f"the agent {job.agent!r}")
         if job.name == HANDOFF and not self.settings().handoff_url:
             return self.put_back.until(job, "the setting LAYERCODE_HANDOFF_URL")
         task = str(job.payload.get("task", "")) if job.name == TASK else ""
-        if task and not task.startswith(RESERVED) and task not in runner.voice.tasks:
+        if task and task not in OWN_TASKS and task not in runner.voice.tasks:
             return self.put_back.until(job, f"the task {task!r} of the agent {job.agent!r}")
         return None
 
@@ -104,6 +110,8 @@ class JobDispatch:
             await write_notes_of_job(self.store, job, **job.payload["arguments"])
         elif job.name == TASK:
             await _run_task(runner.voice, job)
+        else:
+            raise DeveloperError(f"Job {job.id} is of the kind {job.name!r}, which this release does not know.")
 
 
 async def _run_task(voice: VoiceAgent[Any, Any], job: Job) -> None:

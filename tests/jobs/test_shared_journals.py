@@ -196,6 +196,21 @@ async def test_the_message_of_a_service_without_workers_is_given_up_and_goes_to_
     )
 
 
+@pytest.mark.parametrize(
+    "newer", [Job("newer-1", "newer", "shop", {}), Job("newer-2", "task", "shop", {"task": "layercode.new"})]
+)
+async def test_a_job_that_only_a_newer_release_knows_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str], newer: Job
+) -> None:
+    monkeypatch.setattr(queue, "RETRY_SECONDS", (0.01,))
+    async with Service(tmp_path, "shop").up() as service:
+        await service.app.jobs.enqueue(newer)
+        await until(lambda: len(service.put_back) > 2)
+        assert newer.id in [job.id for job in await service.app.store.pending_jobs()]
+        monkeypatch.setattr(put_back, "GIVE_UP_SECONDS", 0)
+        await until(lambda: f"Job {newer.id} failed for good after 2 attempts" in warned)
+
+
 @pytest.mark.parametrize("other", ["bank", "shop"])
 async def test_a_hand_off_waits_for_a_service_with_its_agent_and_a_url(tmp_path: Path, other: str) -> None:
     notice = Job("handoff-1", "handoff", "shop", {"type": "handoff"}, "c")
