@@ -32,19 +32,18 @@ class UnfinishedError(Exception):
     """An attempt did not end, because its worker died or the lease expired."""
 
 
-async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Sequence[float]) -> float | None:
-    """Run a job that was leased for `lease` seconds.
+async def attempt(held: Lease, run: Run, pauses: Sequence[float]) -> float | None:
+    """Run a job that was leased.
 
     Return the time at which it is due again, or None if it is done or was given up. `pauses` are the seconds before
     each retry; if the last retry fails, the job is given up and an error is logged. Each attempt of an agent's job is
     counted in the journal before it runs, so a job whose attempts kill their workers is given up, too.
     """
-    held = _Lease(store, job, lease)
+    store, job = held.store, held.job
     if job.error == UNFINISHED:
         again = _after_unfinished(job, pauses)
         await _settle(held, again)
         return again
-    before = job.attempts
     keeping = asyncio.create_task(held.keep())
     try:
         try:
@@ -52,11 +51,7 @@ async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Seq
             await _count(store, job)
             again = await _try(job, run, pauses)
         except asyncio.CancelledError:
-            # The server is shutting down: release the job, so that another worker can run it at once.
-            job.attempts = before
-            if not held.lost:
-                with suppress(StoreError):
-                    await store.settle(job, retry_at=steady_clock.now())
+            await held.release()  # The server is shutting down.
             raise
         await _settle(held, again)
         return again
@@ -64,13 +59,15 @@ async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Seq
         keeping.cancel()
 
 
-class _Lease:
+class Lease:
     """A lease on a job, renewed while the job runs. After it expires, another worker can lease the job."""
 
     def __init__(self, store: Store, job: Job, seconds: float) -> None:
         self.store = store
         self.job = job
         self._seconds = seconds
+        self._attempts = job.attempts
+        """The number of attempts before this one."""
         self._until = steady_clock.now() + seconds
 
     @property
@@ -90,6 +87,14 @@ class _Lease:
                 self._until = until
             except StoreError as error:
                 logger.warning("The lease of job {} could not be renewed: {}", self.job.id, error)
+
+    async def release(self) -> None:
+        """Let another worker run the job at once, unless the lease is lost. This attempt is not counted."""
+        if self.lost:
+            return
+        self._until = float("-inf")
+        with suppress(StoreError):
+            await self.store.settle(replace(self.job, attempts=self._attempts), retry_at=steady_clock.now())
 
 
 async def _remember_secrets(store: Store, job: Job) -> None:
@@ -147,7 +152,7 @@ def _after_unfinished(job: Job, pauses: Sequence[float]) -> float | None:
     return _after(job, error, [round(pause * random.uniform(1.0, 2.0), 1) for pause in pauses])  # noqa: S311 - no secret
 
 
-async def _settle(held: _Lease, again: float | None) -> None:
+async def _settle(held: Lease, again: float | None) -> None:
     """Record how a job ended. While the journal is unavailable, keep trying, so that a finished job does not run twice.
 
     `again` is the time at which the job is to run again, or None. This time is recorded only while the lease is valid.

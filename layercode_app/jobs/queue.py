@@ -14,7 +14,7 @@ from ..exceptions import StoreError
 from ..journal import steady_clock
 from ..journal.stores.base import Job, Store
 from ..observability import spans
-from .attempt import Run, attempt
+from .attempt import Lease, Run, attempt
 
 Elsewhere = Callable[[Job], float | None]
 """Returns when a job that this worker cannot run is due for other workers; None if this worker can run it."""
@@ -52,12 +52,15 @@ class Jobs:
         """Set when a job may be due. `start` replaces it, because an event belongs to the loop that first waited."""
         self._worker: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._leases: dict[str, Lease] = {}
+        """The leases of the running jobs."""
         self._background: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Start running the jobs in the store, including those that dead workers left behind."""
         self._due = asyncio.Event()
         self._running = {key: task for key, task in self._running.items() if not task.done()}
+        self._leases = {key: held for key, held in self._leases.items() if key in self._running}
         self._worker = asyncio.create_task(self._work(), name="jobs")
 
     async def enqueue(self, job: Job) -> bool:
@@ -82,7 +85,7 @@ class Jobs:
     async def drain(self, seconds: float) -> None:
         """Start no more jobs, wait up to `seconds` for running work, then cancel it.
 
-        Jobs that are not done stay in the store.
+        Jobs that are not done stay in the store, and other workers can run them at once.
         """
         if self._worker is not None:
             self._worker.cancel()
@@ -96,6 +99,8 @@ class Jobs:
                 task.cancel()
         if running:
             await asyncio.wait(running, timeout=CANCEL_SECONDS)
+        # The store may be closed before these jobs have cleaned up.
+        await asyncio.gather(*[held.release() for held in self._leases.values()])
 
     async def _work(self) -> None:
         while True:
@@ -116,18 +121,19 @@ class Jobs:
     def _begin(self, job: Job) -> None:
         if job.id in self._running:
             return  # The lease expired while the journal was unavailable, and this worker leased the job again.
-        self._running[job.id] = asyncio.create_task(self._attempt(job), name=f"job {job.name}")
+        held = self._leases[job.id] = Lease(self._store, job, LEASE_SECONDS)
+        self._running[job.id] = asyncio.create_task(self._attempt(held), name=f"job {job.name}")
 
-    async def _attempt(self, job: Job) -> None:
-        again = None
+    async def _attempt(self, held: Lease) -> None:
+        job, again = held.job, None
         try:
             if (at := self._elsewhere(job)) is not None:
                 with suppress(StoreError):  # Then the lease expires.
                     await self._store.settle(job, retry_at=at)
                 return
-            again = await attempt(self._store, job, self._run, lease=LEASE_SECONDS, pauses=RETRY_SECONDS)
+            again = await attempt(held, self._run, RETRY_SECONDS)
         finally:
-            del self._running[job.id]
+            del self._running[job.id], self._leases[job.id]
             self._due.set()
         if again is not None:
             asyncio.get_running_loop().call_later(max(again - steady_clock.now(), 0.0), self._due.set)

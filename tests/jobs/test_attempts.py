@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from layercode_app.jobs.attempt import attempt
+from layercode_app.jobs.attempt import Lease, attempt
 from layercode_app.journal import steady_clock
 from layercode_app.journal.stores.base import Job, Store
 
@@ -34,9 +34,9 @@ async def test_a_job_that_kills_its_workers_is_given_up(store: Store, warned: li
     for number in range(len(PAUSES) + 1):
         job = await leased(store, number)
         with pytest.raises(Killed):
-            await attempt(store, job, die, lease=60, pauses=PAUSES)
+            await attempt(Lease(store, job, 60), die, PAUSES)
         job = await leased(store, number + 0.5)
-        again = await attempt(store, job, die, lease=60, pauses=PAUSES)
+        again = await attempt(Lease(store, job, 60), die, PAUSES)
         assert (again is None) == (number == len(PAUSES))
     assert await store.pending_jobs() == []
     assert warned[-1] == "Job j failed for good after 3 attempts"
@@ -46,7 +46,7 @@ async def test_a_job_that_recurs_is_never_given_up(store: Store) -> None:
     await store.enqueue(Job("alerts", "alerts", "", {}))
     for number in range(len(PAUSES) + 3):
         with pytest.raises(Killed):
-            await attempt(store, await leased(store, number), die, lease=60, pauses=PAUSES)
+            await attempt(Lease(store, await leased(store, number), 60), die, PAUSES)
     assert await store.pending_jobs() != []
 
 
@@ -58,7 +58,7 @@ async def test_a_job_that_a_shutdown_cut_off_keeps_its_attempts(store: Store) ->
         await asyncio.Event().wait()
 
     await store.enqueue(Job("j", "task", "a", {}, attempts=1, error="ValueError: no"))
-    trying = asyncio.create_task(attempt(store, await leased(store, 0), wait, lease=60, pauses=PAUSES))
+    trying = asyncio.create_task(attempt(Lease(store, await leased(store, 0), 60), wait, PAUSES))
     await began.wait()
     trying.cancel()
     await asyncio.gather(trying, return_exceptions=True)

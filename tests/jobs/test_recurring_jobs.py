@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from layercode_app.jobs import queue
 from layercode_app.jobs.queue import Jobs
 from layercode_app.journal.stores.base import Job
 from layercode_app.journal.stores.memory import MemoryStore
@@ -62,3 +63,28 @@ async def test_a_job_that_was_running_when_the_server_went_down_is_free_at_once(
     await begun.wait()
     await jobs.drain(0.1)
     assert await store.lease(now=time.time(), seconds=60) is not None
+
+
+async def test_a_job_that_cleans_up_for_long_when_the_server_goes_down_is_free_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queue, "CANCEL_SECONDS", 0.01)
+    begun, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def run(job: Job) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await cleaned.wait()
+
+    store = MemoryStore()
+    jobs = Jobs(store, run)
+    jobs.start()
+    await jobs.enqueue(Job("long", "long", "a", {}))
+    await begun.wait()
+    await jobs.drain(0.1)
+    job = await store.lease(now=time.time(), seconds=60)
+    assert job is not None
+    assert (job.attempts, job.error) == (0, None)
+    cleaned.set()

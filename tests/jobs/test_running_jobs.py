@@ -154,7 +154,7 @@ async def test_a_job_that_another_worker_took_over_is_not_given_to_a_third(
     await store.enqueue(Job("j", "hook", "a", {}, "c"))
     job = await store.lease(now=time.time(), seconds=0.3)
     assert job is not None
-    trying = asyncio.create_task(attempt.attempt(store, job, fail_late, lease=0.3, pauses=(0.0, 0.0)))
+    trying = asyncio.create_task(attempt.attempt(attempt.Lease(store, job, 0.3), fail_late, (0.0, 0.0)))
     await began.wait()
     assert await other.lease(now=time.time(), seconds=60) is not None
     if cut_off:
