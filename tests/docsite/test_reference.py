@@ -146,8 +146,8 @@ def _set_attributes(tree: ast.Module) -> Iterator[str]:
             yield str(node.args[0].value)
 
 
-NOT_OURS = {"server.app", "error.category"}
-"""Keys that look like attributes: the home of a public name, and a tag of Sentry's."""
+NOT_OURS = {"server.app", "error.category", "layercode.removed"}
+"""Keys that look like attributes: the home of a public name, a tag of Sentry's, and the mark of a removed field."""
 
 
 def test_every_span_attribute_is_shown_and_none_that_is_gone() -> None:
