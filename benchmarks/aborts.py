@@ -3,8 +3,9 @@
     python -m benchmarks.aborts
 
 The model is an HTTP server in this process, so its sockets can be watched; our server runs in another process. Callers
-abort before the first token, and in the middle of the reply: 20 aborts a second, then a burst of 100. The slowest may
-take 100 ms, or 150 ms in the burst. The benchmark fails if an aim is missed or a request is never closed.
+abort before the first token, and in the middle of the reply: 20 aborts a second, then a burst of 100. The aim is that
+the slowest socket closes within 100 ms, or within 150 ms in the burst. The benchmark fails if an aim is missed, or if a
+socket is never closed.
 """
 
 from __future__ import annotations
@@ -77,9 +78,10 @@ async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
 
 
 async def measure(port: int, model: Model, name: str, *, after: float, count: int, gap: float) -> bool:
-    """Abort `count` turns, one every `gap` seconds. Print how fast the model's sockets closed.
+    """Abort `count` turns, and print how fast the model's sockets closed.
 
-    Return whether all of them met the aim.
+    One turn is aborted every `gap` seconds. If `gap` is 0, all turns are aborted at once. Return whether every socket
+    closed within `AIM_MS`, or within `BURST_AIM_MS` if `gap` is 0.
     """
     begun: dict[str, float] = {}
 

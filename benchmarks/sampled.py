@@ -105,7 +105,10 @@ def _watch(path: Path, seconds: float) -> None:
 
 
 def main(path: str, seconds: str, *words: str) -> None:
-    """Run the command `words`. Meanwhile, a thread writes a sample of the process to `path` every few `seconds`."""
+    """Run the command `words`, such as `run --agent echo`, in this process.
+
+    Meanwhile, a thread appends the result of `sample` to the file `path`, once every `seconds` seconds.
+    """
     from layercode_app.cli.main import main as run
     from layercode_app.server.app import LayerCode
 

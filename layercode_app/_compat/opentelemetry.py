@@ -16,10 +16,10 @@ _UNKNOWN = object()
 
 
 def provider_may_be_set() -> bool:
-    """Return whether the global tracer provider may have been set.
+    """Return whether the global tracer provider may have been set. OpenTelemetry keeps it in a private variable.
 
-    The public `trace.get_tracer_provider()` searches the environment as long as no provider is set. If the private
-    variable is missing, the result is always True, so that the public function is called.
+    The public `trace.get_tracer_provider()` searches the environment as long as no provider is set. So call it only if
+    this function returns True. In a release of OpenTelemetry without the private variable, the result is always True.
     """
     return getattr(trace, "_TRACER_PROVIDER", _UNKNOWN) is not None
 

@@ -18,8 +18,9 @@ UNKNOWN: Final = object()
 def default_instrumentation() -> Any:
     """Return the argument of the last call of `Agent.instrument_all`: settings, True or False.
 
-    Return UNKNOWN if this release does not expose it. Then our settings are always set again, and a turn's run has two
-    capabilities, TurnTools and PydanticAI's instrumentation, instead of one that combines them.
+    Return UNKNOWN if the installed release of PydanticAI does not expose it. Then this package always sets its own
+    settings again, and a turn's run has two capabilities, TurnTools and PydanticAI's instrumentation, instead of one
+    that combines them.
     """
     from pydantic_ai import Agent
 
@@ -36,10 +37,11 @@ def can_replace_events(stream: StreamedResponse) -> bool:
 
 
 def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None:
-    """Make a stream yield these events, within the request's deadline if PydanticAI sets one afterwards.
+    """Make a stream yield these events. If PydanticAI sets a deadline for the request afterwards, it applies to them.
 
-    PydanticAI refuses a deadline for a stream that was already read, but reads the first event early itself if a
-    capability, such as ModelFallback, handles failed requests. Each later event then has to arrive by the deadline.
+    PydanticAI refuses to set a deadline for a stream that was already read. This function therefore replaces the method
+    that sets the deadline: each event that is still to come must then arrive by the deadline. PydanticAI itself also
+    reads the first event early, if a capability, such as ModelFallback, handles failed requests.
     """
     stream._event_iterator = events
     kept = weakref.ref(stream)  # The stream refers to the function below.
@@ -54,8 +56,9 @@ def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None
 def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
     """Return whether a capability, such as ModelFallback, handles failed model requests.
 
-    `Hooks` handle them only if such a hook is registered. If this release does not show that, the result is True for
-    all Hooks: then a request that fails after a tool call is not retried.
+    `Hooks` handle them only if a hook for failed requests is registered. If the installed release of PydanticAI does
+    not tell whether one is registered, the result is True for all `Hooks`. Then a request that fails after a tool call
+    is not retried.
     """
     from pydantic_ai.capabilities import AbstractCapability
 
@@ -75,7 +78,7 @@ def resolves_per_run(toolset: Any) -> bool:
 def instructions(agent: Any) -> list[Any]:
     """Return an agent's own instructions: str, `InstructionPart` or functions.
 
-    The list is empty if this release does not expose them.
+    The list is empty if the installed release of PydanticAI does not expose them.
     """
     return _unwrapped(getattr(agent, "_instructions", None))
 
@@ -112,9 +115,10 @@ def output_validators(agent: Any) -> Sequence[Any] | None:
 def stopped_by_timeout(error: BaseException) -> bool:
     """Return whether PydanticAI raised this error because it stopped a tool at the timeout of the tool or its agent.
 
-    PydanticAI asks the model to retry then. A tool may do the same after a timeout within the tool, but then the tool
-    was not stopped. So the code that raised the request decides. If a release raises it elsewhere, the result is False,
-    and the changes of the stopped tool are not undone.
+    In that case PydanticAI raises ModelRetry, which asks the model to call the tool again. After a timeout within the
+    tool, the tool itself may raise ModelRetry, but then it was not stopped. So the result is True only if the package
+    `pydantic_ai` raised the ModelRetry. If a release raises it in another package, the result is False, and the changes
+    of the stopped tool are not undone.
     """
     from pydantic_ai import ModelRetry
 

@@ -72,8 +72,9 @@ def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], offered: Pending | 
 def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
     """Return the settings of the instrumentation that PydanticAI adds to all agents.
 
-    Returns None if PydanticAI adds none, if the agent or its model has instrumentation of its own, or if a
-    capability of the agent wraps tool calls. PydanticAI then has to decide the order of the wrappers.
+    Returns None if PydanticAI adds none, or if the agent or its model has instrumentation of its own. Also returns None
+    if a capability of the agent wraps tool calls, because in that case PydanticAI has to decide the order of the
+    wrappers; see `_is_plain`.
     """
     default = default_instrumentation()
     if not isinstance(default, InstrumentationSettings) or isinstance(model, InstrumentedModel):

@@ -59,7 +59,10 @@ DEFAULT_CONFIRM = Confirm()
 
 
 def confirms_of(given: Mapping[str, Any] | None) -> dict[str, Confirm]:
-    """Return a Confirm for each named tool. A text or a function is turned into a Confirm with that question."""
+    """Return a Confirm for each tool in `given`, by the tool's name.
+
+    A text, or a function that returns a text, becomes the `question` of a new Confirm.
+    """
     return {name: one if isinstance(one, Confirm) else Confirm(one) for name, one in (given or {}).items()}
 
 

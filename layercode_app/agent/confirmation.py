@@ -60,9 +60,10 @@ async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: Defer
 
 
 async def _speak_question(turn: Turn[Any, Any], pending: Pending, words: str = "") -> None:
-    """Save the tool calls as pending, and speak their question.
+    """Save the tool calls as pending, and speak the question about them.
 
-    If `words` is not empty, speak it instead. It ends with the question.
+    If `words` is not empty, speak `words` instead of the question. The calling code passes only words that end with the
+    question.
     """
     turn.record.pending = pending.kept(heard=False)
     await turn.live.checkpoint()
@@ -77,10 +78,10 @@ def given_up(turn: Turn[Any, Any], pending: Pending) -> None:
 
 
 def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
-    """Return the pending tool calls that this message decides, or None.
+    """Return the pending tool calls if the caller's message in this turn can decide about them, otherwise None.
 
-    Pending tool calls of another session or agent are dropped. All pending tool calls are dropped if no model answers
-    this turn (`for_model` is false), for example a greeting.
+    Pending tool calls of another session or agent are dropped. `for_model` tells whether a model answers this turn. If
+    it is false, for example because the turn is a greeting, all pending tool calls are dropped.
     """
     pending = pending_of(turn.last)
     if pending is None or turn.last is None:
@@ -101,7 +102,7 @@ class Decision:
         self._remembers = voice.remembers
 
     async def without_model(self) -> bool:
-        """Handle the message without a model if possible; return whether that was done.
+        """Handle the caller's message without a model if possible. Return whether that was done.
 
         If the caller did not hear the question, and now says yes, no or nothing, the question is asked again. If the
         caller heard the question and says nothing, the tool calls are dropped.

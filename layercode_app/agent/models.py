@@ -173,7 +173,10 @@ def _model_of_capabilities(agent: Any) -> Any:
 
 
 def _check_selecting(voice: VoiceAgent[Any, Any], fallbacks: Sequence[str], *, offline_without_key: bool) -> None:
-    """Check the own model of an agent that selects its models, because it may select this one. Warn about fallbacks."""
+    """Check the own model of an agent that selects its models, because the agent may select its own model, too.
+
+    If FALLBACK_MODELS are set, log a warning that they are not added to the models of this agent.
+    """
     own = own_model(voice.agent)
     if isinstance(own, str):
         _or_offline(voice, own, f"The model of agent {voice.name!r},", offline_without_key=offline_without_key)

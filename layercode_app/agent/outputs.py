@@ -32,7 +32,10 @@ def may_defer(agent: AbstractAgent[Any, Any]) -> bool:
 
 
 def takes_deferred(agent: AbstractAgent[Any, Any]) -> bool:
-    """Return whether `DeferredToolRequests` can be added to the output types of a run, which validators prevent."""
+    """Return whether `DeferredToolRequests` can be added to the output types of a run.
+
+    Return False if the agent has output validators, or if PydanticAI does not tell whether it has any.
+    """
     validators = _validators(agent)
     return validators is not None and not validators
 

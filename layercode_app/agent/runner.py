@@ -244,7 +244,8 @@ def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
 def _model(voice: VoiceAgent[Any, Any]) -> Any:
     """Return the model that answers: the server's choice, else the agent's own, else the offline script.
 
-    Returns None for a voice agent without a PydanticAI agent, and for an agent that selects its models and has no other.
+    Returns None for a voice agent without a PydanticAI agent. Also returns None if neither the server nor the agent
+    names a model, but the agent has a capability that selects the model of each request.
     """
     if voice.agent is None or voice.model is not None:
         return voice.model

@@ -29,9 +29,12 @@ def without_old_prompts(agent: Any, history: Sequence[ModelMessage]) -> list[Mod
 
 
 def instructions_for(agent: Any, history: Sequence[ModelMessage] | None) -> list[Callable[..., Any]]:
-    """Return instructions for a run with this history: the agent's system prompts, if the history lacks them.
+    """Return the agent's system prompts as instructions for a run with this history.
 
-    The history must be without old system prompts.
+    `history` is what `without_old_prompts` returned. Return an empty list if the run gets the system prompts without
+    such instructions: the history begins with them, or PydanticAI adds them. PydanticAI does so if there is no history,
+    or if the agent has the capability `ReinjectSystemPrompt`. Also return an empty list if the agent has no system
+    prompts.
     """
     if not history or _prompts_of(agent) == [] or _reinjects(agent) or _begins_with_own(agent, history):
         return []
@@ -39,7 +42,10 @@ def instructions_for(agent: Any, history: Sequence[ModelMessage] | None) -> list
 
 
 def _begins_with_own(agent: Any, history: Sequence[ModelMessage]) -> bool:
-    """Return whether the history begins with the agent's system prompts. If functions return them, they may differ."""
+    """Return whether the history begins with exactly the agent's system prompts.
+
+    Return False if a function returns one of the prompts, because it may return another text in each run.
+    """
     return bool(history) and [part.content for part in _opening(history[0])] == _prompts_of(agent)
 
 

@@ -75,9 +75,9 @@ class TurnTools(AbstractCapability[Any]):
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Return the toolset without the tools of other stages. Its MCP servers are those that the worker keeps open.
+        """Return the toolset without the tools of other stages, and with the MCP servers that the worker keeps open.
 
-        Return None if nothing has to be changed.
+        These servers replace those in `toolset`. Return None if nothing has to be changed.
         """
         servers, kept = self.voice.tool_servers, toolset
         if servers:
@@ -115,7 +115,7 @@ class TurnTools(AbstractCapability[Any]):
         return await question_of(confirm, self.turn, call.tool_name, args, description) in offered.question
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
-        """Record the call, save a checkpoint, and run the tool according to its policy.
+        """Record the tool call, save a checkpoint, and run the tool according to its policy.
 
         Raise ApprovalRequired if the caller must confirm this tool call and has not confirmed it yet.
         """
@@ -224,13 +224,14 @@ class TurnTools(AbstractCapability[Any]):
 
 
 class _SharedTimeoutError(TimeoutError):
-    """The identical call whose result this call waits for timed out."""
+    """The timeout of a tool call, raised in an identical tool call that waited for its result."""
 
 
 def _was_stopped(error: BaseException) -> bool:
     """Return whether a timeout stopped the tool, so that its changes must be undone.
 
-    If it stopped an identical call, both calls are undone, because either of them may have made the changes.
+    The tool call may have waited for the result of an identical tool call. If the timeout stopped that tool call, the
+    changes of both are undone, because either of them may have made the changes.
     """
     return isinstance(error, _SharedTimeoutError) or stopped_by_timeout(error)
 
@@ -251,9 +252,9 @@ async def _sharing(shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
 
 
 async def _result_of(shared: asyncio.Future[Any], call_id: str) -> Any:
-    """Wait for the result of an identical tool call. Raises TimeoutError if that call times out.
+    """Wait for the result of an identical tool call. Raises TimeoutError if that tool call times out.
 
-    If it fails, the error is raised as the error of the call `call_id`.
+    If the identical tool call fails, its error is raised as the error of the tool call with the id `call_id`.
     """
     try:
         return await asyncio.shield(shared)

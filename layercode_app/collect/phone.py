@@ -75,7 +75,10 @@ def _invalid(library: Any, parsed: Any, number: str) -> Result[str]:
 
 
 def say(value: str, *, region: str = "US") -> str:
-    """Return the words that read a number back in groups. The country code of the country `region` is left out."""
+    """Return the words with which the agent repeats a number to the caller, in groups of digits.
+
+    The country code of the country `region` is left out.
+    """
     library = need("phonenumbers", "phonenumbers", "collect", "Phone")
     number, _, extension = value.partition(";ext=")
     parsed = library.parse(number, region)
@@ -86,7 +89,7 @@ def say(value: str, *, region: str = "US") -> str:
 
 
 def say_part(heard: str) -> str:
-    """Return the words that read the beginning of a number back."""
+    """Return the words with which the agent repeats the beginning of a number to the caller."""
     return in_threes(_written(split(re.sub(r"[().\u2011/-]", " ", heard))))
 
 
@@ -109,7 +112,7 @@ class Phone(Collector[str]):
         return understand(heard, region=self._region)
 
     def say(self, value: str) -> str:
-        """Return the words that read a number back in groups."""
+        """Return the words with which the agent repeats a number to the caller, in groups of digits."""
         return say(value, region=self._region)
 
     def part(self, heard: str) -> str:
@@ -117,7 +120,7 @@ class Phone(Collector[str]):
         return _written(split(heard))
 
     def say_part(self, heard: str) -> str:
-        """Return the words that read the beginning of a number back."""
+        """Return the words with which the agent repeats the beginning of a number to the caller."""
         return say_part(heard)
 
     def from_json(self, kept: Any) -> str:

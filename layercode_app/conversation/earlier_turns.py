@@ -11,8 +11,8 @@ from .corrections import Corrections
 async def settle(store: Store, event: TurnEvent, begun: Begun, corrections: Corrections, *, tokens: int) -> None:
     """End older turns that still run, apply the event's interruption, and reload the history if it may have changed.
 
-    When a turn is taken over from a dead worker, this function is called again, because that worker may not have
-    finished it.
+    When a turn is taken over from a dead worker, this function is called again, because that worker may have died
+    before it had done all of this.
     """
     record = begun.record
     slow = [turn for turn in begun.displaced if not await delivery.displace(store, turn)]

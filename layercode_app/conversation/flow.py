@@ -95,7 +95,7 @@ def check_known(name: str, known: Sequence[str], message: str) -> None:
     if name not in known:
         meant = nearest(name, known)
         hint = f" Did you mean {meant!r}?" if meant else ""
-        raise DeveloperError(f"{message}{hint} It has: {', '.join(known) or 'none'}.")
+        raise DeveloperError(f"{message}{hint} Known names: {', '.join(known) or 'none'}.")
 
 
 class Flow:

@@ -1,4 +1,4 @@
-"""Send a turn that another worker runs to a listener of this worker."""
+"""Let a listener, a client that is connected to this worker, receive a turn that runs in another worker."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ class HangUp:
 
     asked = False
     final = False
-    """Whether code outside tools, such as a guard, asked for it. Then it stays even if the reply is refused."""
+    """Whether code outside tools, such as a guard, asked to end the call. This request stays if a reply is refused."""
     _undo: Undo | None = None
     """None until a tool or a data event begins."""
 
@@ -36,17 +36,20 @@ class HangUp:
         self._changes().compare({_NAME: self.asked})
 
     def settle(self) -> None:
-        """If there is a new request to hang up, make it final: no tool or data event made it, so it is never undone."""
+        """If there is a new request to hang up, protect it: no cancellation of a tool or data event undoes it later.
+
+        Call this if neither a tool nor a data event made the request.
+        """
         self._changes().settle({_NAME: self.asked})
 
     def begin(self, work: object) -> None:
-        """Record that a tool or a data event begins, which may ask to end the call."""
+        """Record that a tool or a data event begins. This work may ask to end the call."""
         self._changes().begin(work, {_NAME: self.asked})
 
     def end(self, work: object) -> dict[str, bool]:
         """End the record of a tool or a data event. From now on, no cancellation undoes what it changed.
 
-        Return nothing: a request to hang up is no value of the conversation's state.
+        Return an empty dictionary, because a request to hang up is not a field of the conversation's state.
         """
         self._changes().end(work, {_NAME: self.asked})
         return {}

@@ -21,22 +21,27 @@ takes too long to find the items that are equal."""
 
 
 class OwnParts:
-    """The parts of a state that no other state and no code of the app can hold, unless they got them from this state.
+    """The objects that belong to one state alone. Another state, or the app, can only have taken them from this state.
 
-    They are the models, dictionaries, lists and sets that were created when the state was loaded. A part that a tool or
-    a hook has put into the state may belong to the app, such as a product in a catalogue: all callers share it.
+    These objects are the models, dictionaries, lists and sets that were created when the state was loaded. An object
+    that a tool or a hook has put into the state is not one of them: it may belong to the app, such as a product in a
+    catalogue, which all callers share.
     """
 
     def __init__(self, model: BaseModel, load: Callable[[], BaseModel]) -> None:
-        """Record the parts of `model`, which was just loaded. `load` loads an equal model."""
-        # The parts are kept here, so that no new object gets the id of a part that was freed.
+        """Record the objects in `model`, which was just loaded. `load` loads an equal model, which `ids` needs."""
+        # The objects are kept here, so that no new object gets the id of an object that was freed.
         self._parts = _changeable(model)
         self._load: Callable[[], BaseModel] | None = load
 
     def ids(self) -> set[int]:
-        """Return the ids of the parts. The first call loads the state again, and may raise what a validator raises."""
+        """Return the ids of the objects that belong to the state alone.
+
+        The first call of this method loads the state again, and leaves out the objects that both models contain. It
+        therefore may raise any error that a validator of the state raises.
+        """
         if self._load is not None:
-            # What both models have was not created for either of them: a default, or what a validator looked up.
+            # An object in both models was created for neither: it is a default, or a validator looked it up.
             for part in _changeable(self._load()):
                 self._parts.pop(part, None)
             self._load = None
@@ -46,9 +51,10 @@ class OwnParts:
 class InPlace:
     """Changes the objects in `model` without replacing them: models, dictionaries, lists and sets, at any depth.
 
-    Only the model's own parts are changed; `own` has their ids. Every other object is replaced. An own part that is at
-    several places in the model is replaced at each place, because the new values may differ from place to place. So is
-    a model within the model if it has private attributes.
+    Only objects that belong to this model alone are changed; `own` has their ids (see `OwnParts`). Any other object is
+    replaced by its new value. Two kinds of objects in `own` are replaced as well. An object that is at several places
+    in the model is replaced at each place, because the new values may differ from place to place. A model within the
+    model is replaced if it has private attributes and differs from its new value.
     """
 
     def __init__(self, model: BaseModel, own: set[int]) -> None:
@@ -120,10 +126,10 @@ def _taken(rest: list[Any], value: Any) -> Any:
 
 
 def _changeable(model: BaseModel) -> dict[int, Any]:
-    """Return the parts of the model that can be changed in place, by their ids.
+    """Return the objects in the model, and the model itself, that can be changed in place. The keys are their ids.
 
-    What can be hashed, such as a frozen model, is a value like a text, which is never changed. Pydantic uses such a
-    default for all models of the class.
+    An object that can be hashed, such as a frozen model, is left out: like a str, it is never changed. Besides, several
+    models may share it: Pydantic does not copy a field's default that can be hashed.
     """
     found: dict[int, Any] = {}
     waiting: list[Any] = [model]
@@ -144,7 +150,10 @@ def _changeable(model: BaseModel) -> dict[int, Any]:
 
 
 def _count_parts(part: Any, times: Counter[int]) -> None:
-    """Count how often each part is reached."""
+    """Count in `times`, by id, at how many places each container inside `part` occurs. `part` itself is counted too.
+
+    A container is a model, a collection or a dataclass. What it contains is counted only at its first place.
+    """
     if not is_container(part):
         return
     times[id(part)] += 1

@@ -29,7 +29,7 @@ class Orphans:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def obey(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
-        """End the turn if another worker wants to stop it. If another worker wants to follow it, let that one run it.
+        """If another worker wants to stop the turn, end it. If another worker wants to follow it, let that one run it.
 
         Do nothing if the turn runs here or has ended.
         """
@@ -37,9 +37,10 @@ class Orphans:
             self._start(signal, running)
 
     def give_up(self, key: tuple[str, str], running: Mapping[str, LiveTurn]) -> None:
-        """Let another worker run a turn that the journal may have begun for this worker, although it did not run it.
+        """Let another worker run a turn that the journal may have begun for this worker, but that did not run here.
 
-        A worker may follow the turn already. Its signal came while this worker was about to run the turn.
+        Another worker may already follow the turn. The signal of that worker came while this worker was about to run
+        the turn.
         """
         self._start(Signal("follow", *key), running)
 
@@ -67,6 +68,7 @@ class Orphans:
             await delivery.patiently(lambda: delivery.end_unrun(self._store, turn, change))
         except StoreError as error:
             logger.warning(
-                "A turn of this worker does not run here. The turn cannot be ended or handed to another worker: {}",
+                "The journal has a turn of this worker that the worker does not run. "
+                "The turn cannot be ended or handed to another worker: {}",
                 error,
             )

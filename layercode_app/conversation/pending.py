@@ -1,13 +1,13 @@
 """Tool calls that wait for the caller's answer: how they are kept in a turn's record, and what the model is told.
 
-The turn that asks the question keeps the calls in its record, in the object `pending` with these keys:
+The turn that asks the question keeps the tool calls in its record, in the object `pending` with these keys:
 
 - `question`: the spoken text
-- `calls`: the calls, each with `id`, `name` and `args`
+- `calls`: the tool calls, each with `id`, `name` and `args`
 - `heard`: whether the caller heard the question in an earlier turn
-- `stage`: the agent's stage in which the model made the calls; missing if the agent has no stages
+- `stage`: the agent's stage in which the model made the tool calls; missing if the agent has no stages
 
-Only the next turn may run or drop the calls.
+Only the next turn may run or drop the tool calls.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Pending:
     calls: Sequence[dict[str, Json]]
     heard: bool
     stage: str = ""
-    """The agent's stage in which the model made the calls; "" for an agent without stages."""
+    """The agent's stage in which the model made the tool calls; "" for an agent without stages."""
 
     @property
     def names(self) -> str:
@@ -37,7 +37,10 @@ class Pending:
         return ", ".join(dict.fromkeys(str(call["name"]) for call in self.calls))
 
     def kept(self, *, heard: bool) -> Json:
-        """Return the calls in the form of a turn record's `pending`."""
+        """Return the object `pending` of a turn's record: the tool calls, their question and their stage.
+
+        `heard` tells whether the caller heard the question in an earlier turn.
+        """
         stage = {"stage": self.stage} if self.stage else {}
         return {"question": self.question, "calls": list(self.calls), "heard": heard} | stage
 
@@ -51,7 +54,7 @@ def pending_of(last: TurnRecord | None) -> Pending | None:
 
 
 def key_of(name: str, args: Json) -> tuple[str, bytes]:
-    """Return a key that is equal for calls with the same name and arguments."""
+    """Return a key that is equal for tool calls with the same name and arguments."""
     return name, sorted_json(args)
 
 
@@ -64,9 +67,9 @@ def _was_heard(last: TurnRecord, question: str) -> bool:
 
 
 def results_of(turn: TurnRecord) -> dict[str, str]:
-    """Return a tool result for each call that waits for the caller's answer, by call id.
+    """Return a tool result for each tool call that waits for the caller's answer, by the id of the tool call.
 
-    The result tells the model that the call has not run yet.
+    The result tells the model that the tool call has not run yet.
     """
     if not turn.pending:
         return {}
@@ -78,5 +81,5 @@ def results_of(turn: TurnRecord) -> dict[str, str]:
 
 
 def dropped(pending: Pending) -> str:
-    """Return the note that tells the model in later turns that the calls were not run."""
+    """Return the note that tells the model in later turns that the tool calls were not run."""
     return f"[{pending.names} was not run, because the caller did not agree to it. Ask again if it is still wanted.]"

@@ -36,7 +36,10 @@ class Playback:
 
 
 def was_said(live: LiveTurn, text: str) -> bool:
-    """Return whether this turn has already spoken this text. Only frames that contain nothing else are considered."""
+    """Return whether this turn has already spoken this text as a frame of its own.
+
+    A longer frame that contains the text does not count.
+    """
     return any(frame.type == TTS and frame.content.strip() == text.strip() for frame in live.frames)
 
 

@@ -26,9 +26,9 @@ _WORDS = {"user-prompt": "[The caller said nothing.]", "tool-return": "(no outpu
 def portable(message: ModelMessage) -> ModelMessage:
     """Copy a message of an earlier turn without provider-specific data and without blank texts.
 
-    Reasoning, native tools and files are removed. But signed reasoning in a response with tool calls is kept, because
-    Anthropic requires it in the last response of a turn. If the last response of the turn has no tool calls,
-    `without_reasoning` later removes all reasoning of the turn.
+    Reasoning, native tools and files are removed, with one exception: signed reasoning in a response with tool calls is
+    kept. If a turn ends with such a response, Anthropic requires the reasoning. If the turn ends with a response
+    without tool calls, no reasoning is required, and `without_reasoning` later removes all reasoning of the turn.
     """
     return _with_words(message) if message.kind == "request" else _portable_response(message)
 

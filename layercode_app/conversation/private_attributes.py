@@ -1,4 +1,4 @@
-"""Keep the private attributes of a state in step with its fields, such as an index that `model_post_init` makes."""
+"""Keep the private attributes of a state, such as an index that `model_post_init` makes, in step with its fields."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from .parts import deep_copy, is_container, parts_of, private_values
 def follow_fields(model: BaseModel, before: BaseModel, restored: BaseModel) -> None:
     """Give `model` the private attributes of `restored` that depend on the fields that were just restored.
 
-    `before` was loaded from the fields before that, and `restored` from the fields now. An attribute that is equal in
-    both does not depend on these fields, so it stays as it is. So does a lock or a client, which equals only itself.
+    `before` was loaded from the values that the fields had before they were restored, and `restored` from their values
+    after that. An attribute that is equal in both does not depend on these fields, so it stays as it is. A lock or a
+    client, which equals only itself, stays as it is too.
     """
     old, new = private_values(before), private_values(restored)
     changed = {name: value for name, value in new.items() if not _equal(old.get(name), value)}
@@ -38,9 +39,9 @@ def _equal(old: Any, new: Any) -> bool:
 
 
 def _twins(model: BaseModel, restored: BaseModel) -> dict[int, Any]:
-    """Return the parts of `model` by the ids of the equal parts of `restored`.
+    """Return the objects in `model`, by the ids of the objects at the same places in `restored`.
 
-    With them, a copy of a private attribute refers to the parts of the model itself.
+    With them, a copy of a private attribute of `restored` refers to the objects in `model`.
     """
     twins: dict[int, Any] = {}
     waiting: list[tuple[Any, Any]] = [(model, restored)]

@@ -118,7 +118,7 @@ class LiveState(Generic[ModelT]):
         self._undo.settle(self.fields())
 
     def begin(self, work: object) -> None:
-        """Record that a tool or a data event begins, which may change the state."""
+        """Record that a tool or a data event begins. This work may change the state."""
         self._undo.begin(work, self.fields())
 
     def end(self, work: object) -> dict[str, Json]:
@@ -132,7 +132,7 @@ class LiveState(Generic[ModelT]):
         """Undo the changes of a cancelled tool or data event."""
         undone = self._undo.cancel(work, self.fields())
         for name in [name for name, value in undone.items() if value is MISSING and name in self._declared()]:
-            undone[name] = self.saved.get(name, MISSING)  # It had a value before that cannot be saved.
+            undone[name] = self.saved.get(name, MISSING)  # Before, it had a value that cannot be saved.
         self._restore(undone)
 
     def _restore(self, values: dict[str, Json]) -> None:
@@ -158,9 +158,10 @@ class LiveState(Generic[ModelT]):
             follow_fields(self.model, before, restored)
 
     def assign(self, model: Any) -> None:
-        """Copy the values of `model` into the state. Raises DeveloperError unless it is of the state's class.
+        """Copy the values of `model` into the state. Raises DeveloperError unless `model` is of the state's class.
 
-        The parts of the state are replaced, as if each field was assigned: the app may hold the parts that it had.
+        Each field gets another object, as if the field was assigned. The old objects of the fields are not changed,
+        because the app may still use them.
         """
         kind = type(self.model)
         if type(model) is not kind:
@@ -237,7 +238,7 @@ class LiveState(Generic[ModelT]):
         """Return the fields that differ from the saved ones, by their keys in the journal.
 
         The other fields are left out, so that saving does not overwrite other workers' changes to them. `fields` are
-        the current fields. Code that has them already passes them, because it takes long to dump a large state.
+        the current fields. Pass them if you have them already, because it takes long to dump a large state.
         """
         current = self.fields() if fields is None else fields
         return {
@@ -273,9 +274,10 @@ class LiveState(Generic[ModelT]):
 
 
 def _as_dumped(stored: dict[str, Json], dumped: dict[str, Json]) -> dict[str, Json]:
-    """Return the stored fields, each as the model dumps it if the two are equal.
+    """Return the stored fields. If a stored value equals the value of the field in `dumped`, take the dumped value.
 
-    Their keys may have another order if the class was changed meanwhile. This is no change that must be saved.
+    The two values may differ in the order of their keys, if the class was changed after the state was stored. Such a
+    difference must not count as a change that has to be saved.
     """
     return {name: dumped[name] if name in dumped and dumped[name] == value else value for name, value in stored.items()}
 

@@ -71,7 +71,7 @@ def _dump(model: BaseModel) -> dict[str, Json]:
 
 
 def _in_order(model: BaseModel, dumped: dict[str, Json]) -> dict[str, Json]:
-    """Sort the sets in what was dumped. Otherwise each worker has another order, and an untouched set seems changed."""
+    """Sort the sets in the dumped JSON. Otherwise each worker writes its own order, and an untouched set seems changed."""
     return with_sorted_sets(model, dumped) if _traits_of(type(model)).sets else dumped
 
 
@@ -173,11 +173,13 @@ _traits: WeakKeyDictionary[type[BaseModel], _Traits] = WeakKeyDictionary()
 def needs_round_trip(kind: type[BaseModel]) -> bool:
     """Return whether a plain dump of the model may be refused or misread when it is loaded.
 
-    A model that forbids extra fields refuses computed fields, and a model with `Json` fields misreads them. Both also
-    apply to nested models. If the answer is true, the model is dumped with `round_trip=True`: this leaves out all
-    computed fields, and writes `Json` fields in the form in which they are read. `_dump` then adds the computed fields
-    of the outermost model again, and `load_model` ignores them. `VoiceAgent` calls this function when it is created,
-    because the first call for a model takes milliseconds.
+    A model that forbids extra fields refuses its own computed fields. A model with `Json` fields refuses or misreads
+    the dumped values of these fields. The same is true if such a model is nested in this one.
+
+    If the answer is true, the model is dumped with `round_trip=True`. This leaves out all computed fields, and writes
+    `Json` fields in the form in which they are read. `_dump` then adds the computed fields of the outermost model
+    again, and `load_model` ignores them. `VoiceAgent` calls this function when it is created, because the first call
+    for a model takes milliseconds.
     """
     return _traits_of(kind).round_trip
 

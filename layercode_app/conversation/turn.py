@@ -283,7 +283,10 @@ class Turn(Generic[StateT, MetadataT]):
         move_on(self._used, stage)
 
     def score(self, name: str, value: Number | str | bool, *, comment: str | None = None) -> None:
-        """Record a quality score on this turn. For any other value, or NaN, an error is logged and nothing recorded."""
+        """Record a quality score on this turn. The value is a finite number, a text, True or False.
+
+        For any other value, an error is logged and nothing is recorded.
+        """
         record_score(self._used.record, name, value, comment)
 
     def count(self, name: str, amount: Number = 1, **labels: str) -> None:

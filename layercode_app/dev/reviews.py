@@ -17,7 +17,11 @@ from .forks import check_model
 
 
 async def goal_for_page(store: Store, asked: GoalRequest) -> Json:
-    """Let a model guess what the caller wanted. Raises DeveloperError, or CallerError if the model does not answer."""
+    """Let a model guess what the caller wanted.
+
+    Raises DeveloperError if the call is not in the journal or the model cannot be used. Raises CallerError if the model
+    does not answer.
+    """
     turns = await turns_of(store, asked.conversation_id, bodies=True)
     check_model(asked.model)
     return {"goal": await guessed_goal(turns, asked.model, "The model")}
@@ -26,7 +30,8 @@ async def goal_for_page(store: Store, asked: GoalRequest) -> Json:
 async def scenario_for_page(store: Store, project: Path, asked: ReviewScenarioRequest) -> Json:
     """Write a scenario from a call into the project; return its path and the personal details that were replaced.
 
-    Raises DeveloperError.
+    Raises DeveloperError if the call is not in the journal, if no scenario can be made from the call, or if the file
+    cannot be written.
     """
     turns = await turns_of(store, asked.conversation_id, bodies=True)
     written = await asyncio.to_thread(save_review_scenario, turns, goal=asked.goal, project=project)

@@ -120,7 +120,7 @@ async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
         return
     for place, other in agent.contradictions().items():
         yield warning(f"webhook at {place}", f"{other}, not {agent.webhook_url}",
-                      "If calls go to that URL, change it in the platform's dashboard.")  # fmt: skip
+                      "If calls go to the first URL, replace it with the second in the platform's dashboard.")  # fmt: skip
     yield await _through(agent.webhook_url, settings)
 
 

@@ -109,7 +109,11 @@ async def _remember_secrets(store: Store, job: Job) -> None:
 
 
 async def _count(store: Store, job: Job) -> None:
-    """Count an attempt. An agent's job is stored as unfinished, because the agent's code may kill this worker."""
+    """Count the attempt that begins now. If the job belongs to an agent, also save the count in the journal.
+
+    The saved job has the error `UNFINISHED`. If the agent's code kills this worker, the worker that leases the job next
+    finds this error, and knows that the attempt did not end.
+    """
     job.attempts += 1
     if job.agent:
         with suppress(StoreError):

@@ -65,9 +65,9 @@ class PutBack:
         return steady_clock.now() + pause * random.uniform(1.0, 2.0)  # noqa: S311 - no secret
 
     def _clean(self, now: float) -> None:
-        """Forget the jobs that were first put back at least twice `GIVE_UP_SECONDS` ago.
+        """Forget each job that was first put back `2 * GIVE_UP_SECONDS` ago or earlier.
 
-        Each of them has been done by another worker by now, or has no retries left.
+        By now, another worker has done the job, or the job has no retries left.
         """
         while self._since and now - next(iter(self._since.values())) >= 2 * GIVE_UP_SECONDS:
             del self._since[next(iter(self._since))]

@@ -38,7 +38,10 @@ def characters_of(messages: Sequence[ModelMessage]) -> int:
 
 
 def characters_of_turn(record: TurnRecord) -> int:
-    """Count the characters of a turn in later prompts. Of an interrupted reply, only the heard part is counted."""
+    """Return how many characters a turn adds to the prompts of later turns.
+
+    Of an interrupted reply, only the part that the caller heard is counted.
+    """
     besides = len(record.before) + sum(map(len, record.notes)) + _added(record)
     if not record.messages:
         return len(record.user_text) + len(record.heard) + besides

@@ -58,12 +58,15 @@ _ours: ContextVar[bool] = ContextVar("layercode_ours", default=False)
 
 
 def mark() -> None:
-    """Mark the current context, and all contexts that will be copied from it; see `is_marked`."""
+    """Mark the current context. Each context that is copied from it later is marked as well; see `is_marked`."""
     _ours.set(True)
 
 
 def is_marked() -> bool:
-    """Return whether the current context was copied from a marked one. A raw thread of a pool has an empty context."""
+    """Return whether the current context was marked by `mark`, or is a copy of a marked context.
+
+    Return False in a thread of a pool that was given its work without a context, because its context is empty.
+    """
     return _ours.get()
 
 

@@ -85,9 +85,10 @@ class Target:
         return _Metrics(exporter, self)
 
     def _only_own_variables(self) -> AbstractContextManager[None]:
-        """Hide the variables of the standard collector while an exporter is created, if this target has an endpoint.
+        """Return a context in which an exporter can be created: it hides some environment variables from the exporter.
 
-        Otherwise the exporter would merge these variables with its options.
+        If this target has its own endpoint, the variables that describe the standard OTLP collector are hidden (see
+        `COLLECTOR_ONLY`). Otherwise the exporter would merge these variables with the options of this target.
         """
         names = [name for name in environment() if name.startswith(COLLECTOR_ONLY) and name not in ALL_TARGETS]
         return overlaid(dict.fromkeys(names if self._endpoint else ()))

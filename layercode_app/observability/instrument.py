@@ -34,7 +34,7 @@ but the check is outdated: SQLAlchemy's check refuses 2.1. So the check is skipp
 """
 HTTP = (("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor"))
 ADDED = "layercode_trace_headers"
-"""The extension of an HTTP request that holds the names of the headers that we have added."""
+"""The extension of an HTTP request that holds the names of the headers that this module has added."""
 _trace_context = TraceContextTextMapPropagator()
 
 
@@ -83,7 +83,9 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Restore our settings for PydanticAI's spans. If we have none, exclude transcripts in the agent file's settings.
+    """Restore this module's settings for PydanticAI's spans.
+
+    If this module has set none, exclude transcripts in the agent file's settings.
 
     Returns whether the agent file's settings included transcripts.
     """
@@ -138,7 +140,10 @@ def _version(library: str) -> Version:
 
 
 def _remove_added(request: Any) -> None:
-    """Remove the trace headers of an earlier request: after a redirect, httpx copies them to hosts that are not listed."""
+    """Remove the trace headers that were added to an earlier request.
+
+    After a redirect, httpx copies them to the new request, whose host may not be listed in LAYERCODE_TRACE_HOSTS.
+    """
     for name in (request.extensions or {}).pop(ADDED, ()):
         request.headers.pop(name, None)
 
@@ -150,7 +155,7 @@ class _Propagate:
         self._hosts = {host.lower() for host in hosts}
 
     def __call__(self, span: Any, request: Any) -> None:
-        """Add `traceparent` to the request if its host is listed."""
+        """Add `traceparent` to the request if its host is listed in LAYERCODE_TRACE_HOSTS."""
         _remove_added(request)
         if str(request.url.host).lower() not in self._hosts:
             return
@@ -162,5 +167,8 @@ class _Propagate:
             request.extensions[ADDED] = tuple(added)
 
     async def asynchronous(self, span: Any, request: Any) -> None:
-        """Add `traceparent` to the request if its host is listed. Asynchronous HTTP clients call this method."""
+        """Add `traceparent` to the request if its host is listed in LAYERCODE_TRACE_HOSTS.
+
+        Asynchronous HTTP clients call this method.
+        """
         self(span, request)

@@ -68,7 +68,10 @@ class _Handler(LoguruEventHandler):
     """Reports errors that are logged. It marks their log records, because only the text of marked records is sent."""
 
     def emit(self, record: LogRecord) -> Any:
-        """Mark a log record as one of this handler, so that its text may be sent, and report its error to Sentry."""
+        """Report the error of a log record to Sentry.
+
+        First mark the record as one that this handler reports, so that the text of the record may be sent.
+        """
         setattr(record, OWN_RECORD, True)
         # The console's handler stores the text of its line here, which may quote the caller.
         record.__dict__["extra"] = {

@@ -29,7 +29,7 @@ class AgentInfo(_Answer):
 
     @property
     def webhook_url(self) -> str | None:
-        """The URL of the agent's webhook, from the first place that has one; None if there is none."""
+        """The URL of the agent's webhook: the first URL in `webhook_places`, or None if there is none."""
         return next(iter(self.webhook_places.values()), None)
 
     @property

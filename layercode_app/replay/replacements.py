@@ -70,9 +70,9 @@ class StandIns:
         return [piece for part in self._sub(text, given=False).split(GAP) if len(piece := part.strip()) > 1]
 
     def beginning(self, text: str) -> list[str]:
-        """Return the pieces of an interrupted reply, as `agent` does for a complete one.
+        """Return the pieces of an interrupted reply that remain when the details that only the agent knows are cut out.
 
-        A number at the end of the reply is left out, because it may be incomplete.
+        Unlike the method `agent`, leave out a number at the end of the reply, because it may be incomplete.
         """
         return self.agent(LAST_DIGITS.sub("", text))
 

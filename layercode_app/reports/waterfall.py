@@ -86,7 +86,10 @@ def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
 
 
 def _left_over(record: TurnRecord, steps: Sequence[Step], left: Sequence[tuple[float, float]]) -> list[Step]:
-    """Return extra steps for `left`, the intervals that no step covers. Each kind of interval gets one step."""
+    """Return extra steps for `left`, the intervals that no step covers.
+
+    All intervals with the same name, such as `between`, are joined in one step.
+    """
     found: dict[str, Step] = {}
     for since, until in left:
         name, label = left_over(record, steps, since)

@@ -79,7 +79,10 @@ def gaps(record: TurnRecord, least_ms: float) -> list[tuple[float, float]]:
 
 
 def said_in(record: TurnRecord, end: float) -> list[Said]:
-    """Return the row of the fillers, then the row of the answer. The answer's intervals are split at silences."""
+    """Return the rows of the waterfall chart that show speech: the row of the fillers, then the row of the answer.
+
+    A row without words is left out. Where the answer pauses for longer than `GAP_MS`, its row has a gap.
+    """
     words = words_of(record)
     fillers = [word for word in words if word.source == "filler"]
     answer = [word for word in words if word.source != "filler"]

@@ -67,7 +67,7 @@ class BoundedConnection(CycleConnection):
         self._look_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Set the socket options and start the checks."""
+        """Set the socket options. Start to check regularly whether the client sends and reads in time."""
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -77,7 +77,7 @@ class BoundedConnection(CycleConnection):
         self._look_timer = self.loop.call_later(self._bounds.look_seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the checks."""
+        """Stop the timer that checks the limits of this connection."""
         self._look_no_more()
         super().connection_lost(exc)
 

@@ -14,9 +14,10 @@ _TOOLKIT = "layercode-app"
 def service_version(settings: Settings, *, folder: Path | None = None) -> str:
     """Return the version of the user's project, or "" if none is found.
 
-    The first one of these is returned: SERVICE_VERSION, the version in the pyproject.toml of `folder` (by default "."),
-    and the version of the installed distribution with the project's name. A container image, for example, may have no
-    pyproject.toml. The name is the one in pyproject.toml, else SERVICE_NAME.
+    The first one of these that exists is returned: SERVICE_VERSION; the version in the pyproject.toml of `folder` (by
+    default "."); the version of the installed distribution that has the project's name. The last one is needed, for
+    example, in a container image without a pyproject.toml. The project's name is the name in pyproject.toml. If there
+    is none, it is SERVICE_NAME.
     """
     if settings.service_version:
         return settings.service_version

@@ -21,7 +21,8 @@ class Point(Enum):
 class Cut:
     """An interruption: after some words (int), after some seconds (float), after a text was heard (str), or at once.
 
-    With `in_tool`, it comes when a tool starts. Raises ValueError for `playing` with seconds.
+    With `in_tool`, the interruption comes when a tool starts. With `playing`, it comes while the caller listens to a
+    reply that the agent has already completed. `playing` with seconds raises ValueError.
     """
 
     def __init__(

@@ -29,7 +29,8 @@ from .window import Reading, Windows
 
 ALERTS, ALERT_MESSAGE = "alerts", "alert_message"
 UNNAMED: str = Settings.model_fields["service_name"].default
-"""The default of SERVICE_NAME. The job of such a service has the id that it had in releases without a job per service."""
+"""The default of SERVICE_NAME. The alerts job of a service with this name has the id `ALERTS`, as in releases in which
+all services shared one job."""
 TRACE_ID = "{trace_id}"
 LEVELS = {"info": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
 MARKS: dict[str, Kind] = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -140,7 +141,10 @@ class Alerts:
         """
         if not self._is_ours(job):
             # Our channel of the same name may be read by other people.
-            raise DeveloperError(f"An alert is of the service {job.payload['service']!r}, which has no worker.")
+            raise DeveloperError(
+                f"An alert of the service {job.payload['service']!r} was not sent, because no worker of this service "
+                "took it within a day."
+            )
         name = job.payload["channel"]
         if name not in self._channels.urls:
             raise DeveloperError(f"An alert uses the channel {name!r}, which is not configured on this server.")

@@ -40,7 +40,10 @@ class Spent:
         self.tokens += tokens
 
     def count(self, record: TurnRecord) -> None:
-        """Add what a turn or a data event has spent. The records must come from new to old, because of `newest`."""
+        """Add what a turn or a data event has spent.
+
+        Count the records from new to old: `newest` sums them up to and including the first turn that is counted.
+        """
         if not is_turn(record) and not (record.finished and record.kind is Kind.DATA):
             return
         self.add(*cost_and_tokens(record))

@@ -392,8 +392,9 @@ async def test_an_unknown_agent_is_named_with_the_nearest() -> None:
 
     async with open_call(lost, others=[Desk().billing]) as call:
         turn = await call.say("hi")
-    assert "hand_to('biling'): the server has no such agent. Did you mean 'billing'? It has: billing, lost." in str(
-        turn.error
+    assert (
+        "hand_to('biling'): the server has no such agent. Did you mean 'billing'? Known names: billing, lost."
+        in str(turn.error)
     )
 
 

@@ -227,7 +227,7 @@ FIVE: Any = 5
         (lambda: Stage("a", 5), "Stage instructions=5: expected a text, or a function of the turn."),  # type: ignore[arg-type]
         (
             lambda: VoiceAgent("a", stages=[Stage("a", then="bee"), Stage("bees")]),
-            "Did you mean 'bees'? It has: a, bees.",
+            "Did you mean 'bees'? Known names: a, bees.",
         ),
         (lambda: VoiceAgent("a", stages=[Stage("a"), Stage("a")]), "two stages have the same name, 'a'. Give each"),
         (

@@ -94,7 +94,7 @@ async def test_an_agent_that_is_given_by_name_has_the_other_agents_of_its_folder
     assert (turn.error, turn.spoken) == (None, "It is approved.")
     alone = start_call("desk", agents=tmp_path, others=[])
     error = (await alone.say("I want to pay")).error
-    assert "the server has no such agent. It has: desk." in str(error)
+    assert "the server has no such agent. Known names: desk." in str(error)
 
 
 def test_a_call_on_the_dev_page_mocks_it_too() -> None:

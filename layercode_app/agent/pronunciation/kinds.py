@@ -34,7 +34,7 @@ class Place:
 
 
 Say: TypeAlias = "Callable[[re.Match[str], Place], str | None]"
-"""A function that returns the words for a token, or None if the text is not such a token in this place."""
+"""A function that returns the words for a token, or None if the text is no token of its kind in this place."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Kind:
 
     @cached_property
     def full(self) -> re.Pattern[str]:
-        """The regular expression for a whole token."""
+        """The regular expression that matches a whole token of this kind."""
         return re.compile(self.form.full + ("" if self.open else BOUNDARY))
 
     @cached_property
     def prefix(self) -> re.Pattern[str]:
-        """The regular expression for every beginning of such a token."""
+        """The regular expression that matches every beginning of a token of this kind."""
         return re.compile(self.form.prefix)

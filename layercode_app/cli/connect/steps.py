@@ -116,7 +116,10 @@ _FIELDS = {KEY: "api_key", AGENT_ID: "agent_id", SECRET: "webhook_secret"}
 def serve_until_stopped(
     *, agent: str, port: int | None, agents_dir: str | None, model: str | None, verbose: bool, yes: bool
 ) -> None:
-    """Serve through a tunnel until Ctrl-C, with the webhook set to the tunnel. Print the first call."""
+    """Serve through a tunnel until Ctrl-C, with the webhook set to the tunnel.
+
+    When the first turn of the first call has ended, print what the caller and the agent said in it.
+    """
     from ...server.serve import ServeOptions, serve
     from ..tunnel import confirm_tunnel
 
@@ -131,7 +134,7 @@ def serve_until_stopped(
 
 
 def tell_of_first_call(app: LayerCode) -> None:
-    """Print the first turn of the first call, when it has ended."""
+    """Print the first turn of the first call, as soon as this turn has ended."""
 
     def tell(record: TurnRecord) -> None:
         app.on_turn.remove(tell)

@@ -136,7 +136,11 @@ class Tools:
             Field(max_length=LONGEST_ID, description="Turn to start from: its id or number. Turn 1 is the greeting."),
         ],
         say: Annotated[
-            tuple[str, ...], Field(max_length=20, description="What the caller says instead, one text per turn.")
+            tuple[str, ...],
+            Field(
+                max_length=20,
+                description="Words that replace the caller's recorded words from this turn on, one text per turn.",
+            ),
         ] = (),
         prompt: Annotated[str, Field(description="Another prompt for the agent.")] = "",
         model: Model = "",

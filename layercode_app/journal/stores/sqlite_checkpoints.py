@@ -103,7 +103,10 @@ class Checkpointer:
         return new, written if copied == written else None
 
     def _truncate(self, db: sqlite3.Connection, mark: int, seconds: float) -> None:
-        """Truncate the log. If that succeeds, delete the marks up to `mark`; see `sqlite_forgotten.py`."""
+        """Truncate the log. If that succeeds, delete the marks of forgotten conversations up to the number `mark`.
+
+        If `mark` is 0, there are no marks. What a mark says is described in `sqlite_forgotten.py`.
+        """
         if self._cut(db, "TRUNCATE", seconds) and mark:
             forgotten.clear(db, mark)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sqlite3
 
 OWNER = "truncate the log"
-"""Stands for the worker to which a signal is sent; ids of workers are hexadecimal."""
+"""The owner in the row of a mark. The row of a signal has the id of a worker there, which is hexadecimal."""
 
 
 def mark(db: sqlite3.Connection) -> None:
-    """Mark that the log must be truncated. Call this in the transaction that deletes a conversation."""
+    """Add a mark: the log must be truncated. Call this in the transaction that deletes a conversation."""
     db.execute("INSERT INTO signals (owner, body) VALUES (?, x'')", (OWNER,))
 
 
@@ -23,7 +23,7 @@ def newest(db: sqlite3.Connection) -> int:
 
 
 def clear(db: sqlite3.Connection, newest_mark: int) -> None:
-    """Delete the marks up to this number. Call this after the log was truncated.
+    """Delete the marks of forgotten conversations up to the number `newest_mark`. Call this after truncating the log.
 
     The call may wait up to a second for other writers.
     """

@@ -57,9 +57,9 @@ class Known:
         self.size += size_of(row)
 
     def replace(self, row: Row) -> bool:
-        """Replace the row of a turn; return false if the caller must drop this conversation from the cache.
+        """Replace the row of a turn. Return False if this conversation must then be removed from the cache.
 
-        That is so if the turn is not cached, or if it has fewer tokens now.
+        It must be removed if the turn is not cached, or if the turn has fewer tokens now.
         """
         place = len(self.rows) - 1
         while place >= 0 and self.rows[place][0] != row[0]:

@@ -66,7 +66,10 @@ def only(metadata: Iterable[Mapping[str, Any] | None]) -> Iterator[None]:
 
 
 def known() -> tuple[str, ...]:
-    """Return the secrets in the current turn's metadata. Without a turn or metadata, return the remembered secrets."""
+    """Return the secrets in the current turn's metadata.
+
+    Without a turn or metadata, return the secrets that `remember` stored. In a block of `only`, return its secrets.
+    """
     if (scope := _scope.get()) is not None:
         return scope
     metadata = getattr(context.current(), "metadata", None)

@@ -35,7 +35,10 @@ class Result:
         return len({one.target for one in self.series}) > 1
 
     def label(self, one: Series) -> str:
-        """Return the label of a series: its webhook, and its kind of arrivals if both kinds were measured."""
+        """Return the label of a series: its webhook.
+
+        If callers that arrive spread and callers that arrive together were both measured, the label also says which.
+        """
         return f"{one.target}, {one.arrivals}" if self.arrivals == "both" else one.target
 
     def notes(self) -> list[str]:

@@ -54,10 +54,10 @@ def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) ->
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Return, for each number of passes of the first agent, how many choices of passed runs have this number.
+    """Return in how many ways the passed runs can be spread over two agents. The keys are the first agent's passes.
 
-    The first agent had `runs` runs, the other one `runs_other`. A choice names the `passed_together` runs that passed,
-    among the runs of both agents.
+    The first agent had `runs` runs, and the other agent had `runs_other` runs. Of all these runs, `passed_together`
+    passed. Each set of runs that may have been the passed ones is one way.
     """
     numbers = range(max(0, passed_together - runs_other), min(runs, passed_together) + 1)
     return {number: comb(runs, number) * comb(runs_other, passed_together - number) for number in numbers}

@@ -107,8 +107,8 @@ async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played:
 def _is_unheard(step: Step, before: Step, turns: Sequence[HeardTurn]) -> bool:
     """Return whether the agent hung up before this step, so that it does not hear the caller's words.
 
-    Return False in two cases. A step without words connects again, so it is heard. If the step before expects the
-    hang-up, the scenario continues after it on purpose.
+    Return False in two cases, even after a hang-up. If this step has no words, the caller connects again. If the step
+    before expects the hang-up, the scenario continues after it on purpose.
     """
     return bool(turns) and turns[-1].hangup and step.say is not None and not before.expect.hangup
 

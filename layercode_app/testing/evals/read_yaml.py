@@ -52,7 +52,11 @@ def _content(yaml: Any, text: str) -> Any:
 
 
 def _loader(yaml: Any) -> Any:
-    """Return PyYAML's safe loader, which here names the line of a value that does not fit its type."""
+    """Return PyYAML's safe loader, with one change.
+
+    A value may be invalid for the YAML type that it looks like, such as the date 2026-99-99. The error then names the
+    line of the value.
+    """
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         def construct_object(self, node: Any, deep: bool = False) -> Any:

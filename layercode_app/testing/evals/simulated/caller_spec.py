@@ -43,7 +43,7 @@ class Behaviour(Part):
     backchannels: Share = Field(default=0, description="Makes a listening sound, such as mhm, while the agent speaks.")
     hesitates: Share = Field(default=0, description="Says um, begins again, or corrects a word.")
     misheard: Share = Field(default=0, description="Speech recognition writes a homophone, or drops a small word.")
-    silent: Share = Field(default=0, description="Stays silent for one turn before the line.")
+    silent: Share = Field(default=0, description="Stays silent for one turn before saying the next line.")
     splits: Share = Field(default=0, description="Delivers a sentence as two messages.")
 
 
