@@ -91,6 +91,8 @@ def planted(turn_id: str, *, cut: bool = False) -> TurnRecord:
         frames=[Frame("response.tts", REPLY, 1.0), Frame("response.data", details), Frame("response.end", at_ms=9.0)],
         messages=dump_json([{"kind": "request", "parts": [{"part_kind": "user-prompt", "content": SAID}]}]),
         timings={"ttfs": 2100.0, "total": 2500.0},
+        model="gpt-5-mini",
+        usage={"requests": 1, "input_tokens": 900, "output_tokens": 20},
         started_at=1_700_000_000.0,
         ended_at=1_700_000_002.5,
     )  # fmt: skip
@@ -190,6 +192,8 @@ async def test_what_is_no_personal_detail_is_told(project: Path) -> None:
         report = await answer(client, "report", since="all", by="conversation")
         assert [group["key"] for group in report["groups"]] == ["call-1"]
         assert report["tools"][0]["key"] == "charge"
+        assert report["total"]["tokens"]["input_tokens"] == 1800
+        assert "[redacted]" not in dump_json([report["total"], report["models"], report["days"]]).decode()
 
 
 async def test_without_allow_run_nothing_runs(project: Path) -> None:

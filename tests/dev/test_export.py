@@ -70,6 +70,14 @@ def test_figures_and_times_are_not_taken_for_phone_numbers() -> None:
     assert redact(kept) == kept
 
 
+def test_numbers_of_tokens_are_no_secrets() -> None:
+    usage = {"input_tokens": 4_155_550_199, "output_tokens": 12, "cache_read_tokens": 0}
+    report = {"tokens": usage, "usage": usage, "max_tokens": 400}
+    assert redact(report) == report
+    for secret in ({"pin": 4711}, {"input_tokens": "4711"}, [4711], {"input_tokens": 1, "pin": 4711}):
+        assert redact({"tokens": secret, "credentials": secret}) == {"tokens": MASK, "credentials": MASK}
+
+
 def test_what_has_a_secret_name_is_masked_whatever_it_is() -> None:
     values = {"phone": 14155550134, "password": ["hunter2"], "api_key": {"v": "x"}, "token": "", "email_known": True}
     masked = {"phone": MASK, "password": MASK, "api_key": MASK, "token": "", "email_known": True}

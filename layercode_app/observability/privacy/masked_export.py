@@ -32,6 +32,8 @@ _TIMES = frozenset((
     "lifetime", "uptime", "expires", "at", "ms", "s",
 ))  # fmt: skip
 """Words in the name of a field whose number is a time and not, for example, a phone number."""
+_TOKENS = frozenset(("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"))
+"""Names of the token counts that a model reports. Such a count is neither a secret nor a phone number."""
 MARKS = (MASK, "[phone]", "\u2026")
 """Each masked word contains one of these texts."""
 MOST_COMPARED = 8
@@ -88,7 +90,7 @@ def _redact(name: str, value: Any, known: Known) -> Json:
         return [_redact(name, item, known) for item in value]
     if isinstance(value, str):
         return known.get(" ".join(value.split())) or _text(value, known)
-    return MASK if _is_number(value) and not _is_time(name) else value
+    return MASK if _is_number(value) and name not in _TOKENS and not _is_time(name) else value
 
 
 def _is_private(name: str, value: Any) -> bool:
@@ -98,8 +100,13 @@ def _is_private(name: str, value: Any) -> bool:
     lowered = name.lower()
     if "phone" in lowered or "email" in lowered:
         return True
-    # A plural such as `input_tokens` may be a number of tokens.
-    return is_secret_name(name) and not (isinstance(value, int | float) and lowered.endswith("s"))
+    # A plural such as `input_tokens` may be a number of tokens, and `tokens` an object of such numbers.
+    counts = isinstance(value, int | float) and lowered.endswith("s")
+    return is_secret_name(name) and not counts and not _are_tokens(value)
+
+
+def _are_tokens(value: Any) -> bool:
+    return isinstance(value, dict) and _TOKENS.issuperset(value) and all(type(item) is int for item in value.values())
 
 
 def _key(key: str, taken: Collection[str], numbers: dict[str, int]) -> str:
