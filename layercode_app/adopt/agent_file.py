@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..agent.outputs import speaks_text
 from .dependencies import Parameter, is_made, models_of_turn, parameters
 from .find import Existing
-from .outputs import example_of, only_text_field, spoken_kinds
+from .outputs import example_of, only_text_field, output_tool, spoken_kinds
 from .type_source import ANY, Imports, literal
 
 OWN = {"agent", "dependencies", "spoken", "script", "turn", "output", "scene"}
@@ -89,16 +89,26 @@ class AgentFile:
     def _script(self) -> str:
         scene, call = self.imports.use(LIBRARY, "Scene"), self.imports.use(LIBRARY, "Call")
         iterator = self.imports.use("collections.abc", "AsyncIterator")
-        example = example_of(self.existing.agent.output_type)
-        answer = (
-            'f"You said: {scene.text}"' if example is None else f"{call}({literal(example[0])}, {literal(example[1])})"
-        )
         return (
             "@agent.offline\n"
             f"async def script(scene: {scene}) -> {iterator}[str | {call}]:\n"
             '    """Answer without a model: in tests, and in `dev` and `chat` without a key."""\n'
-            f"    yield {answer}"
+            f"    {self._scripted(scene, call)}"
         )
+
+    def _scripted(self, scene: str, call: str) -> str:
+        """Return the body of the offline script: an answer that the agent's output type accepts, or a `raise`."""
+        if speaks_text(self.existing.agent):
+            return 'yield f"You said: {scene.text}"'
+        example = example_of(self.existing.agent.output_type)
+        if isinstance(example, str):
+            return f"yield {literal(example)}"
+        if example is not None:
+            return f"yield {call}({literal(example[0])}, {literal(example[1])})"
+        tool = output_tool(self.existing.agent.output_type)
+        answer = f'{call}("{tool}", ...) with arguments' if tool else "JSON text"
+        what = f"yield {answer} that the output type of the agent accepts"
+        return f'{self._to_do("script", what)}\n    yield ""  # delete this line too'
 
 
 def _call(made: str, needed: list[Parameter]) -> str:

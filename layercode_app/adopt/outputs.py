@@ -1,4 +1,4 @@
-"""Find the types that an agent's output may have, and make example arguments for an output tool."""
+"""Find the types that an agent's output may have, and make examples of a model's answer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import asyncio
 import inspect
 from collections.abc import Iterator
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
+
+from ..wellformed import dump_json
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
 
 OUTPUT_TOOL = "final_result"
 """The name that PydanticAI gives to an output tool if there is only one."""
@@ -21,7 +26,7 @@ def spoken_kinds(output: Any) -> list[Any]:
 
 
 def _kinds(output: Any) -> Iterator[Any]:
-    from pydantic_ai import DeferredToolRequests, NativeOutput, PromptedOutput, TextOutput, ToolOutput
+    from pydantic_ai import DeferredToolRequests, TextOutput, ToolOutput
 
     if isinstance(output, list | tuple):
         for one in output:
@@ -29,8 +34,8 @@ def _kinds(output: Any) -> Iterator[Any]:
     elif get_origin(output) in (Union, UnionType):
         for one in get_args(output):
             yield from _kinds(one)
-    elif isinstance(output, NativeOutput | PromptedOutput):
-        yield from _kinds(output.outputs)
+    elif _inside(output) is not output:
+        yield from _kinds(_inside(output))
     elif isinstance(output, ToolOutput):
         yield from _kinds(output.output)
     elif isinstance(output, TextOutput):
@@ -49,34 +54,86 @@ def has_functions(output: Any) -> bool:
     """
     from pydantic_ai import TextOutput, ToolOutput
 
-    if isinstance(output, list | tuple):
-        return any(map(has_functions, output))
-    inner = getattr(output, "output", None) if isinstance(output, ToolOutput) else output
-    return isinstance(output, TextOutput) or inspect.isroutine(inner)
+    inner = _inside(output)
+    if isinstance(inner, list | tuple):
+        return any(map(has_functions, inner))
+    inner = inner.output if isinstance(inner, ToolOutput) else inner
+    return isinstance(inner, TextOutput) or inspect.isroutine(inner)
 
 
-def example_of(output: Any) -> tuple[str, dict[str, Any]] | None:
-    """Return the name of an output tool and example arguments for it; None if there is no tool or no valid example."""
-    from pydantic_ai import Agent
+def example_of(output: Any) -> tuple[str, dict[str, Any]] | str | None:
+    """Return an example of a model's answer; None if no valid example is found.
+
+    The example is the name of an output tool and its arguments, or JSON text if the model answers with such a text.
+    """
+    if inspect.isroutine(output):
+        arguments = _arguments(output)
+        return None if None in arguments.values() else (OUTPUT_TOOL, arguments)
+    if has_functions(output):
+        return None
+    return _tool_call(output) if _inside(output) is output else _json_text(output)
+
+
+def output_tool(output: Any) -> str:
+    """Return the name of the tool with which a model answers, the first of several; "" if it answers with text."""
+    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+    names: list[str] = []
+
+    def answer(messages: object, info: AgentInfo) -> ModelResponse:
+        names.extend(tool.name for tool in info.output_tools)
+        raise ValueError("The names are known, so the run ends here.")
+
+    _parts(FunctionModel(answer), output)
+    return names[0] if names else ""
+
+
+def _inside(output: Any) -> Any:
+    """Return the types within a `NativeOutput` or `PromptedOutput`, and any other output unchanged."""
+    from pydantic_ai import NativeOutput, PromptedOutput
+
+    return output.outputs if isinstance(output, NativeOutput | PromptedOutput) else output
+
+
+def _tool_call(output: Any) -> tuple[str, dict[str, Any]] | None:
     from pydantic_ai.messages import ToolCallPart
     from pydantic_ai.models.test import TestModel
 
-    if inspect.isroutine(output):
-        return OUTPUT_TOOL, _arguments(output)
-    if has_functions(output):
-        return None
-    try:
-        # Not `run_sync`, which leaves its event loop open.
-        result = asyncio.run(Agent(TestModel(call_tools=[]), output_type=output).run("Hello"))
-    except Exception:  # noqa: BLE001 - the user's validators may reject any made-up value
-        return None
-    parts = [part for message in result.all_messages() for part in message.parts]
+    parts = _parts(TestModel(call_tools=[]), output)
     calls = [(part.tool_name, part.args_as_dict()) for part in parts if isinstance(part, ToolCallPart)]
     return calls[-1] if calls else None
 
 
+def _json_text(output: Any) -> str | None:
+    """Return the text with which a model answers a `NativeOutput` or `PromptedOutput`, for its first type."""
+    from pydantic_ai import ToolOutput
+    from pydantic_ai.messages import ModelResponse, TextPart
+    from pydantic_ai.models.function import FunctionModel
+
+    first, *others = _kinds(output)
+    call = _tool_call(ToolOutput(first))
+    if call is None:
+        return None
+    text = dump_json({"result": {"kind": first.__name__, "data": call[1]}} if others else call[1]).decode()
+    model = FunctionModel(lambda messages, info: ModelResponse(parts=[TextPart(text)]))
+    return text if _parts(model, output) else None
+
+
+def _parts(model: Model, output: Any) -> list[Any]:
+    """Return the parts of all messages of a run; [] if the output type rejects the model's answer."""
+    from pydantic_ai import Agent
+
+    try:
+        # Not `run_sync`, which leaves its event loop open.
+        result = asyncio.run(Agent(model, output_type=output).run("Hello"))
+    except Exception:  # noqa: BLE001 - the user's validators may reject any made-up value
+        return []
+    return [part for message in result.all_messages() for part in message.parts]
+
+
 def _arguments(function: Any) -> dict[str, Any]:
-    """Return an example value for each argument that a model passes to an output function."""
+    """Return an example value for each argument that a model passes to an output function; None if there is none."""
     hints = get_type_hints(function)
     named = [name for name in inspect.signature(function).parameters if "RunContext" not in str(hints.get(name))]
     return {name: EXAMPLES.get(hints.get(name, str)) for name in named}

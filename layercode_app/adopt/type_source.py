@@ -57,12 +57,13 @@ class Imports:
 
 
 def literal(value: Any) -> str:
-    """Return a JSON value as Python source, with strings in double quotes as formatters write them."""
+    """Return a JSON value as Python source, with the quotes that formatters write."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{literal(name)}: {literal(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list):
         return f"[{', '.join(map(literal, value))}]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    # `repr` puts a text that contains only double quotes in single quotes.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and '"' not in value else repr(value)
 
 
 def _can_import(module: str, qualname: str, kind: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +25,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel
-from pydantic_ai import Agent, RunContext
+from pydantic import BaseModel, Field
+from pydantic_ai import Agent, NativeOutput, PromptedOutput, RunContext, ToolOutput
 
 from layercode_app import Turn as VoiceTurn
 from layercode_app import VoiceAgent
@@ -56,6 +57,11 @@ class Answer(BaseModel):
     sure: bool = True
 
 
+class Coded(BaseModel):
+    text: str
+    code: str = Field(pattern="^[A-Z]{3}$")
+
+
 class Turn(BaseModel):
     """It has the name of a type of the toolkit."""
 
@@ -83,6 +89,11 @@ either = Agent(output_type=[str, Booking])
 turned = Agent(output_type=Turn)
 numbers: Agent[None, list[int]] = Agent(output_type=list[int])
 choice: Agent[None, str] = Agent(output_type=Literal["yes", "no"])  # type: ignore[call-overload]
+prompted = Agent(output_type=PromptedOutput(Answer))
+native = Agent(output_type=NativeOutput([Turn, Booking]))  # type: ignore[list-item]
+coded = Agent(output_type=[Coded, Booking])
+coded_text = Agent(output_type=NativeOutput(Coded))
+printing = Agent(output_type=ToolOutput(shout, name="shout"))
 hidden = Agent(output_type=local())
 shouting = Agent(output_type=shout)
 voiced = Agent(deps_type=VoiceTurn[Basket])
@@ -94,7 +105,7 @@ ready = VoiceAgent("ready", greeting="Hello")
 async def whose(ctx: RunContext[Deps]) -> str:
     return ctx.deps.user
 '''
-NEED_NOTHING = ("plain", "keyless", "options", "answers", "hidden", "shouting", "voiced")
+NEED_NOTHING = ("plain", "keyless", "options", "answers", "prompted", "hidden", "shouting", "voiced")
 TO_FILL_IN = {
     "desk": {"dependencies": 'return Deps(user=str(turn.metadata.get("user", "")))'},
     "booking": {"dependencies": 'return Deps(user="Robin", limit=1)', "spoken": 'return f"{output.seats} seats"'},
@@ -102,6 +113,13 @@ TO_FILL_IN = {
     "turned": {"spoken": 'return f"Number {output.number}"'},
     "numbers": {"spoken": 'return ", ".join(map(str, output))'},
     "choice": {"spoken": "return output"},
+    "native": {"spoken": "return str(output)"},
+    "coded": {
+        "spoken": "return str(output)",
+        "script": 'yield Call("final_result_Coded", {"text": "a", "code": "ABC"})',
+    },
+    "coded_text": {"spoken": "return output.code", "script": """yield '{"text": "a", "code": "ABC"}'"""},
+    "printing": {"script": 'yield Call("shout", {"text": "a"})'},
 }
 
 
@@ -124,13 +142,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def fill_in(file: Path, bodies: dict[str, str]) -> None:
     """Replace each `raise NotImplementedError` in the file by a developer's code. `bodies` has it by function name."""
-    head, *functions = file.read_text().split("\n\n\ndef ")
-    for number, text in enumerate(functions):
-        before, _, rest = text.partition("    raise NotImplementedError(")
-        if rest:
-            name = text.partition("(")[0]
-            functions[number] = f"{before}    {bodies[name]}\n" + rest.partition("\n")[2]
-    file.write_text("\n\n\ndef ".join([head, *functions]))
+    to_do = r"raise NotImplementedError\(.Fill in (\w+)\(\).*"
+    file.write_text(re.sub(to_do, lambda found: bodies[found[1]], file.read_text()))
 
 
 # --- what is written
@@ -197,6 +210,17 @@ def test_a_test_of_what_is_not_filled_in_says_where(project: Path) -> None:
             "shouting",
             'def spoken(output: str) -> str:\n    """Return the words to say for an output."""\n    return output',
         ),
+        ("prompted", """    yield '{"text":"a"}'"""),
+        ("native", """    yield '{"result":{"kind":"Turn","data":{"number":0}}}'"""),
+        (
+            "coded",
+            'Fill in script() in agents/coded.py: yield Call("final_result_Coded", ...) with arguments that the ',
+        ),
+        (
+            "coded_text",
+            "Fill in script() in agents/coded_text.py: yield JSON text that the output type of the agent accepts",
+        ),
+        ("printing", 'Fill in script() in agents/printing.py: yield Call("shout", ...) with'),
         ("shouting", 'yield Call("final_result", {"text": "Hello"})'),
     ],
 )
