@@ -208,7 +208,7 @@ def load_file(path: Path) -> ModuleType:
     Raises AgentImportError with the file's own traceback.
     """
     # `Path.resolve` raises RuntimeError for a symbolic link to itself; here, the import reports it.
-    digest = hashlib.sha256(os.path.realpath(path).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:8]
     name = f"{PRIVATE_PACKAGE}.{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

@@ -129,6 +129,13 @@ def main() -> None:
             print_block("", error.traceback.rstrip(), err=True)
         print_block("Error: ", str(error), style="red", err=True)
         raise SystemExit(exit_code(error)) from None
+    except UnicodeEncodeError:
+        from ..wellformed import well_formed
+
+        if "--verbose" in sys.argv or not (other := [text for text in sys.argv[1:] if text != well_formed(text)]):
+            raise
+        print_block("Error: ", f"{other[0]!r} is not UTF-8; expected text in UTF-8.", style="red", err=True)
+        raise SystemExit(2) from None
 
 
 def _find_own_packages() -> None:

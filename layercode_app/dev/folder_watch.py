@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
 from loguru import logger
 from watchfiles import Change, awatch
+
+from ..wellformed import well_formed
 
 CHECK_SECONDS = 1.0
 """Interval at which to look for folders that were created or replaced. The operating system reports no such change."""
@@ -44,8 +47,10 @@ async def changed_paths(
                     before = {path: one for path, one in before.items() if (Change.deleted, path) not in batch}
                     if before != _identities(folders()):
                         break
-        except (OSError, RuntimeError) as error:
-            logger.error("Files cannot be watched, retrying in {:.0f} seconds: {}", RETRY_SECONDS, error)
+        except (OSError, RuntimeError, ExceptionGroup) as error:
+            # `awatch` raises an error of its thread in a group.
+            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            logger.error("Files cannot be watched, retrying in {:.0f} seconds: {}", RETRY_SECONDS, cause)
             before = {}
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -75,9 +80,18 @@ async def _batches(
         yield batch
 
 
+@cache
+def _can_watch(folder: str) -> bool:
+    """Return whether `awatch` can watch a folder: it needs a path in UTF-8. Warn about each other folder once."""
+    if folder == well_formed(folder):
+        return True
+    logger.warning("{!r} is not watched, because the path is not UTF-8. Restart after you change a file.", folder)
+    return False
+
+
 def _identities(folders: Iterable[Path]) -> Identities:
     found: Identities = {}
-    for folder in folders:
+    for folder in filter(lambda path: _can_watch(str(path)), folders):
         with suppress(OSError):
             about = folder.stat()
             found[str(folder)] = (about.st_dev, about.st_ino)

@@ -12,11 +12,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-import orjson
-
 from ..exceptions import ConfigurationError
 from ..observability.json_lines import NAME
-from ..wellformed import load_json
+from ..wellformed import dump_json, load_json
 
 Line: TypeAlias = dict[str, Any]
 LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
@@ -45,8 +43,8 @@ class Wanted:
             raise ConfigurationError(f"--level {self.level!r}: expected one of {', '.join(LEVELS)}.")
         asked = (self.conversation, self.agent)
         # The needles are searched for in the raw JSON, so that most lines are skipped without parsing.
-        needles = [orjson.dumps(one) for one in asked if one is not None]
-        needles += [] if self.turn is None else [orjson.dumps(self._turn)[:-1]]
+        needles = [dump_json(one) for one in asked if one is not None]
+        needles += [] if self.turn is None else [dump_json(self._turn)[:-1]]
         object.__setattr__(self, "needles", tuple(needles))
 
     @property

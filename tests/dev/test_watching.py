@@ -123,3 +123,22 @@ async def test_when_files_cannot_be_watched_it_is_tried_again(
     async with watched(agents) as reloads:
         await reloads.after("changed")
     assert "Files cannot be watched, retrying in 0 seconds: OS file watch limit reached" in "".join(printed)
+
+
+async def test_a_name_that_is_not_utf8_does_not_end_the_watch(agents: Path, printed: list[str]) -> None:
+    async with watched(agents) as reloads:
+        (agents / "B\udcfccher.py").touch()
+        await until(lambda: "Files cannot be watched" in "".join(printed))
+        (agents / "B\udcfccher.py").unlink()
+        await reloads.after("changed")
+
+
+async def test_a_folder_that_cannot_be_watched_is_said_once(agents: Path, printed: list[str]) -> None:
+    folder = agents / "B\udcfccher"
+    folder.mkdir()
+    async with watched(folder):
+        await asyncio.sleep(0.1)
+    assert (
+        "".join(printed) == f"{str(folder)!r} is not watched, because the path is not UTF-8. "
+        "Restart after you change a file.\n"
+    )

@@ -28,7 +28,7 @@ def source_digest(files: Sequence[ScenarioFile], agents: Path | None) -> str:
             raise ConfigurationError(
                 f"{path} cannot be read: {error.strerror}. Change the file's permissions."
             ) from error
-        digest.update(f"{path.resolve()}\n{len(content)}\n".encode() + content)
+        digest.update(bytes(path.resolve()) + f"\n{len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
