@@ -11,6 +11,7 @@ from ..conversation.turn import Turn
 from ..spoken.times import WEEKDAYS, calendar_day, day_and_month
 from .date_forms import DAYS, FORMS, TIME, Direction, made
 from .holidays import holiday
+from .local_time import local_time
 from .toolset import Collector
 from .understood import Result, Unclear, Understood
 from .words import doubtful, numbers_written, split, without
@@ -92,7 +93,7 @@ class Date(Collector[date]):
         self,
         field: str,
         *,
-        clock: Callable[[], datetime] = datetime.now,
+        clock: Callable[[], datetime] = local_time,
         direction: Direction = "future",
         day_first: bool = False,
         **options: Any,

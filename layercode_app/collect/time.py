@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from ..conversation.turn import Turn
 from ..spoken.times import time_of_day
+from .local_time import local_time
 from .toolset import Collector
 from .understood import Result, Unclear, Understood
 from .words import ORDINALS, doubtful, numbers_written, split, without
@@ -139,7 +140,7 @@ class Time(Collector[time]):
         self,
         field: str,
         *,
-        clock: Callable[[], datetime] = datetime.now,
+        clock: Callable[[], datetime] = local_time,
         earliest: int = MORNING,
         latest: int = EVENING,
         **options: Any,

@@ -76,7 +76,8 @@ async def notes_of(store: Store, key: str) -> list[str]:
 async def forget_notes(store: Store, key: str) -> None:
     """Delete the notes about a caller, and the pending jobs that would add more. Raises StoreError."""
     # This mark comes first. So each job that is enqueued from now on is either found below or finds the mark.
-    await store.add_totals(f"{FORGOTTEN}{time.strftime('%Y-%m-%d', time.gmtime())}", {_mark(key, time.time()): 1})
+    now = time.time()
+    await store.add_totals(f"{FORGOTTEN}{time.strftime('%Y-%m-%d', time.gmtime(now))}", {_mark(key, now): 1})
     for job in await store.pending_jobs():
         if job.payload.get("task") in (NOTES, NOTES_OF_CALL) and job.payload["arguments"]["key"] in (
             key,

@@ -19,7 +19,7 @@ The totals of a day are `cost` in dollars, and the numbers of questions (`asked`
 
 
 def _today() -> str:
-    return f"{JUDGED}{time.strftime('%Y-%m-%d', time.gmtime())}"
+    return f"{JUDGED}{time.strftime('%Y-%m-%d', time.gmtime(time.time()))}"
 
 
 async def used_up(store: Store, limit: float) -> bool:

@@ -80,7 +80,10 @@ def call(start_call: Callable[..., AgentCall]) -> AgentCall:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Freeze `time.time()`; only `clock.advance(seconds)` moves it. The server and the agent use this time too."""
+    """Freeze `time.time()`; only `clock.advance(seconds)` moves it. The server and the collectors use this time too.
+
+    `datetime.now()` and `date.today()` in an agent's own code are not frozen.
+    """
     from ..journal import steady_clock
     from .clock import Clock
 
