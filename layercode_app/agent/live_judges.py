@@ -75,7 +75,7 @@ def live_judges(judges: Judges, sample: object) -> LiveJudges:
 
 def named_judge(name: str) -> Judge:
     """Return a judge that asks the model of this name. Raises ConfigurationError if the model cannot be used."""
-    return model_judge(named_model(name, "--judge"))
+    return model_judge(named_model(name, "--judge", offline=False))
 
 
 async def enqueue_judging(voice: VoiceAgent[Any, Any], store: Store, end: SessionEnd) -> None:

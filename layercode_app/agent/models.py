@@ -37,14 +37,17 @@ _NO_MODEL = (
     "With APP_ENV=production this needs an explicit choice: set DEFAULT_MODEL and its provider's key, or serve the "
     "scripts with --model offline."
 )
-_FIX = "Set it in .env or in the environment, or answer from the agents' scripts with --model offline."
+_SET, _OFFLINE = "Set it in .env or in the environment", ", or answer from the agents' scripts with --model offline"
 
 
 class MissingKeyError(ConfigurationError):
-    """The API key of a known model is not set. `reason` is the message without the advice on how to fix it."""
+    """The API key of a known model is not set. `reason` is the message without the advice on how to fix it.
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"{reason} {_FIX}")
+    Without `offline`, the advice does not mention the agents' scripts, because they cannot replace this model.
+    """
+
+    def __init__(self, reason: str, *, offline: bool = True) -> None:
+        super().__init__(f"{reason} {_SET}{_OFFLINE if offline else ''}.")
         self.reason = reason
 
 
@@ -193,8 +196,11 @@ def _warn_once(warning: str) -> None:
     logger.warning("{}", warning)
 
 
-def named_model(name: str, setting: str) -> Model:
-    """Return the model of this name. Raises ConfigurationError, which names the setting and says what is missing."""
+def named_model(name: str, setting: str, *, offline: bool = True) -> Model:
+    """Return the model of this name. Raises ConfigurationError, which names the setting and says what is missing.
+
+    `offline` tells whether the agents' scripts can answer in place of this model.
+    """
     from pydantic_ai.models import infer_model
 
     shared = _shared.get({})
@@ -206,7 +212,8 @@ def named_model(name: str, setting: str) -> Model:
         model = infer_model(name)
     except Exception as error:  # a provider's library raises its own error for a variable that is set but empty
         if missing := missing_variables(error):
-            raise MissingKeyError(f"{setting} {name}: {' or '.join(dict.fromkeys(missing))} is not set.") from error
+            reason = f"{setting} {name}: {' or '.join(dict.fromkeys(missing))} is not set."
+            raise MissingKeyError(reason, offline=offline) from error
         raise ConfigurationError(f"{setting} {name}: {_said(str(error))}") from error
     if (found := getattr(model, "provider", None)) is not None:
         shared[provider] = found

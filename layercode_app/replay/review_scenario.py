@@ -92,7 +92,7 @@ async def guessed_goal(turns: Sequence[TurnRecord], model: str, setting: str) ->
     """
     from pydantic_ai import Agent
 
-    agent: Agent[None, str] = Agent(named_model(model, setting), instructions=INSTRUCTIONS)
+    agent: Agent[None, str] = Agent(named_model(model, setting, offline=False), instructions=INSTRUCTIONS)
     who = "the model that guesses the goal"
     goal = await answer_of(agent, transcript_of(turns), seconds=GOAL_SECONDS, who=who, error=CallerError)
     return " ".join(goal.split())

@@ -217,3 +217,13 @@ def test_an_empty_key_is_missing_even_if_there_is_an_admin_key(monkeypatch: pyte
             named_model("openai:gpt-5-mini", "DEFAULT_MODEL")
         project(tmp_path / (admin or "none"), shop="'openai:gpt-5-mini'")
         assert list(discover(tmp_path / (admin or "none") / "agents").keyless) == ["openai:gpt-5-mini"]
+
+
+@pytest.mark.parametrize("option", ["--judge", "--caller-model"])
+def test_a_script_cannot_replace_a_judge_or_a_caller(option: str, tmp_path: Path) -> None:
+    caller = "caller: {goal: order}" if option == "--caller-model" else "turns: [{say: hi}]"
+    (tmp_path / "calls.yaml").write_text(f"agent: echo\nscenarios: [{{name: a, {caller}}}]\n")
+    code, printed = run("eval", "calls.yaml", option, "openai:gpt-5-mini", cwd=tmp_path, OPENAI_API_KEY="")
+    assert code == 2, printed
+    reason = f"Error: {option} openai:gpt-5-mini: OPENAI_API_KEY is not set. Set it in .env or in the environment."
+    assert " ".join(printed.split()) == reason

@@ -79,7 +79,7 @@ def _topics(model: str | None, calls: Sequence[Asked]) -> list[str] | None:
     from ...agent.models import named_model
     from ...reports.topics import topics_of
 
-    return asyncio.run(topics_of(named_model(model, "--model"), [asked.text for asked in calls]))
+    return asyncio.run(topics_of(named_model(model, "--model", offline=False), [asked.text for asked in calls]))
 
 
 def _texts(folder: Path) -> dict[str, str]:

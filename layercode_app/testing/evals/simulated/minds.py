@@ -26,7 +26,7 @@ def mind_of(file: ScenarioFile, model: Any) -> Callable[[CallerSpec], Mind]:
                 "model that plays the caller, or give the caller a `script`."
             )
 
-    known = named_model(model, "--caller-model") if isinstance(model, str) else model
+    known = named_model(model, "--caller-model", offline=False) if isinstance(model, str) else model
 
     def make(spec: CallerSpec) -> Mind:
         return Persona(spec, known) if spec.script is None else scripted_mind(spec)
