@@ -15,8 +15,8 @@ _MACHINERY = ("<frozen importlib", importlib.__file__, __file__)
 """Path prefixes of the code that imports a module. Tracebacks omit its frames: the module's author did not write it."""
 
 
-def import_module(name: str, *, asked: str) -> ModuleType:
-    """Import a module. `asked` is the address that the user typed, for error messages.
+def import_module(name: str, *, asked: str, what: str = "Agent") -> ModuleType:
+    """Import a module. For error messages, `asked` is the address that the user typed, and `what` is what it names.
 
     Raises AgentNotFoundError if the module does not exist, and AgentImportError with the module's traceback if it
     fails.
@@ -28,15 +28,15 @@ def import_module(name: str, *, asked: str) -> ModuleType:
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise _failed(name, asked, error) from error
+            raise _failed(name, f"{what} {asked!r}", error) from error
         raise AgentNotFoundError(
-            f"Agent {asked!r}: there is no module {error.name!r} here. Run this in the folder of your project, or install "
+            f"{what} {asked!r}: there is no module {error.name!r} here. Run this in the folder of your project, or install "
             "your package into this environment."
         ) from error
     except BaseException as error:
         if is_ctrl_c(error):
             raise
-        raise _failed(name, asked, error) from error
+        raise _failed(name, f"{what} {asked!r}", error) from error
 
 
 def is_ctrl_c(error: BaseException) -> bool:
@@ -51,7 +51,7 @@ def is_ctrl_c(error: BaseException) -> bool:
 
 
 def _failed(name: str, asked: str, error: BaseException) -> AgentImportError:
-    return import_error(f"Agent {asked!r}: the module {name!r}", error, traceback=traceback_of_module(error))
+    return import_error(f"{asked}: the module {name!r}", error, traceback=traceback_of_module(error))
 
 
 def import_error(what: str, error: BaseException, *, traceback: str) -> AgentImportError:

@@ -8,6 +8,8 @@ import pytest
 
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.testing.evals.scenario import load
+from layercode_app.testing.evals.simulated.caller_spec import CallerSpec
+from layercode_app.testing.evals.simulated.script import scripted_mind
 
 ONE = "agent: echo\nscenarios: [{{name: a, turns: [{{say: {say}, metadata: {metadata}}}]}}]\n"
 
@@ -132,3 +134,38 @@ def test_a_misspelt_key_is_refused_with_the_key_that_was_meant(
 def test_an_unknown_key_that_is_no_misspelling_is_refused_without_a_suggestion(tmp_path: Path) -> None:
     message = refused(written(tmp_path, "agent: echo\nscenarios: [{name: a, turns: [{say: hi}], colour: red}]\n"))
     assert "scenarios.0.colour: Extra inputs are not permitted. `eval --schema`" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("      - say: yes", "scenarios.0.turns.1.say: Input should be a valid string, not true; put text in quotes."),
+        ("      - say: 12", "scenarios.0.turns.1.say: Input should be a valid string, not 12; put text in quotes."),
+        ("      - say: 2026-01-31", 'say: Input should be a valid string, not "2026-01-31"; put text in quotes.'),
+        ("      - say: {yes: no}", 'say: Input should be a valid string, not {"True":false}; put text in quotes.'),
+        ("      - expects: {}", "scenarios.0.turns.1: Value error, unknown field 'expects'. Did you mean 'expect'?"),
+        ("      - colour: red", "scenarios.0.turns.1.colour: Extra inputs are not permitted."),
+        ("      - expect: {within_ms: soon}", 'unable to parse string as a number, not "soon".'),
+        ("      - expect: {contains: [hi, no]}", "expect.contains.1: Input should be a valid string, not false; put "),
+        ("      - {<<: {say: 1}}", "scenarios.0.turns.1.say: Input should be a valid string, not 1; put text"),
+        ("    history_tokens: -1", "scenarios.0.history_tokens: Input should be greater than 0, not -1."),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_line_and_what_yaml_read(tmp_path: Path, line: str, message: str) -> None:
+    text = f"agent: echo\nscenarios:\n  - name: a\n    turns:\n      - say: hello\n{line}\n"
+    found = refused(written(tmp_path, text))
+    assert found.startswith(f"{tmp_path}/calls.yaml, line 6: ")
+    assert message in found
+
+
+def test_a_missing_field_is_reported_with_the_line_of_its_part(tmp_path: Path) -> None:
+    text = "agent: echo\nscenarios:\n  - name: a\n    turns: [{say: hi}]\n  - turns: [{say: hi}]\n"
+    assert "line 5: scenarios.1.name: Field required." in refused(written(tmp_path, text))
+    assert "line 1: the file: Input should be" in refused(written(tmp_path, ""))
+
+
+@pytest.mark.parametrize("address", ["callers:ann", "json:ann"])
+def test_a_script_that_does_not_exist_is_no_agent(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="script") as caught:
+        scripted_mind(CallerSpec(script=address))
+    assert "Agent" not in str(caught.value)

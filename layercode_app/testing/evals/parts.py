@@ -10,6 +10,14 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from ...nearest import nearest
 
 
+class MisspeltFieldError(ValueError):
+    """A mapping of a scenario file has an unknown `field`, whose name is like that of a known one."""
+
+    def __init__(self, field: object, meant: str) -> None:
+        super().__init__(f"unknown field {field!r}. Did you mean {meant!r}?")
+        self.field = field
+
+
 class Part(BaseModel):
     """A part of a scenario file. An unknown field is an error, because a misspelt field would check nothing."""
 
@@ -21,7 +29,7 @@ class Part(BaseModel):
         # Before the fields are read: a misspelt field may also be missed under its right name.
         for name in given if isinstance(given, Mapping) else ():
             if name not in cls.model_fields and (meant := nearest(str(name), cls.model_fields)):
-                raise ValueError(f"unknown field {name!r}. Did you mean {meant!r}?")
+                raise MisspeltFieldError(name, meant)
         return given
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,25 @@ def read_yaml(path: Path) -> Any:
         raise ConfigurationError(f"{path} is not YAML: {error}") from error
     except RecursionError as error:
         raise ConfigurationError(f"{path} is nested too deeply; expected a few levels.") from error
+
+
+def line_of(path: Path, place: Sequence[object]) -> int:
+    """Return the line of a value in a YAML file that `read_yaml` has read. `place` lists its keys and indices.
+
+    The line of the part around the value is returned if the value is not found, for example because a key is missing.
+    """
+    yaml = import_yaml()
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    mark = node.start_mark if node is not None else None
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if getattr(key, "value", None) == str(part)]
+            if found:
+                mark, node = found[0][0].start_mark, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            mark = node.start_mark
+    return 1 if mark is None else mark.line + 1
 
 
 def import_yaml() -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ...exceptions import ConfigurationError
 from .parts import ExpectedCall as ExpectedCall
 from .parts import Part
 from .read_yaml import import_yaml, read_yaml
+from .scenario_error import scenario_error
 from .simulated.caller_spec import CallerSpec
 from .simulated.end_spec import End
 from .simulated.patterns import Pattern
@@ -142,16 +142,12 @@ def scenario_files(folder: Path) -> list[Path]:
 
 
 def load(path: Path) -> ScenarioFile:
-    """Read a scenario file. Raises ConfigurationError with the place of the error and what was expected."""
+    """Read a scenario file. Raises ConfigurationError with the line of the error and what was expected."""
     content = read_yaml(path)
     try:
         return ScenarioFile.model_validate(content)
     except ValidationError as error:
-        # A value that allows several types has an error for each; the deepest error is about the intended type.
-        first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
-        place = ".".join(map(str, first["loc"])) or "the file"
-        message = first["msg"] if first["msg"].endswith("?") else f"{first['msg']}."
-        raise ConfigurationError(f"{path}: {place}: {message} `eval --schema` prints the allowed fields.") from error
+        raise scenario_error(path, error) from error
 
 
 def dump(file: ScenarioFile) -> str:

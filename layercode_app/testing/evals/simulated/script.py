@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from ....agent.importing import import_module
-from ....exceptions import CallerError, ConfigurationError
+from ....exceptions import AgentNotFoundError, CallerError, ConfigurationError
 from .caller_spec import CallerSpec, Rule
 from .mind import Hearing, Mind, Move
 from .patterns import heard_in
@@ -79,7 +79,7 @@ class ByFunction:
 def scripted_mind(spec: CallerSpec, *, invoke: Invoke = _at_once) -> Mind:
     """Return the mind of a caller with a script.
 
-    Raises ConfigurationError if `script` is the address of something that is not a function.
+    Raises ConfigurationError if `script` is not the address of a function.
     """
     if isinstance(spec.script, list):
         return Rules(spec.script)
@@ -88,7 +88,11 @@ def scripted_mind(spec: CallerSpec, *, invoke: Invoke = _at_once) -> Mind:
 
 def _function(address: str) -> Function:
     module_name, _, name = address.partition(":")
-    function: Function | None = getattr(import_module(module_name, asked=address), name, None)
+    try:
+        module = import_module(module_name, asked=address, what="The caller's script")
+    except AgentNotFoundError as error:
+        raise ConfigurationError(str(error)) from error
+    function: Function | None = getattr(module, name, None)
     if not callable(function):
         raise ConfigurationError(
             f"script: {address}: {name!r} is {function!r}; expected a function that takes what was heard and returns "
