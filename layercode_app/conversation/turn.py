@@ -309,8 +309,9 @@ class Turn(Generic[StateT, MetadataT]):
         """Run work that may outlast the turn, in the turn's trace.
 
         A coroutine starts at once. Its errors are logged, and shutdown waits for it, but it does not survive a restart.
-        A task (a function with `@agent.task`) with JSON arguments is enqueued as a job in the journal when the turn
-        ends: the job survives a restart, and is retried if it fails.
+        A task (a function with `@agent.task`) is enqueued as a job in the journal when the turn ends: the job survives a
+        restart, and is retried if it fails. Its arguments are stored as JSON, and converted back to the types of the
+        task's parameters.
         """
         if not isinstance(work, Coroutine):
             self._used.add_task(task_name(work), to_json("turn.background", arguments))

@@ -16,6 +16,7 @@ from ..conversation.caller_notes import write_notes_of_job
 from ..conversation.session_events import CORRECT, SESSION_END
 from ..exceptions import DeveloperError
 from ..jobs.put_back import PutBack
+from ..jobs.tasks import typed_arguments
 from ..journal.forget import NOTES, NOTES_OF_CALL
 from ..journal.stores.base import Job, Store
 from ..journal.stores.history_steps import SUMMARY
@@ -120,4 +121,4 @@ async def _run_task(voice: VoiceAgent[Any, Any], job: Job) -> None:
         raise DeveloperError(
             f"Agent {voice.name!r} has no task {job.payload['task']!r} any more; it had one when the job was enqueued."
         )
-    await task(**job.payload["arguments"])
+    await task(**typed_arguments(task, job.payload["arguments"]))
