@@ -15,6 +15,7 @@ from opentelemetry.trace import Link, Status, StatusCode
 
 from .._compat.opentelemetry import plain
 from . import context
+from .errors import CATEGORIES
 from .privacy import masking, patterns
 from .privacy.caller_secrets import is_secret_name
 
@@ -31,10 +32,14 @@ CONTENT_KEYS = frozenset(
         "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",
         "gen_ai.tool.call.result", "gen_ai.prompt", "gen_ai.completion", "gen_ai.event.content", "tool_arguments",
         "tool_response", "final_result", "pydantic_ai.all_messages", "all_messages_events", "events", "request_data",
-        "response_data", "http.request.body.text", "http.response.body.text",
+        "response_data", "http.request.body.text", "http.response.body.text", "exception.logfire.data", "errors",
+        "input_data", "fastapi.arguments.values", "fastapi.arguments.errors",
     )
 )  # fmt: skip
-"""Attributes that contain transcripts. They are set by our instrumentation, or by instrumentation in an agent file."""
+"""Attributes that contain transcripts. They are set by our instrumentation, or by instrumentation in an agent file.
+
+The last five are Logfire's: Pydantic's validation errors quote the value that was refused.
+"""
 CONTENT_PREFIXES = (
     "gen_ai.prompt.", "gen_ai.completion.", "traceloop.entity.input", "traceloop.entity.output", "input.value",
     "output.value", "llm.input_messages.", "llm.output_messages.", "llm.prompts.", "llm.completions.",
@@ -43,6 +48,9 @@ CONTENT_PREFIXES = (
     "langfuse.observation.output",
 )  # fmt: skip
 """Prefixes of the attributes in which other libraries (OpenLLMetry, OpenInference and the like) put transcripts."""
+MESSAGE_KEY = "exception.message"
+STACK_KEY = "exception.stacktrace"
+TYPE_KEYS = ("exception.type", "error.type")
 _USUAL = frozenset(("own", "text"))
 _NUMBERS = frozenset((bool, int, float, type(None)))
 _TEXT = frozenset((str,))
@@ -51,6 +59,7 @@ _LITERAL = re.compile(
     r"""(?P<name>"[^"]*")|--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z)""", re.DOTALL
 )
 """Matches a comment or a literal in an SQL statement, either of which may contain the caller's text, or a quoted name."""
+_ERROR_TYPE = re.compile(r"[\w.]*(?:Error|Exception)")
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
 
 
@@ -148,7 +157,7 @@ def clean_span(span: ReadableSpan) -> ReadableSpan:
         events=[_clean_event(event) for event in span.events],
         links=[Link(link.context, clean_attributes(link.attributes or {})) for link in span.links],
         kind=span.kind,
-        status=_clean_status(span.status),
+        status=_clean_status(span),
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
@@ -176,16 +185,18 @@ def clean_attributes(attributes: Mapping[str, Any], name: str = "") -> Mapping[s
 
 
 @lru_cache(maxsize=4096)
-def kind_of(key: str) -> Literal["own", "content", "secret", "odd", "url", "statement", "text"]:
+def kind_of(key: str) -> Literal["own", "content", "error", "secret", "odd", "url", "statement", "text"]:
     """Return how an attribute with this key is redacted.
 
-    "own" values need no redaction, "content" is a transcript, "secret" is masked whole, and an "odd" key itself
-    contains a secret or a phone number.
+    "own" values need no redaction, "content" is a transcript, "error" may quote the caller, "secret" is masked whole,
+    and an "odd" key itself contains a secret or a phone number.
     """
     if key.startswith(OWN_KEYS) and key not in ID_KEYS:
         return "own"
     if key in CONTENT_KEYS or key.startswith(CONTENT_PREFIXES):
         return "content"
+    if key in (MESSAGE_KEY, STACK_KEY):
+        return "error"
     if key in URL_KEYS:
         return "url"
     if key in STATEMENT_KEYS:
@@ -208,6 +219,8 @@ def _clean_value(key: str, value: Any) -> Any:
         return value
     if kind == "secret":
         return masking.MASK
+    if kind == "error" and not masking.capture_content():
+        return masking.HIDDEN if key == MESSAGE_KEY else _without_messages(masking.clean(value))
     if kind == "url":
         value = value.partition("?")[0]
     elif kind == "statement" and not masking.capture_content():
@@ -220,10 +233,6 @@ def _clean_event(event: Event) -> Event:
     if not masking.capture_content():
         # An event of an instrumentation may be a message, with its text in `content`.
         attributes.pop("content", None)
-        if "exception.message" in attributes:
-            attributes["exception.message"] = masking.HIDDEN
-        if "exception.stacktrace" in attributes:
-            attributes["exception.stacktrace"] = _without_messages(str(attributes["exception.stacktrace"]))
     return Event(masking.clean(event.name), attributes, event.timestamp)
 
 
@@ -232,11 +241,20 @@ def _without_messages(stack: str) -> str:
     return "\n".join(line for line in stack.split("\n") if _STACK_LINE.match(line))
 
 
-def _clean_status(status: Status) -> Status:
+def _clean_status(span: ReadableSpan) -> Status:
     """Reduce a status description, which may be an error's message, to the category or type at its beginning."""
+    status = span.status
     if not status.description:
         return status
     if masking.capture_content():
         return Status(status.status_code, masking.clean(status.description))
     kind = status.description.partition(":")[0]
-    return Status(status.status_code, kind if kind.replace("_", "").replace(".", "").isalnum() else None)
+    known = kind in CATEGORIES or kind in _error_types(span) or _ERROR_TYPE.fullmatch(kind)
+    return Status(status.status_code, masking.clean(kind) if known else None)
+
+
+def _error_types(span: ReadableSpan) -> set[str]:
+    """Return the names of the errors that the span recorded, with and without their modules."""
+    recorded = [span.attributes or {}, *(event.attributes or {} for event in span.events)]
+    names = {str(attributes[key]) for attributes in recorded for key in TYPE_KEYS if key in attributes}
+    return names | {name.rpartition(".")[2] for name in names}

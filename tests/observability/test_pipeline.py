@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import logfire
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Link
+from opentelemetry.trace import Link, Status, StatusCode
+from pydantic import BaseModel, ValidationError
 
 from layercode_app.observability.metric_attributes import masked
-from layercode_app.observability.pipeline import clean_span
+from layercode_app.observability.pipeline import clean_attributes, clean_span
 
 
 def cleaned(attributes: dict[str, Any]) -> tuple[ReadableSpan, ReadableSpan]:
@@ -95,6 +97,45 @@ def test_a_quote_in_a_comment_hides_no_literal_of_a_statement() -> None:
     )
     assert "marzipan" not in str(clean.attributes)
     assert "'b'" not in str(clean.attributes)
+
+
+class Order(BaseModel):
+    quantity: int
+
+
+def test_what_logfire_adds_of_a_validation_error_is_removed() -> None:
+    sent = InMemorySpanExporter()
+    own = logfire.configure(
+        local=True, send_to_logfire=False, console=False, additional_span_processors=[SimpleSpanProcessor(sent)]
+    )
+    with pytest.raises(ValidationError) as raised, own.span("parse", rows=3):
+        Order.model_validate({"quantity": "marzipan"})
+    assert "marzipan" in str(dict(sent.get_finished_spans()[0].attributes or {}))
+    more = {"errors": raised.value.json(), "exception.message": str(raised.value)}
+    assert "marzipan" not in str(clean_attributes(more))
+    clean = clean_span(sent.get_finished_spans()[0])
+    (event,) = clean.events
+    assert "marzipan" not in f"{dict(clean.attributes or {})} {dict(event.attributes or {})}"
+    assert (clean.attributes or {})["rows"] == 3
+    assert clean.status.description == "ValidationError"
+
+
+@pytest.mark.parametrize(
+    ("description", "shown"),
+    [
+        ("marzipan: not on the menu", None),
+        ("marzipan", None),
+        ("00491511234567", None),
+        ("LookupError: marzipan", "LookupError"),
+        ("Sold_Out: marzipan", "Sold_Out"),
+        ("bakery.Sold_Out: marzipan", "bakery.Sold_Out"),
+        ("rate_limit", "rate_limit"),
+    ],
+)
+def test_only_a_category_or_an_errors_type_stays_of_a_status(description: str, shown: str | None) -> None:
+    events = [Event("exception", {"exception.type": "bakery.Sold_Out"})]
+    span = ReadableSpan("own", events=events, status=Status(StatusCode.ERROR, description))
+    assert clean_span(span).status.description == shown
 
 
 def test_an_id_that_is_a_phone_number_is_cleaned() -> None:
