@@ -56,9 +56,18 @@ _NUMBERS = frozenset((bool, int, float, type(None)))
 _TEXT = frozenset((str,))
 """If all attributes are numbers or texts, the texts are joined and checked together, which is faster."""
 _LITERAL = re.compile(
-    r"""(?P<name>"[^"]*")|--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\2\$|\Z)""", re.DOTALL
+    r"""(?P<name>(?:\b(?:SELECT|DISTINCT|FROM|JOIN|INTO|UPDATE|TABLE|BY|AS)\s+|\.)"[^"]*"|"[^"]*"(?=\s*[.=<>]))
+    |--[^\n]*|/\*.*?(?:\*/|\Z)
+    |'(?:[^']|'')*\\'.*\Z|'(?:[^']|'')*(?:'|\Z)
+    |"[^"]*\\".*\Z|"[^"]*(?:"|\Z)
+    |\$(\w*)\$.*?(?:\$\2\$|\Z)""",
+    re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
-"""Matches a comment or a literal in an SQL statement, either of which may contain the caller's text, or a quoted name."""
+"""Matches a comment or a literal in an SQL statement, either of which may contain the caller's text, or a quoted name.
+
+In MySQL and SQLite, double quotes may also hold a text, so they hold a name only where a name is expected. A backslash
+before a quote escapes the quote in some databases only, so all after it counts as a literal.
+"""
 _ERROR_TYPE = re.compile(r"[\w.]*(?:Error|Exception)")
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
 

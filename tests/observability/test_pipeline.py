@@ -99,6 +99,21 @@ def test_a_quote_in_a_comment_hides_no_literal_of_a_statement() -> None:
     assert "'b'" not in str(clean.attributes)
 
 
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ('SELECT "id" FROM t WHERE name = "marzipan"', 'SELECT "id" FROM t WHERE name = ?'),
+        ('INSERT INTO "t" VALUES ("marzipan", \'x\')', 'INSERT INTO "t" VALUES (?, ?)'),
+        ('SELECT 1 FROM t JOIN "u" ON "u"."id" = "t"."id"', 'SELECT 1 FROM t JOIN "u" ON "u"."id" = "t"."id"'),
+        ("SELECT 1 WHERE a = 'it\\'s marzipan' AND b = 'c'", "SELECT 1 WHERE a = ?"),
+        ('SELECT 1 WHERE a = "the \\"marzipan\\" cake"', "SELECT 1 WHERE a = ?"),
+    ],
+)
+def test_a_text_in_double_or_escaped_quotes_is_a_literal(statement: str, shown: str) -> None:
+    _, clean = cleaned({"db.statement": statement})
+    assert (clean.attributes or {})["db.statement"] == shown
+
+
 class Order(BaseModel):
     quantity: int
 
