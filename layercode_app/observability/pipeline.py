@@ -18,6 +18,7 @@ from . import context
 from .errors import CATEGORIES
 from .privacy import masking, patterns
 from .privacy.caller_secrets import is_secret_name
+from .privacy.masked_values import is_secret_number
 
 MOST_TRACES = 1000
 """Maximum traces that wait for their sampling decision. If there are more, the oldest trace is sent."""
@@ -181,6 +182,7 @@ def clean_attributes(attributes: Mapping[str, Any], name: str = "") -> Mapping[s
     copied = plain(attributes)
     texts = {key: value for key, value in copied.items() if type(value) not in _NUMBERS}
     usual = "odd" not in map(kind_of, copied) and _USUAL.issuperset(map(kind_of, texts))
+    usual = usual and not any(kind_of(key) == "secret" and is_secret_number(copied[key], key) for key in copied)
     if usual and _TEXT.issuperset(map(type, texts.values())):
         joined = "\n".join((name, *[value for key, value in texts.items() if kind_of(key) == "text"]))
         if masking.clean(joined) == joined:
@@ -225,7 +227,7 @@ def _clean_value(key: str, value: Any) -> Any:
         text = value.decode(errors="replace")
         return value if masking.clean(text) == text else masking.clean(text).encode()
     if not isinstance(value, str):
-        return value
+        return masking.MASK if kind == "secret" and is_secret_number(value, key) else value
     if kind == "secret":
         return masking.MASK
     if kind == "error" and not masking.capture_content():

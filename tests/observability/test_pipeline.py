@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from layercode_app.observability.metric_attributes import masked
 from layercode_app.observability.pipeline import clean_attributes, clean_span
+from layercode_app.observability.privacy.masking import MASK
 
 
 def cleaned(attributes: dict[str, Any]) -> tuple[ReadableSpan, ReadableSpan]:
@@ -112,6 +113,11 @@ def test_a_quote_in_a_comment_hides_no_literal_of_a_statement() -> None:
 def test_a_text_in_double_or_escaped_quotes_is_a_literal(statement: str, shown: str) -> None:
     _, clean = cleaned({"db.statement": statement})
     assert (clean.attributes or {})["db.statement"] == shown
+
+
+def test_a_number_with_the_name_of_a_secret_is_masked() -> None:
+    _, clean = cleaned({"password": 98765432, "max_tokens": 128000, "gen_ai.usage.total_token": 123456})
+    assert clean.attributes == {"password": MASK, "max_tokens": 128000, "gen_ai.usage.total_token": 123456}
 
 
 class Order(BaseModel):

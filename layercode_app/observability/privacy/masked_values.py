@@ -25,6 +25,11 @@ def masked(value: Any, name: str = "", *, text: Callable[[str], str] = clean) ->
         return {clean_key(str(key), text=text): masked(part, str(key), text=text) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked(part, name, text=text) for part in value]
-    if isinstance(value, int) and abs(value) >= SHORTEST_NUMBER and name.lower().endswith(SECRET_NAMES):
+    if is_secret_number(value, name):
         return MASK
     return value if value is None or isinstance(value, (bool, int, float)) else text(text_of(value))
+
+
+def is_secret_number(value: Any, name: str) -> bool:
+    """Return whether the value is a number that is large enough, and named so, that it may be a secret."""
+    return isinstance(value, int) and abs(value) >= SHORTEST_NUMBER and name.lower().endswith(SECRET_NAMES)
