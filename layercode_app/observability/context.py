@@ -65,7 +65,8 @@ def mark() -> None:
 def is_marked() -> bool:
     """Return whether the current context was marked by `mark`, or is a copy of a marked context.
 
-    Return False in a thread of a pool that was given its work without a context, because its context is empty.
+    Return False in a new thread, and in a thread of a pool that was given its work without a context: their context is
+    empty.
     """
     return _ours.get()
 

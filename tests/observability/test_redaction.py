@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
@@ -102,6 +104,17 @@ async def _messages() -> list[str]:
     error, loop = ValueError("marzipan"), asyncio.get_running_loop()
     raw = await loop.run_in_executor(None, masking.message_of, error)
     return [raw, await asyncio.to_thread(masking.message_of, error)]
+
+
+@pytest.mark.parametrize(
+    "start", [threading.Thread, lambda target: threading.Timer(0, target)], ids=["thread", "timer"]
+)
+def test_an_error_in_a_thread_of_the_agents_own_is_hidden(start: Callable[..., threading.Thread]) -> None:
+    shown: list[str] = []
+    thread = start(target=lambda: shown.append(masking.describe(ValueError("marzipan"))))
+    thread.start()
+    thread.join()
+    assert shown[0].endswith(f"ValueError: {masking.HIDDEN}")
 
 
 def test_an_error_in_a_pool_is_hidden_unless_the_thread_has_the_context_of_our_own_work() -> None:

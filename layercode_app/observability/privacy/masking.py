@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import sysconfig
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -17,7 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from ..._compat.threads import in_pool
 from ...wellformed import dump_json
 from .. import context
 from . import caller_secrets, patterns
@@ -150,8 +150,15 @@ _looks_usual = lru_cache(maxsize=1024)(patterns.looks_clean)
 
 def hides() -> bool:
     """Return whether the messages of errors are hidden in this task or thread, because they may quote a caller."""
-    # A thread pool may be given work without its context, as `loop.run_in_executor` does. That work may be a caller's.
-    return not _capture and (context.for_a_caller() or (in_pool() and not context.is_marked()))
+    return not _capture and (context.for_a_caller() or _in_unknown_thread())
+
+
+def _in_unknown_thread() -> bool:
+    """Return whether the current thread may do a caller's work without the caller's context.
+
+    `threading.Thread` and `loop.run_in_executor` do not copy the context.
+    """
+    return threading.current_thread() is not threading.main_thread() and not context.is_marked()
 
 
 def message_of(error: BaseException) -> str:
