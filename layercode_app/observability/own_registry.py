@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .._compat.prometheus import collectors
+from .privacy import masking
+from .privacy.caller_secrets import SECRET_NAMES
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
@@ -17,16 +20,31 @@ _SUMMED = ("counter", "histogram", "summary")
 def dump() -> list[Any]:
     """Return the counters, gauges, histograms and summaries in the Prometheus client's global registry as JSON values.
 
-    The list is empty if nothing has imported the client.
+    Secrets and phone numbers in labels are masked. The list is empty if nothing has imported the client.
     """
     return [
-        [family.name, family.type, family.documentation, [[s.name, s.labels, s.value] for s in _samples(family)]]
+        [
+            family.name,
+            family.type,
+            family.documentation,
+            [[s.name, _shown(s.labels), s.value] for s in _samples(family)],
+        ]
         for family in _families()
     ]
 
 
 def _samples(family: Family) -> Iterator[Any]:
     return (sample for sample in family.samples if not sample.name.endswith("_created"))
+
+
+def _shown(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: _masked(name, value) for name, value in labels.items()}
+
+
+@lru_cache(maxsize=16_384)
+def _masked(name: str, value: str) -> str:
+    # The cache makes frequent dumps fast, and keeps a caller's secret masked after it is forgotten.
+    return masking.MASK if value and name.lower().endswith(SECRET_NAMES) else masking.clean(value)
 
 
 def _families() -> Iterator[Family]:

@@ -154,6 +154,21 @@ def test_metrics_made_with_the_prometheus_client_are_shown_and_shared(shared: Pr
     assert [name for name, *_ in written["registry"]] == ["orders_of_mine"]
 
 
+def test_private_labels_of_an_agents_own_metrics_are_masked(shared: Prometheus, tmp_path: Path) -> None:
+    own = prometheus_client.Histogram("waits_of_mine", "Waits.", ["who", "password", "token_type"])
+    try:
+        for who in ("+14155552671", "+14155550071"):
+            own.labels(who, "test4711", "input").observe(1)
+        shared.flush()
+        shown = shared.text().decode()
+        written = "".join(path.read_text() for path in (tmp_path / "metrics").glob("*.json"))
+    finally:
+        prometheus_client.REGISTRY.unregister(own)
+    assert 'waits_of_mine_count{password="[redacted]",token_type="input",who="+1…71"} 2.0' in shown
+    assert 'waits_of_mine_bucket{le="+Inf",password="[redacted]",token_type="input",who="+1…71"} 2.0' in shown
+    assert not any(word in shown + written for word in ("5552671", "5550071", "test4711"))
+
+
 def test_a_folder_that_was_taken_away_costs_nothing(shared: Prometheus, tmp_path: Path) -> None:
     shared.add([(TURNS, 1, LABELS)])
     shared.flush()
