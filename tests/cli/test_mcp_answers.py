@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic_ai import Agent
+from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
+from layercode_app import VoiceAgent
 from layercode_app.cli.mcp.bounded import ANSWER_BYTES, ROW_BYTES, fitted, page, size
+from layercode_app.cli.mcp.search import search
+from layercode_app.testing import open_call
 
 
 def test_a_row_that_fits_is_as_it_was() -> None:
@@ -68,3 +73,26 @@ def test_pages_follow_one_another_until_the_last() -> None:
 def test_a_full_page_says_that_there_are_more_rows() -> None:
     assert page(["one"], offset=7, more=True)["next_offset"] == 8
     assert "next_offset" not in page(["one"], offset=7, more=False)
+
+
+async def _soup(messages: Any, info: Any) -> Any:
+    if messages[-1].parts[-1].part_kind == "user-prompt":
+        yield {1: DeltaToolCall(name="look_up", json_args='{"day": "monday"}', tool_call_id="c")}
+    else:
+        yield 'It is called "Leek soup" today.'
+
+
+@pytest.mark.anyio
+async def test_a_search_finds_what_was_said_and_not_the_names_of_fields() -> None:
+    cook = Agent(FunctionModel(stream_function=_soup))
+
+    @cook.tool_plain
+    async def look_up(day: str) -> str:
+        return "soup of 4711"
+
+    async with open_call(VoiceAgent("shop", cook)) as call:
+        await call.say("What soup?")
+        for text in ('called "leek', "look_up", "monday", "4711"):
+            assert len((await search(call.app.store, text, limit=5, offset=0))["rows"]) == 1, text
+        for text in ("name", "args", "result", "null", '": '):
+            assert (await search(call.app.store, text, limit=5, offset=0))["rows"] == [], text

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ...exceptions import NotRecordedError
 from ...journal.read import turns_of
 from ...journal.record import Json
 from ...journal.stores.base import Store, Summary
-from ...output.visible import json_text
 from ...reports.conversations import moment, turn_json
 from .masked import Masked
 
@@ -63,7 +63,16 @@ async def _row(journal: Store, summary: Summary, text: str) -> Json:
 
 
 def _contains(row: dict[str, Any], text: str) -> bool:
-    return text in json_text([row[name] for name in _WORDS if row.get(name)]).casefold()
+    return any(text in found.casefold() for name in _WORDS for found in _texts(row.get(name)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts and numbers in a JSON value. Names of fields, such as a tool's `args`, are not words of a call."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+    elif value is not None:
+        yield str(value)
 
 
 def _short(row: dict[str, Any]) -> Json:
