@@ -15,7 +15,7 @@ from .metrics import METRICS, REFUSALS, SYSTEM, Metric
 
 SETTING = "LAYERCODE_ALERTS"
 SHARES = [name for name in SYSTEM if name != "network"]
-_CONDITION = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*(>=?|<=?)\s*(.+?)\s*")
+_CONDITION = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*(>=?|<=?)\s*(.+?)\s*")
 _BASELINE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*[x*]\s*)?baseline\(([^)]+)\)")
 _NUMBER = re.compile(r"(\$)?(\d+(?:\.\d+)?)\s*(%|ms|s|k|M)?")
 _SCALE = {"%": 0.01, "ms": 1, "s": 1000, "k": 1e3, "M": 1e6}
@@ -119,8 +119,10 @@ def _condition(name: str, when: str) -> tuple[str, str, str, str]:
         raise _wrong(
             name, f"{when!r} is not a condition; expected a condition such as error_rate > 5% or p95(ttfs) > 2s"
         )
-    # A label may be written with spaces, as in count(orders, size=large).
-    metric, of = match[1], re.sub(r"\s", "", match[2] or "")
+    metric, of = match[1], (match[2] or "").strip()
+    if metric == "count":
+        # The spaces in count(orders, size = very large) separate its parts, except those within a part.
+        of = re.sub(r"\s*([,=])\s*", r"\1", of)
     if metric not in METRICS:
         raise _wrong(name, f"the metric {metric!r} is not known; expected one of {', '.join(sorted(METRICS))}")
     arguments = METRICS[metric].arguments

@@ -103,15 +103,22 @@ async def test_what_an_agent_counts_is_watched() -> None:
     async def order(turn: Turn) -> str:
         turn.count("orders", 2, size="large")
         turn.count("orders", size="small")
+        turn.count("orders", size="very large")
         return "Ordered."
 
     async with open_call(voice) as call:
         record = (await call.say("one")).record
         assert record is not None
-        assert record.counts == {"orders": 3, "orders,size=large": 2, "orders,size=small": 1}
+        assert record.counts == {
+            "orders": 4,
+            "orders,size=large": 2,
+            "orders,size=small": 1,
+            "orders,size=very large": 1,
+        }
         assert isinstance(call.app.store, MemoryStore)
-        assert (await reading("count(orders) > 1", call.app.store)).value == 3
+        assert (await reading("count(orders) > 1", call.app.store)).value == 4
         assert (await reading("count(orders, size=large) > 1", call.app.store)).value == 2
+        assert (await reading("count(orders, size=very large) > 1", call.app.store)).value == 1
         assert (await reading("count(cakes) > 1", call.app.store)).value == 0
 
 

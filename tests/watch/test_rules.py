@@ -71,6 +71,7 @@ def test_the_commented_defaults_are_valid_once_uncommented(monkeypatch: pytest.M
         ("bad_signatures > 20", 20, None),
         ("count(orders) < 1", 1, None),
         ("count( orders, size=large ) < 1", 1, None),
+        ("score(Was it booked (or not)?) < 0.5", 0.5, None),
         ("cpu > 90%", 0.9, None),
         ("network > 10M", 1e7, None),
     ],
@@ -78,6 +79,18 @@ def test_the_commented_defaults_are_valid_once_uncommented(monkeypatch: pytest.M
 def test_conditions(when: str, limit: float, baseline: float | None) -> None:
     found = rule(when=when)
     assert (found.limit, found.baseline) == (limit, baseline)
+
+
+@pytest.mark.parametrize(
+    ("when", "of"),
+    [
+        ("outcomes( table booked ) > 0", "table booked"),
+        ("score(Was the total (with tax) told?) < 0.8", "Was the total (with tax) told?"),
+        ("count( orders , size = very large ) > 0", "orders,size=very large"),
+    ],
+)
+def test_a_name_in_brackets_keeps_its_own_spaces(when: str, of: str) -> None:
+    assert rule(when=when).of == of
 
 
 @pytest.mark.parametrize(
