@@ -1,4 +1,4 @@
-"""Hash the source code that affects a run: the agents' folders, and the packages that scenario files refer to."""
+"""Hash the files that affect a run: those in the agents' folders, and the packages that scenario files refer to."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...agent.discovery import folders
 from ...exceptions import ConfigurationError
 from .scenario import ScenarioFile
 
-SUFFIXES = (".py", ".md", ".txt")
-"""Suffixes of code and prompts. Scenario files are not hashed, because the key of a saved run contains the scenario."""
+CACHES = ("__pycache__", "node_modules")
+LOGS = (".log", ".pyc")
 
 
 def source_digest(files: Sequence[ScenarioFile], agents: Path | None) -> str:
-    """Return the hash of the source code of the agents and of the callers' scripts.
+    """Return the hash of the code, prompts and data of the agents and of the callers' scripts.
 
     Raises ConfigurationError if a file cannot be read.
     """
@@ -34,14 +34,14 @@ def source_digest(files: Sequence[ScenarioFile], agents: Path | None) -> str:
 
 def _sources(files: Sequence[ScenarioFile], agents: Path | None) -> Iterator[Path]:
     for folder in folders(agents):
-        yield from _texts(folder)
+        yield from _files(folder)
     callers = [scenario.caller for file in files for scenario in file.scenarios if scenario.caller]
     scripts = [caller.script for caller in callers if isinstance(caller.script, str)]
     for package in sorted({address.partition(":")[0].partition(".")[0] for address in _addresses(files, scripts)}):
         spec = find_spec(package)
         if spec is not None and spec.submodule_search_locations:
             for location in spec.submodule_search_locations:
-                yield from _texts(Path(location))
+                yield from _files(Path(location))
         elif spec is not None and spec.has_location and spec.origin:
             yield Path(spec.origin)
 
@@ -50,5 +50,11 @@ def _addresses(files: Sequence[ScenarioFile], scripts: Sequence[str]) -> list[st
     return [*(file.agent for file in files if ":" in file.agent), *scripts]
 
 
-def _texts(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a folder, except hidden files, caches and logs. An agent may read any of them."""
+    return sorted(path for path in folder.rglob("*") if _matters(path.relative_to(folder)) and path.is_file())
+
+
+def _matters(path: Path) -> bool:
+    hidden = any(part.startswith(".") or part in CACHES for part in path.parts)
+    return not hidden and path.suffix not in LOGS

@@ -101,6 +101,21 @@ def test_a_changed_script_is_other_source(tmp_path: Path, monkeypatch: pytest.Mo
     assert source_digest([file], AGENTS) != before
 
 
+@pytest.mark.parametrize("name", ["menu.json", "prices.csv", "data/menu.yaml", "prompts/echo.jinja", "faces.bin"])
+def test_changed_data_of_an_agent_is_other_source(name: str, tmp_path: Path) -> None:
+    file, path = ScenarioFile.model_validate(FILE), tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("tomato soup")
+    before = source_digest([file], tmp_path)
+    path.write_text("leek soup")
+    changed = source_digest([file], tmp_path)
+    assert changed != before
+    for ignored in ("agent.log", ".hidden", "__pycache__/echo.cpython-311.pyc"):
+        (tmp_path / ignored).parent.mkdir(exist_ok=True)
+        (tmp_path / ignored).write_text("")
+    assert source_digest([file], tmp_path) == changed
+
+
 def test_a_folder_that_cannot_be_written_to_keeps_no_runs(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ledger = Ledger(tmp_path / "file" / "runs.jsonl")
