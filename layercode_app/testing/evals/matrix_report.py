@@ -12,7 +12,10 @@ from .simulated.drill import DRILLS, SEPARATOR
 
 
 def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Count the runs and the passed runs with each kind of interruption, for each agent, model and scenario."""
+    """Count the runs with each kind of interruption, for each agent, model and scenario.
+
+    `broke_in` counts the runs in which a reply was interrupted, and `survived` those of them that passed.
+    """
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for one in played:
         scenario, _, kind = one.scenario.rpartition(SEPARATOR)
@@ -20,15 +23,16 @@ def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
             continue
         made = {"agent": one.agent, "model": one.model, "scenario": scenario, "interruptions": {}}
         row = rows.setdefault((one.agent, one.model, scenario), made)
-        cell = row["interruptions"].setdefault(kind, {"passed": 0, "runs": 0, "broke_in": 0})
+        cell = row["interruptions"].setdefault(kind, {"passed": 0, "runs": 0, "broke_in": 0, "survived": 0})
         cell["passed"] += one.passed
         cell["runs"] += 1
         cell["broke_in"] += one.interruptions > 0
+        cell["survived"] += one.interruptions > 0 and one.passed
     return list(rows.values())
 
 
 def show_matrix(rows: Sequence[dict[str, Any]]) -> None:
-    """Print the matrix. A dash means that no reply was interrupted: none was long enough, or none called a tool."""
+    """Print how many interrupted runs passed. A dash means that no reply was interrupted: none was long enough, or none called a tool."""
     _, heads, cells = matrix_table(rows)
     print_line()
     print_table(plain_table(heads, [[kind, *map(_colored, found)] for kind, *found in cells]))
@@ -42,7 +46,7 @@ def matrix_table(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str], list[l
 
 def _cell(row: dict[str, Any], kind: str) -> str:
     cell = row["interruptions"].get(kind)
-    return f"{cell['passed']}/{cell['runs']}" if cell and cell["broke_in"] else "-"
+    return f"{cell['survived']}/{cell['broke_in']}" if cell and cell["broke_in"] else "-"
 
 
 def _colored(cell: str) -> Cell:

@@ -14,6 +14,8 @@ from layercode_app import Call, VoiceAgent
 from layercode_app.cli.main import app as command
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.testing import open_call, scripted
+from layercode_app.testing.evals.matrix_report import matrix_rows, matrix_table
+from layercode_app.testing.evals.played import Played
 from layercode_app.testing.evals.run_scenarios import evaluate
 from layercode_app.testing.evals.scenario import Scenario, ScenarioFile, Step, load
 from layercode_app.testing.evals.simulated.drill import DRILLS, matrix
@@ -88,11 +90,22 @@ def test_the_command_shows_the_matrix(tmp_path: Path, monkeypatch: pytest.Monkey
     told = json.loads(CliRunner().invoke(command, [*options, "--json"]).stdout)
     [row] = told["matrix"]
     assert (row["agent"], row["scenario"], list(row["interruptions"])) == ("bakery", "order", list(DRILLS))
-    assert row["interruptions"]["after three words"] == {"passed": 1, "runs": 1, "broke_in": 1}
+    assert row["interruptions"]["after three words"] == {"passed": 1, "runs": 1, "broke_in": 1, "survived": 1}
     shown = CliRunner().invoke(command, options).stdout
     assert "bakery: order" in shown
     assert "twice in a row" in shown
     assert CliRunner().invoke(command, ["eval", str(path), "--interruptions", "all"]).exit_code == 2
+
+
+def test_only_interrupted_runs_count_in_the_matrix() -> None:
+    runs = [Played("order / twice in a row", "", number, agent="bakery") for number in range(4)]
+    runs[0].interruptions, runs[0].failures = 1, ["the state is wrong"]
+    runs[1].interruptions = 2
+    [row] = matrix_rows([*runs, Played("order / within a tool", "", 1, agent="bakery")])
+    assert row["interruptions"]["twice in a row"] == {"passed": 3, "runs": 4, "broke_in": 2, "survived": 1}
+    shown = matrix_table([row])[2]
+    assert ["twice in a row", "1/2"] in shown
+    assert ["within a tool", "-"] in shown
 
 
 def test_a_matrix_needs_a_simulated_caller() -> None:
