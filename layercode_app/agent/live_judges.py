@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loguru import logger
 
+from ..conversation.feedback import NAME as FEEDBACK
 from ..conversation.flow import handed_fields, own_fields
 from ..exceptions import ConfigurationError, DeveloperError
 from ..journal.record import Json, TurnRecord
+from ..journal.review import REVIEW
 from ..journal.stores.base import Job, Store
 from ..journal.task_jobs import TASK
 from ..judging import daily_limit
@@ -36,6 +38,8 @@ SCORES: dict[str, Json] = {"yes": True, "no": False, "maybe": "maybe"}
 """The score for each answer. The mean of a score ignores `maybe`."""
 LONGEST_CALL = 60_000
 """Maximum characters of a transcript. Only the end of a longer call is judged."""
+RESERVED = {REVIEW: "a person's verdict on a call", FEEDBACK: "the caller's rating of a turn"}
+"""Scores that no judge may give, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,10 @@ class LiveJudges:
 
 
 def live_judges(judges: Judges, sample: object) -> LiveJudges:
-    """Return the declared judges. Raises DeveloperError for an unknown name, or a share that is not from 0 to 1."""
+    """Return the declared judges.
+
+    Raises DeveloperError for an unknown or reserved name, or a share that is not from 0 to 1.
+    """
     if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
         raise DeveloperError(
             f"VoiceAgent judge_sample={sample!r}: expected a share of the calls from 0 to 1, such as 0.05."
@@ -68,9 +75,14 @@ def live_judges(judges: Judges, sample: object) -> LiveJudges:
             f"VoiceAgent judges={judges!r}: expected names and questions, such as ['task_completed', 'Was the total told?']."
         )
     try:
-        return LiveJudges(dict(judges) if isinstance(judges, Mapping) else questions(judges), float(sample))
+        named = dict(judges) if isinstance(judges, Mapping) else questions(judges)
     except ConfigurationError as error:
         raise DeveloperError(f"VoiceAgent judges={judges!r}: {error}") from error
+    for name in RESERVED.keys() & named.keys():
+        raise DeveloperError(
+            f"VoiceAgent judges={judges!r}: the score {name!r} is {RESERVED[name]}. Give the judge another name."
+        )
+    return LiveJudges(named, float(sample))
 
 
 def named_judge(name: str) -> Judge:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from loguru import logger
 
 from ..journal.record import Json, TurnRecord
+from ..journal.review import REVIEW
 from ..observability import metrics
 from ..wellformed import Number, number_of
 
@@ -21,10 +22,16 @@ def record_outcome(record: TurnRecord, name: str, value: Number | None) -> None:
 
 
 def record_score(record: TurnRecord, name: str, value: Number | str | bool, comment: str | None) -> None:
-    """Record a score if its value is a finite number, a text or a bool. Otherwise log an error."""
+    """Record a score if its value is a finite number, a text or a bool. Otherwise log an error.
+
+    The name "review" is refused too.
+    """
     given: Json = value if isinstance(value, str | bool) else number_of(value)
     if given is None:
         _refuse(f"turn.score({name!r}, {value!r})", "a finite number, a text, True or False")
+        return
+    if name == REVIEW:
+        _refuse(f"turn.score({name!r}, {value!r})", "another name, because 'review' is a person's verdict on the call")
         return
     record.scores[name] = {"value": given, "comment": comment}
 

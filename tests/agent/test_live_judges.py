@@ -145,6 +145,13 @@ async def test_without_a_model_nothing_is_judged() -> None:
         ("polite", 0.1, r"judges='polite': expected names and questions, such as \['task_completed'"),
         ([""], 0.1, r"judges=\[''\]: expected names"),
         ({"told": 3}, 0.1, r"judges=\{'told': 3\}: expected names"),
+        (["review"], 0.1, "judge 'review': expected a question"),
+        (
+            {"review": "Was the agent polite?"},
+            0.1,
+            "the score 'review' is a person's verdict on a call. Give the judge",
+        ),
+        ({"feedback": "Was the agent polite?"}, 0.1, "the score 'feedback' is the caller's rating of a turn"),
         (["polite"], 5, "judge_sample=5: expected a share of the calls from 0 to 1, such as 0.05"),
         (["polite"], "5%", "judge_sample='5%': expected a share"),
     ],

@@ -48,6 +48,23 @@ async def test_numbers_are_saved_as_json_numbers(value: Any, warned: list[str]) 
     assert warned == []
 
 
+async def test_the_score_of_a_persons_verdict_is_refused(warned: list[str]) -> None:
+    voice = VoiceAgent("shop")
+
+    @voice.on_message
+    async def order(turn: Turn) -> str:
+        turn.score("review", True)
+        turn.score("feedback", True)
+        return "Ordered."
+
+    async with open_call(voice) as call:
+        record = (await call.say("order")).record
+    assert record is not None
+    assert list(record.scores) == ["feedback"]
+    [line] = warned
+    assert line.startswith("turn.score('review', True): expected another name, because 'review' is a person's verdict")
+
+
 async def test_integers_stay_integers_up_to_64_bits() -> None:
     assert str((await recorded(2)).counts) == "{'euros': 3, 'euros,size=large': 2}"
     assert (await recorded(10**30)).outcomes == [{"name": "booked", "value": 1e30}]
