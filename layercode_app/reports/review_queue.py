@@ -12,7 +12,7 @@ from ..journal.record import Json, Kind, Status, TurnRecord
 from ..journal.review import REVIEW, judged
 from ..journal.stores.base import Store
 from .conversations import moment
-from .figures import counted, duration, interrupted, is_counted, is_turn
+from .figures import counted, duration, interrupted, is_counted
 
 OFTEN = 3
 """A call with this many interruptions or more is worth a look."""
@@ -44,15 +44,20 @@ class CallSeen:
     reasons: list[str] = field(default_factory=list)
 
     def add(self, record: TurnRecord) -> None:
-        """Count a turn."""
+        """Count a turn. For an event with data from the page, count only its cost and scores, as reports do."""
+        self.cost += cost_of(record).known or 0.0
+        self._add_scores(record)
+        if record.kind is Kind.DATA:
+            return
         self.turns += 1
         self.first_words = self.first_words or record.user_text.strip()
         self.failed += record.status is Status.FAILED
         self.apologies += any(part.source == "apology" for part in record.speech)
         self.silent += record.status is Status.COMPLETE and _says_nothing(record)
         self.cut += interrupted(record)
-        self.cost += cost_of(record).known or 0.0
         self.slowest = max(self.slowest, 0.0 if interrupted(record) else record.timings.get("ttfs", 0.0))
+
+    def _add_scores(self, record: TurnRecord) -> None:
         self.judged_no += [name for name, value in judged(record).items() if value is False]
         self.thumbs_down += _value(record.scores.get("feedback")) is False
         self.review = record.scores.get(REVIEW, self.review)
@@ -93,14 +98,15 @@ CallT = TypeVar("CallT", bound=CallSeen)
 async def calls_seen(store: Store, kind: type[CallT], *, since: float = 0.0) -> list[CallT]:
     """Read the turns since `since`, and return their calls in the order in which they began.
 
-    Each call is an object of class `kind` to which its turns were added. Turns that reports do not count are skipped.
+    Each call is an object of class `kind` to which its turns were added. Turns that reports do not count are skipped,
+    and calls without a turn are left out.
     """
     calls: dict[str, CallT] = {}
     async for record in store.turns(since=since, bodies=False):
-        if is_turn(record) and is_counted(record):
+        if is_counted(record):
             fresh = kind(record.conversation_id, record.agent, record.started_at)
             calls.setdefault(record.conversation_id, fresh).add(record)
-    return list(calls.values())
+    return [call for call in calls.values() if call.turns]
 
 
 async def review_queue(store: Store, *, since: float = 0.0, limit: int = 20, reviewed: bool = False) -> list[CallSeen]:

@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 from layercode_app.cli.main import app as command
 from layercode_app.journal.record import Kind, Speech, Status, TurnRecord
 from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.reports.clusters import calls_of
+from layercode_app.reports.review_queue import review_queue
 from layercode_app.reports.similar_texts import SIMILAR, Corpus, centre, cosine, groups_of, words_of
 
 from ..model_server import ModelServer
@@ -188,3 +191,16 @@ def test_the_same_words_in_another_order_are_similar_and_others_are_not() -> Non
     one, same, other = map(corpus.vector, ("book a table", "a table to book", "two croissants"))
     assert cosine(one, same) == pytest.approx(1)
     assert cosine(one, other) < SIMILAR
+
+
+@pytest.mark.anyio
+async def test_what_data_events_cost_is_part_of_a_calls_cost() -> None:
+    store = MemoryStore()
+    spent = {"kind": Kind.DATA, "turn_id": "data", "cost": 6.25, "model": "m", "usage": {"input_tokens": 9}}
+    for record in (call("spoke", "A croissant"), call("spoke", "", **spent), call("data only", "", **spent)):
+        await store.begin(record, history_tokens=0)
+        await store.save(record)
+    [queued] = await review_queue(store)
+    assert (queued.conversation_id, queued.turns, queued.reasons) == ("spoke", 1, ["among the most expensive: $6.25"])
+    [asked] = await calls_of(store, since=0)
+    assert asked.cost == 6.25
