@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
-from ..journal.record import TurnRecord
+from ..journal.record import Status, TurnRecord
 from .labels import Labels
 
 
@@ -29,7 +29,7 @@ class Metric:
 SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 
 TURNS = Metric("layercode.turns", "counter", "Turns that ended.", ("agent", "kind", "status"))
-ERRORS = Metric("layercode.errors", "counter", "Turns with an error, by category.", ("agent", "category", "impact"))
+ERRORS = Metric("layercode.errors", "counter", "Turns and data events with an error.", ("agent", "category", "impact"))
 TTFT = Metric("layercode.turn.ttft", "histogram", "Time to first model token of answered turns.", ("agent",), "s")
 TTFS = Metric("layercode.turn.ttfs", "histogram", "Time to first speech of answered turns.", ("agent",), "s")
 DURATION = Metric("layercode.turn.duration", "histogram", "Time from request to end.", ("agent", "status"), "s")
@@ -147,7 +147,8 @@ def _trouble_rows(record: TurnRecord, agent: str) -> Iterator[Row]:
     if record.error_category:
         yield ERRORS, 1, (agent, record.error_category, record.impact)
     if record.retries:
-        yield RETRIES, record.retries, (agent, "false" if record.error_category else "true")
+        # A retry that got an answer has helped, even if the answer was cut at the model's length limit.
+        yield RETRIES, record.retries, (agent, "false" if record.status is Status.FAILED else "true")
     sent, won = record.hedges
     for amount, label in ((won, "true"), (sent - won, "false")):
         if amount:

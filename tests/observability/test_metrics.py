@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from layercode_app.journal.record import Kind, Status, TurnRecord
+from layercode_app.observability import metrics
 from layercode_app.observability.metric_sums import prometheus_name
-from layercode_app.observability.metrics import TABLE
+from layercode_app.observability.metrics import TABLE, Row
+from layercode_app.reports.tally import Tally
 
 from .collectors import collecting
 from .observed import Observed, observed
@@ -104,6 +108,31 @@ async def test_nothing_is_kept_where_telemetry_is_off(tmp_path: Path) -> None:
         answer = await server.client._http.get(server.url + "/metrics")
     assert answer.status_code == 404
     assert not (tmp_path / ".layercode" / "metrics").exists()
+
+
+@pytest.fixture
+def rows() -> Iterator[list[Row]]:
+    """The rows that a sink receives."""
+    found: list[Row] = []
+
+    class Sink:
+        def add(self, rows: Sequence[Row]) -> None:
+            found.extend(rows)
+
+    metrics.use([Sink()])
+    yield found
+    metrics.use([])
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETE, Status.FAILED])
+def test_metrics_and_reports_agree_on_a_retry_that_helped(status: Status, rows: list[Row]) -> None:
+    record = TurnRecord("c", "t", Kind.MESSAGE, "shop", status=status, retries=1, error_category="length")
+    metrics.record_turn(record)
+    tally = Tally("all")
+    tally.add(record)
+    [labels] = [labels for metric, _, labels in rows if metric is metrics.RETRIES]
+    assert labels == ("shop", "true" if tally.recovered else "false")
+    assert tally.recovered == (status is Status.COMPLETE)
 
 
 def test_names_are_told_apart_and_bounded() -> None:
