@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -34,7 +35,10 @@ class Asking(Protocol):
 def running(
     agent: str, event: Asking, *, received: float, verified: float, turn_id: str | None
 ) -> AbstractContextManager[Any]:
-    """Open the span of an event, from request to last byte of the response. A turn counts as active until then."""
+    """Open the span of an event, from request to last byte of the response. A turn counts as active until then.
+
+    A second delivery of the same turn to this process does not count.
+    """
 
     def attributes() -> Mapping[str, str]:
         return {
@@ -49,26 +53,36 @@ def running(
         logger.debug("Webhook {} for {}", event.type, agent)
     name = f"turn {agent}" if turn_id else f"event {event.type[:64]}"
     span = request_spans.request(name, attributes, received=received, verified=verified)
-    return _Counted(agent, span) if turn_id and metrics.on() else span
+    return _Counted(agent, (event.conversation_id, turn_id), span) if turn_id and metrics.on() else span
+
+
+_open: Counter[tuple[str, str]] = Counter()
+"""The number of open deliveries of each active turn."""
 
 
 class _Counted:
-    """Counts a turn as active while its span is open. This class costs a third of what a generator would cost."""
+    """Counts a turn as active while a span of it is open. This class costs a third of what a generator would cost."""
 
-    __slots__ = ("_agent", "_span")
+    __slots__ = ("_agent", "_key", "_span")
 
-    def __init__(self, agent: str, span: AbstractContextManager[Any]) -> None:
+    def __init__(self, agent: str, key: tuple[str, str], span: AbstractContextManager[Any]) -> None:
         self._agent = agent
+        self._key = key
         self._span = span
 
     def __enter__(self) -> None:
-        metrics.add(metrics.ACTIVE, 1, self._agent)
+        _open[self._key] += 1
+        if _open[self._key] == 1:
+            metrics.add(metrics.ACTIVE, 1, self._agent)
         self._span.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        metrics.add(metrics.ACTIVE, -1, self._agent)
+        _open[self._key] -= 1
+        if not _open[self._key]:
+            del _open[self._key]
+            metrics.add(metrics.ACTIVE, -1, self._agent)
         self._span.__exit__(kind, error, trace)
 
 

@@ -6,7 +6,9 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,9 @@ from layercode_app.journal.record import Kind, Status, TurnRecord
 from layercode_app.observability import metrics
 from layercode_app.observability.metric_sums import prometheus_name
 from layercode_app.observability.metrics import TABLE, Row
+from layercode_app.observability.turns import running
 from layercode_app.reports.tally import Tally
+from layercode_app.webhook.events import Message
 
 from .collectors import collecting
 from .observed import Observed, observed
@@ -133,6 +137,24 @@ def test_metrics_and_reports_agree_on_a_retry_that_helped(status: Status, rows: 
     [labels] = [labels for metric, _, labels in rows if metric is metrics.RETRIES]
     assert labels == ("shop", "true" if tally.recovered else "false")
     assert tally.recovered == (status is Status.COMPLETE)
+
+
+def test_a_turn_that_is_delivered_twice_is_active_once(rows: list[Row]) -> None:
+    message = Message(turn_id="t", conversation_id="c", session_id="s", text="Hello")
+
+    def active() -> float:
+        return sum(amount for metric, amount, _ in rows if metric is metrics.ACTIVE)
+
+    def delivered(turn_id: str = "t") -> AbstractContextManager[Any]:
+        return running("shop", message, received=0.0, verified=0.0, turn_id=turn_id)
+
+    with delivered():
+        with delivered():
+            assert active() == 1
+        with delivered("t2"):
+            assert active() == 2
+        assert active() == 1
+    assert active() == 0
 
 
 def test_names_are_told_apart_and_bounded() -> None:
