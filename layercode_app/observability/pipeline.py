@@ -46,9 +46,12 @@ CONTENT_PREFIXES = (
     "output.value", "llm.input_messages.", "llm.output_messages.", "llm.prompts.", "llm.completions.",
     "message.content", "retrieval.documents.", "tool.parameters", "tool_call.function.arguments", "ai.prompt",
     "ai.response.text", "ai.toolCall.args", "ai.toolCall.result", "langfuse.observation.input",
-    "langfuse.observation.output",
+    "langfuse.observation.output", "url.query", "db.query.parameter.", "db.statement.parameters",
 )  # fmt: skip
-"""Prefixes of the attributes in which other libraries (OpenLLMetry, OpenInference and the like) put transcripts."""
+"""Prefixes of the attributes in which other libraries (OpenLLMetry, OpenInference and the like) put transcripts.
+
+The last three hold the values of a request or an SQL statement, which are removed from its text, too.
+"""
 MESSAGE_KEY = "exception.message"
 STACK_KEY = "exception.stacktrace"
 TYPE_KEYS = ("exception.type", "error.type")

@@ -83,7 +83,8 @@ def test_names_events_links_keys_and_bytes_are_cleaned_too() -> None:
 @pytest.mark.parametrize(
     "key",
     ["gen_ai.prompt.0.content", "gen_ai.completion.0.content", "traceloop.entity.input", "input.value", "output.value",
-     "llm.input_messages.0.message.content", "ai.prompt.messages", "langfuse.observation.input"],
+     "llm.input_messages.0.message.content", "ai.prompt.messages", "langfuse.observation.input",
+     "url.query", "db.query.parameter.name", "db.statement.parameters"],
 )  # fmt: skip
 def test_what_other_libraries_say_of_the_call_is_removed(key: str) -> None:
     _, clean = cleaned({key: "marzipan", "llm.model_name": "words"})
