@@ -28,13 +28,22 @@ Count: TypeAlias = "Callable[[TurnRecord], None]"
 
 @dataclass(frozen=True)
 class JobUsage:
-    """Runs the model of a job. Its usage is added to the record of the turn with this `key`, and passed to `count`."""
+    """Runs the model of a job. Its usage is added to the record of the turn with this `key`, and passed to `count`.
+
+    While the record lists this `work`, later turns do not rely on the usage of the turn being final.
+    """
 
     store: Store
     count: Count
     agent: str
     """The name of the agent whose job it is."""
     key: tuple[str, str]
+    work: str
+    """The name of the job in `TurnRecord.outlasting`."""
+
+    async def announce(self) -> None:
+        """Note in the turn's record that this job may add usage, for a job that the turn did not enqueue itself."""
+        await self.store.update(*self.key, partial(_announce, work=self.work))
 
     async def run(self, writer: Agent[None, OutputT], prompt: str) -> OutputT:
         """Run an agent and return its output. The usage is counted also if the run fails."""
@@ -52,20 +61,30 @@ class JobUsage:
 
         So reports get the same sums from the records as from the totals.
         """
-        if not responses:
-            return
         # The kind of a data event, because the job has usage, but is not a turn.
         spent = TurnRecord(*self.key, Kind.DATA, self.agent, started_at=time.time())
         _add_to(spent, responses=responses)
         try:
-            turn = await self.store.update(*self.key, partial(_add_to, responses=responses))
+            turn = await self.store.update(*self.key, partial(_settle, responses=responses, work=self.work))
         except StoreError as error:
             # A retry of the job would pay the model again.
             logger.warning("The cost of a summary or of notes was not stored with its turn: {}", error)
             turn = None
         if turn is not None:
             spent.agent, spent.started_at = turn.agent, turn.started_at
-        self.count(spent)
+        if responses:
+            self.count(spent)
+
+
+def _announce(record: TurnRecord, work: str) -> None:
+    if work not in record.outlasting:
+        record.outlasting.append(work)
+
+
+def _settle(record: TurnRecord, responses: Sequence[ModelResponse], work: str) -> None:
+    """Add the usage of a job to the record of its turn, and note that the job adds no more."""
+    _add_to(record, responses)
+    record.outlasting = [name for name in record.outlasting if name != work]
 
 
 def _add_to(record: TurnRecord, responses: Sequence[ModelResponse]) -> None:

@@ -64,6 +64,8 @@ def enqueue_summary(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
     until = due(turn.past, turn.record, turn.tokens)
     if until:
         turn.live.add_task(SUMMARY, {"until": until, "turn": turn.turn_id, "tokens": turn.tokens})
+        if not inspect.isroutine(voice.summary) and SUMMARY not in turn.record.outlasting:
+            turn.record.outlasting.append(SUMMARY)  # The model's usage is added to this turn later.
 
 
 async def summarise(
@@ -78,7 +80,7 @@ async def summarise(
     if (before is not None and before.until >= until) or not voice.sums_up:
         return
     turns = await turns_between(store, conversation_id, before.until if before else 0, until)
-    usage = JobUsage(store, count, voice.name, (conversation_id, turn_id))
+    usage = JobUsage(store, count, voice.name, (conversation_id, turn_id), SUMMARY)
     try:
         summary = await _new_summary(voice, before.summary if before else None, transcript_of(turns), usage)
     except Exception as error:  # noqa: BLE001 - the call goes on without a summary, and the next turn enqueues it again

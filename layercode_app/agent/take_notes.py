@@ -8,6 +8,7 @@ from loguru import logger
 
 from ..conversation.caller_notes import read_notes, write_notes_of_job
 from ..conversation.turn import Turn
+from ..journal.forget import NOTES_OF_CALL
 from ..journal.stores.base import Job, Store
 from ..wellformed import well_formed
 from .job_usage import Count, JobUsage
@@ -50,7 +51,8 @@ async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, cou
     if not turns:
         return
     notes = await read_notes(store, key)
-    usage = JobUsage(store, count, voice.name, turns[-1].key)
+    usage = JobUsage(store, count, voice.name, turns[-1].key, NOTES_OF_CALL)
+    await usage.announce()  # The caller may already be in a new session of the conversation.
     try:
         draft = await _draft(voice, list(notes.facts), transcript_of(turns)[-LONGEST_CALL:], usage)
     except Exception as error:  # noqa: BLE001 - notes are optional, so this job must not be retried

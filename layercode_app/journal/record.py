@@ -193,6 +193,8 @@ class TurnRecord:
     cost: float | None = None
     spent_before: dict[str, float] | None = None
     """Cost and tokens of all earlier turns of the conversation, set if a budget needs them. Never changed in place."""
+    outlasting: list[str] = field(default_factory=list)
+    """The names of the work, such as the job of a summary, that may still add usage after the turn has ended."""
     prompt: dict[str, str] = field(default_factory=dict)
     """Digests of the newest request's instructions and tools, under the keys `instructions` and `tools`."""
     prompt_changes: list[str] = field(default_factory=list)

@@ -24,6 +24,8 @@ from .pending import PendingTotals
 from .spending import spent_before
 
 WARNED = "warned/"
+CALL_WARNED = "layercode.budget_warned"
+"""The key in a conversation's state of the budget about which a warning was logged."""
 _AMOUNT = re.compile(r"(?:\$\s*)?(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*([kM])?\s*tokens")
 _SCALE = {None: 1.0, "k": 1e3, "M": 1e6}
 
@@ -79,9 +81,7 @@ class Budgets:
             return None
         if self._day is not None and await self._spent_today(self._day):
             return self._refusal
-        if self._conversation is not None and await self._spent(
-            self._conversation, record, history, data=DATA_COSTS in state
-        ):
+        if self._conversation is not None and await self._spent(self._conversation, record, history, state):
             return self._refusal
         return None
 
@@ -95,12 +95,14 @@ class Budgets:
             logger.warning("The day's budget of {} is {:.0%} used", amount, spent / amount.limit)
         return spent >= amount.limit
 
-    async def _spent(self, amount: Amount, current: TurnRecord, history: Sequence[TurnRecord], *, data: bool) -> bool:
-        known = await spent_before(self._store, current, history, data=data)
-        spent, newest = amount.of(known.cost, known.tokens), amount.of(*known.newest)
-        # Warn once: only after the turn or data event that crossed the warning threshold.
-        if self._warns(spent, amount) and not self._warns(spent - newest, amount):
+    async def _spent(
+        self, amount: Amount, current: TurnRecord, history: Sequence[TurnRecord], state: Mapping[str, Json]
+    ) -> bool:
+        known = await spent_before(self._store, current, history, data=DATA_COSTS in state)
+        spent = amount.of(known.cost, known.tokens)
+        if self._warns(spent, amount) and state.get(CALL_WARNED) != str(amount):
             logger.warning("The conversation's budget of {} is {:.0%} used", amount, spent / amount.limit)
+            await self._store.save_state(current.conversation_id, {CALL_WARNED: str(amount)}, turn_id=current.turn_id)
         return spent >= amount.limit
 
     def _warns(self, spent: float, amount: Amount) -> bool:

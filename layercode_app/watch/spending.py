@@ -18,21 +18,18 @@ from ..reports.figures import is_turn
 READ_TOKENS = 1000
 """Estimated tokens of history to read first if `history` holds no sum. Each further read doubles the number."""
 LATE_SECONDS = 600.0
-"""Until a turn without an end is this old, its worker may still save it. After that, the worker is assumed dead."""
+"""Until a turn is this old, its worker may still save its end, and its jobs may still add usage to it.
+
+After that, the worker is assumed dead.
+"""
 
 
 @dataclass
 class Spent:
-    """The dollars and tokens that turns and data events have spent.
-
-    `newest` is what the newest turn and the data events after it have spent: dollars, then tokens.
-    """
+    """The dollars and tokens that turns and data events have spent."""
 
     cost: float = 0.0
     tokens: float = 0.0
-    newest: tuple[float, float] = (0.0, 0.0)
-    has_turn: bool = False
-    """Whether a turn was counted."""
 
     def add(self, cost: float, tokens: float) -> None:
         """Add dollars and tokens."""
@@ -40,16 +37,9 @@ class Spent:
         self.tokens += tokens
 
     def count(self, record: TurnRecord) -> None:
-        """Add what a turn or a data event has spent.
-
-        Count the records from new to old: `newest` sums them up to and including the first turn that is counted.
-        """
-        if not is_turn(record) and not (record.finished and record.kind is Kind.DATA):
-            return
-        self.add(*cost_and_tokens(record))
-        if not self.has_turn:
-            self.newest = self.cost, self.tokens
-            self.has_turn = is_turn(record)
+        """Add what a turn or a data event has spent."""
+        if is_turn(record) or (record.finished and record.kind is Kind.DATA):
+            self.add(*cost_and_tokens(record))
 
 
 def cost_and_tokens(record: TurnRecord) -> tuple[float, float]:
@@ -62,8 +52,8 @@ async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnR
 
     `history` holds the newest earlier turns, as they were in the journal when this turn began. `data` tells whether
     data events have spent something, too. The sum is stored in this turn's record if it can no longer change, which
-    means that no earlier turn is still running. A turn that began more than LATE_SECONDS before this one is not
-    considered to be running.
+    means that neither an earlier turn nor work that outlasts one, such as the job of a summary, is still running. The
+    work of a turn that began more than LATE_SECONDS before this one is not considered to be running.
     """
     spent, settled = Spent(), True
     async for turn in _with_data(store, record) if data else _turns(store, record, history):
@@ -94,4 +84,7 @@ async def _with_data(store: Store, record: TurnRecord) -> AsyncIterator[TurnReco
 
 
 def _settled(turn: TurnRecord, now: TurnRecord) -> bool:
-    return turn.ended_at is not None or now.started_at - turn.started_at > LATE_SECONDS
+    """Return whether the usage of an earlier turn is final."""
+    if now.started_at - turn.started_at > LATE_SECONDS:
+        return True
+    return turn.ended_at is not None and not turn.outlasting

@@ -155,3 +155,32 @@ async def test_a_turn_that_may_still_be_saved_is_counted_once_it_is(url: str, tm
         assert fourth.spent_before == {"cost": 0.0, "tokens": 12.0}
     finally:
         await store.close()
+
+
+async def test_usage_that_is_added_after_the_next_turn_has_begun_is_counted(url: str, tmp_path: Path) -> None:
+    store = create_store(url)
+    await store.open()
+
+    async def turn(name: str, at: float, tokens: int, **given: Any) -> tuple[TurnRecord, float]:
+        record = TurnRecord("c", name, Kind.MESSAGE, "a", started_at=at, **given)
+        begun = await store.begin(record, history_tokens=0)
+        spent = await spent_before(store, record, begun.history)
+        record.status, record.ended_at, record.usage = Status.COMPLETE, at + 1, {"input_tokens": tokens}
+        await store.save(record)
+        return record, spent.tokens
+
+    def settle(record: TurnRecord) -> None:
+        record.outlasting, record.usage = [], {"input_tokens": 1000}
+
+    try:
+        assert (await turn("t1", 100.0, 5, outlasting=["summary"]))[1] == 0
+        second, spent = await turn("t2", 110.0, 7)
+        assert (second.spent_before, spent) == (None, 5), "the summary of the first turn may still cost something"
+        await store.update("c", "t1", settle)
+        third, spent = await turn("t3", 120.0, 9, outlasting=["summary"])
+        assert (third.spent_before, spent) == ({"cost": 0.0, "tokens": 1007.0}, 1007)
+        # The worker of that summary dies.
+        fourth, spent = await turn("t4", 2000.0, 0)
+        assert (fourth.spent_before, spent) == ({"cost": 0.0, "tokens": 1016.0}, 1016)
+    finally:
+        await store.close()

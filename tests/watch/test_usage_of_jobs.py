@@ -33,6 +33,9 @@ class Clerk:
     def __init__(self, summary: str = "The caller ordered bread.") -> None:
         self.summary = summary
         self.asked = 0
+        self.write = asyncio.Event()
+        self.write.set()
+        """Set while the model may write a summary."""
 
     def voice(self, **options: Any) -> VoiceAgent[Any, Any]:
         model = FunctionModel(self._write, stream_function=self._speak, model_name="gpt-5-mini")
@@ -43,6 +46,7 @@ class Clerk:
 
     async def _write(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         self.asked += 1
+        await self.write.wait()
         draft = json.dumps({"summary": self.summary, "facts": ["Wants rye bread."]})
         usage = RequestUsage(input_tokens=1_000_000, output_tokens=1000)
         return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, draft)], usage=usage)
@@ -78,6 +82,22 @@ async def test_a_days_budget_counts_summaries() -> None:
     assert [text == "No more today." for text in said] == [False, False, True, True, True, True]
     assert await total_cost(store) == pytest.approx(cost)
     assert cost > COST
+
+
+async def test_a_conversations_budget_counts_a_summary_that_ends_during_a_later_turn(warned: list[str]) -> None:
+    clerk, store = Clerk(), MemoryStore()
+    clerk.write.clear()
+    given = {"history_tokens": 1000, "budget_refusal": "No more.", "budget_conversation": "$0.2"}
+    async with open_call(clerk.voice(summary=True), store=store, settings=given) as call:
+        said = [(await call.say(f"hello {number}")).spoken for number in range(3)]
+        clerk.write.set()
+        await idle(store)
+        said += [(await call.say("hello")).spoken for _ in range(2)]
+        journal = await call.records()
+    assert clerk.asked
+    assert [text == "No more." for text in said] == [False, False, False, True, True]
+    assert [turn.outlasting for turn in journal] == [[]] * len(journal)
+    assert len([line for line in warned if "conversation's budget" in line]) == 1
 
 
 async def test_totals_and_metrics_count_notes_and_a_report_finds_nothing_forgotten(
