@@ -12,7 +12,7 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from ..journal.cost import price_of
-from ..journal.record import Kind, ModelCall, TurnRecord
+from ..journal.record import SUMMARY_STAGE, Kind, ModelCall, TurnRecord
 from ..journal.stores.base import Store
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
 
 OutputT = TypeVar("OutputT")
-SUMMARY_STAGE = "summary"
-"""The stage of a job's model requests in the record of the turn."""
 Count: TypeAlias = "Callable[[TurnRecord], None]"
 """Adds the usage of a record to the usage totals and the metrics. The turn itself was counted when it ended."""
 

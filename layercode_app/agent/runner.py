@@ -13,6 +13,7 @@ from ..conversation.flow import GREETED
 from ..conversation.lasting import lasting
 from ..conversation.page_data import to_json
 from ..conversation.session_values import YES
+from ..conversation.stages import write_down_helpers
 from ..conversation.turn import Turn
 from ..exceptions import HookError
 from ..journal.record import Json, Kind, Source
@@ -218,10 +219,7 @@ async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[T]) -> T:
     try:
         return await work
     finally:
-        if turn.live.run.helpers is not None:
-            from .usage import write_down_helpers
-
-            write_down_helpers(turn)
+        write_down_helpers(turn.live)
 
 
 async def _speak_hook(turn: Turn[Any, Any], hook: Callable[[Turn[Any, Any]], Any], source: Source, name: str) -> None:

@@ -204,18 +204,14 @@ class TurnTools(AbstractCapability[Any]):
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.done():
-                if self.turn.live.state is not None:
-                    # Until the tool has ended, later turns share this state object.
-                    self.turn.live.state.users += 1
-                self.turn.background(self._record_late(entry, task))
+                self.turn.finish_in_background(self._wait_for(entry, task), entry)
             raise
 
-    async def _record_late(self, entry: ToolCall, task: asyncio.Future[Any]) -> None:
-        """Wait for a tool that outlived its turn, and save its result for the history of the next turns."""
+    async def _wait_for(self, entry: ToolCall, task: asyncio.Future[Any]) -> None:
+        """Wait for a tool that outlived its turn, and log its error."""
         await asyncio.wait({task})
         if not task.cancelled() and (error := task.exception()) is not None:
             self.turn.log.opt(exception=error).error("{} failed after the interruption", entry.name)
-        await self.turn.live.finish_late(entry)
 
     def _notice(self, entry: ToolCall) -> None:
         log_tool(entry)

@@ -136,17 +136,6 @@ def _with_helpers(
     return cost if helpers.cost is None else max(cost or 0.0, own_cost + helpers.cost)
 
 
-def write_down_helpers(turn: Turn[Any, Any]) -> None:
-    """Record the usage of helper agents if no run of the turn has recorded it.
-
-    An example is a helper agent that an `on_message` hook runs.
-    """
-    helpers, turn.live.run.helpers = turn.live.run.helpers, None
-    if helpers is not None:
-        _add(turn.record, helpers.usage, helpers.cost)
-        turn.record.model = turn.record.model or helpers.model
-
-
 def _add(record: TurnRecord, counted: Mapping[str, int], cost: float | None) -> None:
     for name, amount in counted.items():
         record.usage[name] = record.usage.get(name, 0) + amount

@@ -34,7 +34,7 @@ class TurnHandler(Draining):
     """Answers the turns that reach this worker.
 
     `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns a mapping from names to
-    the agents to which a call can be handed over.
+    the agents to which a call can be handed over. `used` is called with the usage that background work adds later.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class TurnHandler(Draining):
         refusal: Refusal | None = None,
         enqueue: Callable[[Job], Awaitable[bool]] | None = None,
         agents: Callable[[], Mapping[str, AgentProtocol]] = dict,
+        used: Callable[[TurnRecord], None] = lambda record: None,
     ) -> None:
         self.store = store
         enqueue = enqueue or store.enqueue
@@ -57,6 +58,7 @@ class TurnHandler(Draining):
         self.services = Services(
             store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late, agents=agents
         )
+        self.services.used = used
         super().__init__(self.services.saves)
         store.on_signal(self._obey)
 

@@ -1,4 +1,4 @@
-"""Save the record, the state and the notes on the caller while a turn runs, and when a tool ends after its turn."""
+"""Save the record, the state and the notes on the caller while a turn runs, and when work ends after its turn."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from ..journal.forget import NOTES, enqueue_late
 from ..journal.record import ToolCall, TurnRecord
 from ..journal.stores.base import Job
 from ..journal.task_jobs import enqueue_tasks, job_of
+from ..observability import metrics
 from .caller_notes import CallerNotes
 from .flow import Flow
+from .late_work import note_late, usage_of
 from .state import LiveState
 
 if TYPE_CHECKING:
+    from .live import LiveTurn
     from .prepare_and_save import Services
 
 
@@ -44,20 +47,26 @@ class Checkpoint:
         # The turn of a conversation that was forgotten meanwhile goes on.
         return stored is None or (stored.owner == self.record.owner and not stored.finished)
 
-    async def finish_late(self, call: ToolCall) -> None:
-        """Save the effects of a tool that ended after its turn: its result, outcomes, state changes, notes and tasks.
+    async def finish_late(self, live: LiveTurn, work: str, call: ToolCall | None) -> None:
+        """Save the effects of work that ended after its turn: outcomes, usage, state changes, notes and tasks.
 
-        If the conversation was deleted while the tool ran, nothing is saved. If the journal is unavailable, the save is
-        retried. Raises StoreError if the journal stays unavailable for too long, or if the server stops.
+        `work` is its name in the record. `call` is the tool call whose result it brings, if any. If the conversation was
+        deleted while the work ran, nothing is saved. If the journal is unavailable, the save is retried. Raises
+        StoreError if the journal stays unavailable for too long, or if the server stops.
         """
         try:
-            await until_saved(partial(self._save_late, call), f"The effects of the tool {call.name}")
+            self.record.outlasting.remove(work)
+            if live.saving or call is not None:
+                await live.saved.wait()
+                _report_late(self.services, live, call)
+                what = f"The effects of {f'the tool {call.name}' if call else 'background work'}"
+                await until_saved(partial(self._save_late, work, call), what)
         finally:
             self.services.states.let_go(self.record.conversation_id, self.state)
 
-    async def _save_late(self, call: ToolCall) -> None:
-        """Save the effects of a tool that ended after its turn. A retry does not save them twice."""
-        if await self.services.late.update(self.record.key, partial(_note_late, call, self.record)) is not None:
+    async def _save_late(self, work: str, call: ToolCall | None) -> None:
+        """Save the effects of work that ended after its turn. A retry does not save them twice."""
+        if await self.services.late.update(self.record.key, partial(note_late, work, call, self.record)) is not None:
             note_jobs(self.record, self.noted, self.jobs)
             for job in self.jobs:  # Enqueue all jobs again: an earlier attempt may have enqueued only some.
                 await enqueue_late(self.services.store, self.services.enqueue, job, since=self.record.started_at)
@@ -69,20 +78,13 @@ class Checkpoint:
             await self.services.enqueue(job)
 
 
-def _note_late(call: ToolCall, live: TurnRecord, record: TurnRecord) -> None:
-    """Copy the result of a tool, and the outcomes, counts and scores of its turn, from `live` into the saved record.
-
-    If the tool has the policy `finish_and_tell`, also add a note that tells the model the result.
-    """
-    for stored in record.tools:
-        if stored.id == call.id:
-            stored.status, stored.result, stored.ended_ms = call.status, call.result, call.ended_ms
-    record.outcomes, record.counts = list(live.outcomes), dict(live.counts)
-    record.scores = live.scores | record.scores  # A reviewer may have changed a score since the turn ended.
-    ended = "failed" if call.status == "failed" else "finished"
-    note = f"[{call.name} {ended} after the interruption: {call.result}]"
-    if call.policy == "finish_and_tell" and note not in record.notes:
-        record.notes.append(note)
+def _report_late(services: Services, live: LiveTurn, call: ToolCall | None) -> None:
+    """Report what happened since the turn was reported: the requests of helper agents, and the end of a tool call."""
+    if live.run.late_requests:
+        requests, live.run.late_requests = live.run.late_requests, []
+        services.used(usage_of(live.record, requests))
+    if call is not None and any(one is call for one in live.run.late_tools):
+        metrics.record_tool(live.record.agent, call)
 
 
 def note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:

@@ -74,8 +74,8 @@ async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
         if answered is None and record.status is Status.COMPLETE and len(said.get("data", ())) == 1:
             answered = said.pop("data")[0]
         left = [said] if said else []
-    if record.usage and live.flow is not None:
+    if (record.usage or record.outlasting) and live.flow is not None:
         live.flow.keep(DATA_COSTS, "yes")
     await work.save(total=live.elapsed_ms(), left=left)
-    work.services.finished(record)
+    work.services.report(live)
     return answered

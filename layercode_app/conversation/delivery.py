@@ -137,6 +137,7 @@ def begin_again(record: TurnRecord) -> None:
     """Prepare the record for a new attempt of the turn. Append what the dead worker has spoken to `record.before`."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes, record.error = None, "", None
+    record.outlasting = []
     # Tools that have run do not run again, so the tasks that they may have added must stay.
     if not record.tools:
         record.tasks = []

@@ -8,7 +8,7 @@ import asyncio
 class LazyEvent:
     """An event that creates an `asyncio.Event` only when a task waits for it.
 
-    Every running turn has two LazyEvents. Each is a tenth of the size of an `asyncio.Event`.
+    Every running turn has several LazyEvents. Each is a tenth of the size of an `asyncio.Event`.
     """
 
     __slots__ = ("_waiting", "past")

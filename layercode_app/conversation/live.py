@@ -56,6 +56,8 @@ class LiveTurn:
     """The status with which the turn is being stopped; None if it is not."""
     ending = False
     """Whether the turn has said everything and only has to be saved."""
+    saving = False
+    """Whether the turn's end is being saved or is saved. Later changes to the record need a save of their own."""
     goodbye: str | None = None
     """At shutdown: the text to say at the end of the current sentence. Otherwise None."""
     followed = 0
@@ -70,8 +72,8 @@ class LiveTurn:
     """The current agent and stage of the conversation; set when the turn's work is prepared."""
     save: Callable[[], Awaitable[bool]] | None = None
     """Save the current record, see `Checkpoint.save`; set when the turn's work is prepared."""
-    late: Callable[[ToolCall], Awaitable[None]] | None = None
-    """Save the effects of a tool that outlived the turn; set when the turn's work is prepared."""
+    late: Callable[[LiveTurn, str, ToolCall | None], Awaitable[None]] | None = None
+    """Save the effects of work that outlasted the turn; set when the turn's work is prepared."""
     carried: Sequence[dict[str, Any]] = ()
     """The output of data events that arrived during this turn. The turn speaks it after its own words."""
     _waking: asyncio.Handle | None = None
@@ -82,7 +84,9 @@ class LiveTurn:
         self.record = record
         self.received = received
         self.ended = LazyEvent()
+        self.saved = LazyEvent()
         self._tasks = 0
+        self._works = 0
         self.frames: list[Frame] = new_frames()
         self._listeners: list[Listener] = []
         self.spoken = SpokenText()
@@ -152,6 +156,11 @@ class LiveTurn:
         """
         if self.run.posts_handoffs:
             self.add_task(HANDOFF_TASK, {"reason": reason, "at": time.time()})
+
+    def begin_work(self) -> int:
+        """Return a number for background work that begins now."""
+        self._works += 1
+        return self._works
 
     def emit(self, kind: str, content: Json = None) -> None:
         """Add a frame; it is sent at the next flush or in the next iteration of the event loop."""
@@ -282,11 +291,6 @@ class LiveTurn:
         if not hang_up.busy and (state is None or not state.busy) and (flow is None or not flow.busy):
             return ()  # This is called often, and most turns have no running tool.
         return [part for part in self._parts() if part.busy]
-
-    async def finish_late(self, call: ToolCall) -> None:
-        """Save the effects of a tool that outlived its turn, such as its result and changes to the state."""
-        if self.late is not None:
-            await self.late(call)
 
     # --- listeners
 

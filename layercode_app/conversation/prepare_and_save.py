@@ -31,6 +31,7 @@ from .carried_speech import Carried
 from .checkpoint import Checkpoint, note_jobs
 from .flow import CALLERS, Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
+from .stages import write_down_helpers
 from .state import LiveState
 from .states import LiveStates
 from .summary import summary_in, tokens_of_turns
@@ -46,7 +47,7 @@ class Services:
     """The services that all turns of a worker share.
 
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
-    record of each turn that has ended. `saves` are the running saves of stopped turns; `drain` waits for them. `late`
+    record of each turn that has ended, and `used` with the usage that its background work adds later. `saves` are the running saves of stopped turns; `drain` waits for them. `late`
     retries failed saves until the journal is available. `failed` is called with the error that ended a turn, before the
     turn is saved; `dev` uses it to keep the error's description in the record. `agents` returns a dictionary of the
     agents to which a call can be handed over; its keys are the agents' names.
@@ -63,6 +64,13 @@ class Services:
     saves: set[asyncio.Task[None]] = field(default_factory=set)
     failed: Callable[[TurnRecord, BaseException], None] = lambda record, error: None
     agents: Callable[[], Mapping[str, AgentProtocol]] = dict
+    used: Callable[[TurnRecord], None] = lambda record: None
+
+    def report(self, live: LiveTurn) -> None:
+        """Report a turn that has ended. What its background work does from now on is reported when that work ends."""
+        live.run.late_requests = []
+        live.run.late_tools = [call for call in live.record.tools if call.status == "running"]
+        self.finished(live.record)
 
     def tokens(self, agent: AgentProtocol) -> int:
         """Return the token budget of the history; 0 for an agent without history, which gets only the newest turn."""
@@ -191,6 +199,8 @@ class Work:
         turn. If the journal is unavailable, log the error and retry later. A cancelled save may be repeated.
         """
         live, record = self.live, self.live.record
+        live.saving = True
+        write_down_helpers(live)
         unspoken = list(left)
         keep_unspoken = partial(carried_speech.keep, self.services.store, record, unspoken)
         end_flow(live)
@@ -214,6 +224,7 @@ class Work:
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
             self.services.late.keep(record, changes, [*self.jobs, *task_jobs(record)], keep_unspoken)
             record.error_category = record.error_category or "store"
+        live.saved.set()
 
     async def _leave(self) -> None:
         """Save the turn with its state, and release the state. If the save is repeated, do not release it again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from ..journal.record import Json, ModelCall, Stage, ToolCall
 
@@ -19,6 +19,10 @@ class RunProgress:
     """The stage in which the agent made its latest model request. Tool calls of the response belong to this stage."""
     helpers: Stage | None = None
     """The usage of helper agents' models that is not in the record yet; None if there is none."""
+    late_requests: list[ModelCall] | None = None
+    """The requests of helper agents that ended after the turn was reported; None until then."""
+    late_tools: Sequence[ToolCall] = ()
+    """The tool calls that were still running when the turn was reported."""
     answered = False
     """Whether the reply is complete. After that no fillers are spoken, even if the agent continues to work."""
     tool_timeout = 30.0

@@ -12,7 +12,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from ..journal.cost import cost_of, price_of
-from ..journal.record import HELPER, ModelCall, Stage
+from ..journal.record import HELPER, ModelCall, Stage, TurnRecord
 from ..observability import spans
 from . import model_requests
 
@@ -98,6 +98,21 @@ def count(live: LiveTurn, call: ModelCall, response: ModelResponse, *, cut: bool
     for stage in (*_open.get(), live.run.helpers):
         if stage.ended_ms is None:
             _add(stage, call)
+    if live.saving:
+        write_down_helpers(live)
+    if live.run.late_requests is not None:
+        live.run.late_requests.append(call)
+
+
+def write_down_helpers(live: LiveTurn) -> None:
+    """Record the usage of helper agents if no run of the turn has recorded it.
+
+    An example is a helper agent that an `on_message` hook runs.
+    """
+    helpers, live.run.helpers = live.run.helpers, None
+    if helpers is not None:
+        live.record.model = live.record.model or helpers.model
+        add_usage(live.record, helpers)
 
 
 def _price(response: ModelResponse) -> float | None:
@@ -113,7 +128,12 @@ def _price(response: ModelResponse) -> float | None:
 
 def _add(stage: Stage, call: ModelCall) -> None:
     stage.model = call.model
-    for name, amount in call.usage.items():
-        stage.usage[name] = stage.usage.get(name, 0) + amount
-    if call.cost is not None:
-        stage.cost = (stage.cost or 0.0) + call.cost
+    add_usage(stage, call)
+
+
+def add_usage(total: Stage | TurnRecord, part: Stage | ModelCall) -> None:
+    """Add the usage and the cost of `part` to those of `total`."""
+    for name, amount in part.usage.items():
+        total.usage[name] = total.usage.get(name, 0) + amount
+    if part.cost is not None:
+        total.cost = (total.cost or 0.0) + part.cost

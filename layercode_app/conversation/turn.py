@@ -15,7 +15,7 @@ from ..exceptions import DeveloperError
 from ..jobs.tasks import task_name
 from ..journal.cost import FREE_MODEL
 from ..journal.outbound import DIRECTION, OUTBOUND
-from ..journal.record import DATA, Json, Source, TurnRecord
+from ..journal.record import DATA, Json, Source, ToolCall, TurnRecord
 from ..journal.stores.base import LazyHistory
 from ..journal.task_jobs import HANDOFF
 from ..webhook import Event
@@ -23,7 +23,7 @@ from ..wellformed import Number
 from .caller_notes import CallerNotes
 from .flow import RESUMED, hand_over, move_on
 from .history import history_of
-from .lasting import in_background
+from .late_work import start
 from .live import LiveTurn
 from .page_data import to_json
 from .playback import say_progress
@@ -325,7 +325,14 @@ class Turn(Generic[StateT, MetadataT]):
         except asyncio.CancelledError:
             coroutine.close()
             raise
-        live.in_loop(self._background, in_background(live, coroutine))
+        live.in_loop(start, self._background, live, coroutine)
+
+    def finish_in_background(self, work: Coroutine[Any, Any, Any], call: ToolCall) -> None:
+        """Run the rest of a tool call that an interruption does not cancel, and save its effects. For the runner."""
+        if self._background is None:
+            work.close()
+            raise RuntimeError("This turn has no server to run background work.")
+        start(self._background, self._live, work, call)
 
     @property
     def log(self) -> Logger:

@@ -185,7 +185,7 @@ class Run(Work):
             await self._save_stopped(end)
         live.frames.append(end)
         await live.flush_all()
-        self.services.finished(record)
+        self.services.report(live)
 
     async def _save_stopped(self, end: Frame) -> None:
         """Save a turn that was stopped."""

@@ -143,6 +143,8 @@ class ModelCall:
 
 HELPER = "helper"
 """The stage of a helper agent's request outside every `turn.span`."""
+SUMMARY_STAGE = "summary"
+"""The stage of the model requests that jobs of the turn made, such as the one that writes a summary."""
 
 
 @dataclass(slots=True)
@@ -268,6 +270,11 @@ class TurnRecord:
     def key(self) -> tuple[str, str]:
         """The conversation id and turn id, which identify a turn across duplicate deliveries."""
         return self.conversation_id, self.turn_id
+
+
+def is_of_job(call: ModelCall, record: TurnRecord) -> bool:
+    """Return whether a job of the turn made this request. Such a request is recorded at the time of the turn's end."""
+    return call.stage == SUMMARY_STAGE and call.started_ms == call.ended_ms == record.timings.get("total", 0.0)
 
 
 def clone(record: TurnRecord) -> TurnRecord:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
-from ..journal.record import Status, TurnRecord
+from ..journal.record import Status, ToolCall, TurnRecord
 from .labels import Labels
 
 
@@ -167,11 +167,22 @@ def record_usage(record: TurnRecord) -> None:
     _tell(rows)
 
 
+def record_tool(agent: str, call: ToolCall) -> None:
+    """Record a tool call that ended after its turn."""
+    if _sinks:
+        _tell(list(_rows_of_call(agent, call)))
+
+
 def _tool_rows(record: TurnRecord) -> Iterator[Row]:
     for call in record.tools:
-        yield TOOL_CALLS, 1, (record.agent, call.name, str(call.status))
-        if call.ended_ms is not None:
-            yield TOOL_DURATION, (call.ended_ms - call.started_ms) / 1000, (record.agent, call.name)
+        if call.status != "running":  # Otherwise it is recorded when it ends.
+            yield from _rows_of_call(record.agent, call)
+
+
+def _rows_of_call(agent: str, call: ToolCall) -> Iterator[Row]:
+    yield TOOL_CALLS, 1, (agent, call.name, str(call.status))
+    if call.ended_ms is not None:
+        yield TOOL_DURATION, (call.ended_ms - call.started_ms) / 1000, (agent, call.name)
 
 
 def _usage_rows(record: TurnRecord) -> Iterator[Row]:

@@ -98,7 +98,7 @@ class LayerCode:
             lambda: self.runners,
             lambda: self.sessions.correct,
             self.store,
-            self._count_job,
+            self._count_late,
         )
         self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF), elsewhere=dispatch.retry_elsewhere)
         self.watch = Watch(self.settings, self.store, self.jobs.enqueue)
@@ -110,6 +110,7 @@ class LayerCode:
             refusal=self.watch.budgets.refusal if self.watch.budgets.any else None,
             enqueue=self.jobs.enqueue,
             agents=lambda: self.runners,
+            used=self._count_late,
         )
         self.sessions = SessionHandler(self.turns.services, self.jobs, self.turns.running)
         self.authorize = Authorize(self.settings, self.store)
@@ -322,8 +323,8 @@ class LayerCode:
                 tell(record)
         self.watch.count(record)
 
-    def _count_job(self, record: TurnRecord) -> None:
-        """Count the usage of a job that belongs to a turn, such as one that writes a summary."""
+    def _count_late(self, record: TurnRecord) -> None:
+        """Count usage that a job or background work of a turn adds to it, such as the job that writes a summary."""
         metrics.record_usage(record)
         self.watch.count(record)
 
