@@ -34,7 +34,8 @@ class TurnHandler(Draining):
     """Answers the turns that reach this worker.
 
     `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns a mapping from names to
-    the agents to which a call can be handed over. `used` is called with the usage that background work adds later.
+    the agents to which a call can be handed over. `used` is called with the usage that background work adds later, and
+    `interrupted` with each turn that was complete, but turns out to be interrupted.
     """
 
     def __init__(
@@ -48,17 +49,18 @@ class TurnHandler(Draining):
         enqueue: Callable[[Job], Awaitable[bool]] | None = None,
         agents: Callable[[], Mapping[str, AgentProtocol]] = dict,
         used: Callable[[TurnRecord], None] = lambda record: None,
+        interrupted: Callable[[TurnRecord], None] = lambda record: None,
     ) -> None:
         self.store = store
         enqueue = enqueue or store.enqueue
         self.late = LateSaves(store, enqueue)
         self.states = LiveStates(store, self.late)
-        self._corrections = Corrections(store, self.late)
+        self._corrections = Corrections(store, self.late, interrupted)
         self._orphans = Orphans(store, self.late)
         self.services = Services(
             store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late, agents=agents
         )
-        self.services.used = used
+        self.services.used, self.services.interrupted = used, interrupted
         super().__init__(self.services.saves)
         store.on_signal(self._obey)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 from loguru import logger
@@ -22,16 +22,38 @@ MOST_EARLY = 1000
 """Maximum number of early corrections that a worker remembers; the oldest are dropped first."""
 
 
+async def correct_turn(
+    late: LateSaves, key: Key, context: InterruptionContext, interrupted: Callable[[TurnRecord], None]
+) -> bool:
+    """Correct the turn's record in a pending save, or else in the journal. Return whether the record was found.
+
+    If the turn was complete, it now counts as interrupted, and `interrupted` is called with its record. This happens
+    once per turn, because the status changes in one atomic step.
+    """
+    newly = False
+
+    def change(record: TurnRecord) -> None:
+        nonlocal newly
+        newly = correct(record, context)
+
+    record = await late.update(key, change)
+    if record is not None and newly:
+        interrupted(record)
+    return record is not None
+
+
 class Corrections:
     """Applies the interruptions that platform events report, and the scores that other workers send.
 
     An interruption may arrive before the record of its turn is saved: the turn's own event may not have arrived yet, or
-    the turn's worker may be slow. Such an early correction is kept, and applied when the turn has ended.
+    the turn's worker may be slow. Such an early correction is kept, and applied when the turn has ended. `interrupted`
+    is called with each turn that was reported as complete, and now counts as interrupted.
     """
 
-    def __init__(self, store: Store, late: LateSaves) -> None:
+    def __init__(self, store: Store, late: LateSaves, interrupted: Callable[[TurnRecord], None]) -> None:
         self._store = store
         self._late = late
+        self._interrupted = interrupted
         self._early: dict[Key, InterruptionContext] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,12 +103,7 @@ class Corrections:
             logger.warning("{} of turn {} could not be saved: {}", what, key[1], error)
 
     async def _correct(self, context: InterruptionContext, key: Key) -> bool:
-        """Correct the turn's record in a pending save, or else in the journal. Return whether the record was found."""
-
-        def change(record: TurnRecord) -> None:
-            correct(record, context)
-
-        return await self._late.update(key, change) is not None
+        return await correct_turn(self._late, key, context, self._interrupted)
 
     def _keep(self, context: InterruptionContext, key: Key) -> None:
         self._early[key] = context

@@ -47,14 +47,19 @@ def _first_words(text: str, count: int) -> str:
     return text
 
 
-def correct(record: TurnRecord, context: InterruptionContext) -> None:
-    """Record what was heard of a turn. If its status is complete, set it to interrupted; keep any other status."""
+def correct(record: TurnRecord, context: InterruptionContext) -> bool:
+    """Record what was heard of a turn. If its status is complete, set it to interrupted; keep any other status.
+
+    Return whether the status was changed.
+    """
     record.heard_text = heard_text(record.spoken_text, context)
     # The heard text may begin, and even end, in the speech of an earlier attempt, so compare it with all attempts.
     if record.before and not (record.heard_text and record.spoken_text.startswith(record.heard_text)):
         _correct_all(record, context)
-    if record.status is Status.COMPLETE:
-        record.status = Status.INTERRUPTED
+    if record.status is not Status.COMPLETE:
+        return False
+    record.status = Status.INTERRUPTED
+    return True
 
 
 def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:

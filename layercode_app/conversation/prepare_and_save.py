@@ -47,7 +47,8 @@ class Services:
     """The services that all turns of a worker share.
 
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
-    record of each turn that has ended, and `used` with the usage that its background work adds later. `saves` are the running saves of stopped turns; `drain` waits for them. `late`
+    record of each turn that has ended, `used` with the usage that its background work adds
+    later, and `interrupted` with the record of each turn that was complete, but turns out to be interrupted. `saves` are the running saves of stopped turns; `drain` waits for them. `late`
     retries failed saves until the journal is available. `failed` is called with the error that ended a turn, before the
     turn is saved; `dev` uses it to keep the error's description in the record. `agents` returns a dictionary of the
     agents to which a call can be handed over; its keys are the agents' names.
@@ -65,6 +66,7 @@ class Services:
     failed: Callable[[TurnRecord, BaseException], None] = lambda record, error: None
     agents: Callable[[], Mapping[str, AgentProtocol]] = dict
     used: Callable[[TurnRecord], None] = lambda record: None
+    interrupted: Callable[[TurnRecord], None] = lambda record: None
 
     def report(self, live: LiveTurn) -> None:
         """Report a turn that has ended. What its background work does from now on is reported when that work ends."""

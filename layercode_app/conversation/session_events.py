@@ -119,11 +119,15 @@ class SessionHandler:
 
     async def _reconcile(self, agent: EventAgentProtocol, event: SessionEnd, payload: Json) -> None:
         """Correct the session's turns from its transcript. A job does this for turns that run on for long."""
-        if await reconcile(self._store, self._services.late, event, seconds=delivery.DISPLACE_SECONDS):
+        if await self._corrected(event, seconds=delivery.DISPLACE_SECONDS):
             return
         job_id = f"{CORRECT}-{event.conversation_id}-{event.session_id}"
         later = {"event": payload, "ended_at": time.time()}
         await self._jobs.enqueue(Job(job_id, CORRECT, agent.name, later, event.conversation_id))
+
+    async def _corrected(self, event: SessionEnd, *, seconds: float) -> bool:
+        services = self._services
+        return await reconcile(services.store, services.late, event, seconds=seconds, interrupted=services.interrupted)
 
     async def correct(self, job: Job) -> float | None:
         """Correct the turns that ended only after `session.end`. Return when to try again (epoch seconds), or None if done.
@@ -131,7 +135,7 @@ class SessionHandler:
         This is a job, because the turns may end after this worker has stopped, and may run on another worker.
         """
         event = SessionEnd.model_validate(job.payload["event"])
-        done = await reconcile(self._store, self._services.late, event, seconds=0)
+        done = await self._corrected(event, seconds=0)
         waited = time.time() - float(job.payload["ended_at"])
         if done or waited > LATEST_SECONDS:
             return None

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 
 from ..jobs.late_saves import LateSaves
 from ..journal.record import TurnRecord
 from ..journal.stores.base import SPEAKING_KINDS, Store
 from ..webhook import InterruptionContext, SessionEnd
+from .corrections import correct_turn
 from .delivery import wait_until
-from .heard import correct
 
 LATEST_SECONDS = 300.0
 """Maximum seconds that a turn may run after the end of its session and still be corrected."""
 
 
-async def reconcile(store: Store, late: LateSaves, event: SessionEnd, *, seconds: float) -> bool:
+async def reconcile(
+    store: Store, late: LateSaves, event: SessionEnd, *, seconds: float, interrupted: Callable[[TurnRecord], None]
+) -> bool:
     """Wait up to `seconds` until the session's turns have ended, then correct those that were not played to their end.
 
     A turn may still be running, because the caller may hang up while the agent speaks. Return whether all turns have
-    ended. A turn that is still running is not corrected. Raises StoreError.
+    ended. A turn that is still running is not corrected. `interrupted` is called with each turn that counted as complete
+    until now. Raises StoreError.
     """
     turns = await _spoken_in(store, late, event)
     if not all(turn.finished for turn in turns):
@@ -31,7 +33,7 @@ async def reconcile(store: Store, late: LateSaves, event: SessionEnd, *, seconds
     said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
     for turn, text in shortened(ended, said):
         context = InterruptionContext(previous_turn_interrupted=True, text_heard=text)
-        await late.update(turn.key, partial(correct, context=context))
+        await correct_turn(late, turn.key, context, interrupted)
     return len(ended) == len(turns)
 
 

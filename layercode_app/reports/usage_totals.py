@@ -28,6 +28,11 @@ def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
     return {key: amounts for key, amounts in totals.items() if amounts}
 
 
+def interruption_of(record: TurnRecord) -> dict[str, dict[str, float]]:
+    """Return what to add to the totals if a turn that was complete turns out to be interrupted."""
+    return {_key(record, record.model): {"interrupted": 1.0}}
+
+
 def add_to_day(days: dict[str, dict[str, float]], totals: Mapping[str, Mapping[str, float]]) -> None:
     """Add totals to the sums of their days. The keys of the totals are those that `totals_of` returns."""
     for key, amounts in totals.items():

@@ -111,6 +111,7 @@ class LayerCode:
             enqueue=self.jobs.enqueue,
             agents=lambda: self.runners,
             used=self._count_late,
+            interrupted=self._count_interruption,
         )
         self.sessions = SessionHandler(self.turns.services, self.jobs, self.turns.running)
         self.authorize = Authorize(self.settings, self.store)
@@ -322,6 +323,11 @@ class LayerCode:
             for tell in list(self.on_turn):
                 tell(record)
         self.watch.count(record)
+
+    def _count_interruption(self, record: TurnRecord) -> None:
+        """Count the interruption of a turn that was counted as complete when it ended."""
+        metrics.add(metrics.INTERRUPTIONS, 1, record.agent)
+        self.watch.count_interruption(record)
 
     def _count_late(self, record: TurnRecord) -> None:
         """Count usage that a job or background work of a turn adds to it, such as the job that writes a summary."""

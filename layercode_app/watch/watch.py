@@ -12,7 +12,7 @@ from ..journal.forget import FORGOTTEN
 from ..journal.record import TurnRecord
 from ..journal.stores.base import Job, Store
 from ..judging.daily_limit import JUDGED
-from ..reports.usage_totals import totals_of
+from ..reports.usage_totals import interruption_of, totals_of
 from ..settings import Settings
 from .alerts import ALERT_MESSAGE, ALERTS, Alerts
 from .budgets import WARNED, Budgets
@@ -98,4 +98,9 @@ class Watch:
     def count(self, record: TurnRecord) -> None:
         """Count the usage of a turn that has ended."""
         for key, amounts in totals_of(record).items():
+            self._pending.add(key, amounts)
+
+    def count_interruption(self, record: TurnRecord) -> None:
+        """Count the interruption of a turn that was counted as complete when it ended."""
+        for key, amounts in interruption_of(record).items():
             self._pending.add(key, amounts)

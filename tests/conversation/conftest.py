@@ -1,4 +1,7 @@
-"""Fixtures: `released` for tools that run on after their turn, `counter` and `heard` for turns heard at two workers."""
+"""Fixtures: `released` for tools that run on after their turn, and `rows` for the metrics of a test.
+
+`counter` and `heard` are for turns heard at two workers.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 
 from layercode_app.conversation.states import LiveStates
+from layercode_app.observability import metrics
 
 from .followed import Counter, Heard, heard_at_both
 
@@ -25,6 +29,19 @@ def released(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
     monkeypatch.setattr(LiveStates, "save_late", save_and_tell)
     return released
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> list[metrics.Row]:
+    """The metrics of the test."""
+    rows: list[metrics.Row] = []
+
+    class Sink:
+        def add(self, given: Any) -> None:
+            rows.extend(given)
+
+    monkeypatch.setattr(metrics, "_sinks", [Sink()])
+    return rows
 
 
 @pytest.fixture

@@ -58,19 +58,6 @@ class Desk:
         return ModelResponse(parts=[TextPart("x")], usage=RequestUsage(input_tokens=5000, output_tokens=700))
 
 
-@pytest.fixture
-def rows(monkeypatch: pytest.MonkeyPatch) -> list[metrics.Row]:
-    """The metrics of the test."""
-    rows: list[metrics.Row] = []
-
-    class Sink:
-        def add(self, given: Any) -> None:
-            rows.extend(given)
-
-    monkeypatch.setattr(metrics, "_sinks", [Sink()])
-    return rows
-
-
 async def saved(store: Store, conversation_id: str, known: Callable[[TurnRecord], bool]) -> TurnRecord:
     """Wait until a turn is saved that `known` accepts, and return its record."""
     while True:
