@@ -161,12 +161,14 @@ async def _settle(held: Lease, again: float | None) -> None:
 
     `again` is the time at which the job is to run again, or None. This time is recorded only while the lease is valid.
     """
-    job = held.job
+    job, away = held.job, False
     while again is None or not held.lost:
         try:
             await held.store.settle(job, retry_at=again)
         except StoreError as error:
-            logger.warning("The end of job {} could not be recorded yet; retrying: {}", job.id, error)
+            if not away:
+                logger.warning("The end of job {} could not be recorded yet; retrying: {}", job.id, error)
+            away = True
             await asyncio.sleep(SETTLE_SECONDS)
         else:
             return

@@ -50,6 +50,8 @@ class Jobs:
         self._elsewhere = elsewhere
         self._due = asyncio.Event()
         """Set when a job may be due. `start` replaces it, because an event belongs to the loop that first waited."""
+        self._failing = False
+        """Whether the last attempt to lease a job failed."""
         self._worker: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
         self._leases: dict[str, Lease] = {}
@@ -109,14 +111,22 @@ class Jobs:
                 if (job := await self._lease()) is not None:
                     self._begin(job)
                     continue
-            except StoreError as error:
-                logger.warning("Jobs wait for the journal: {}", error)
             except Exception as error:  # noqa: BLE001 - without this loop, no job would ever run again
-                logger.opt(exception=error).error("No job could be leased; retrying: {}", type(error).__name__)
+                self._log_failure(error)
             # Not `wait_for`: before Python 3.12 it may swallow the cancellation that ends this loop.
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS * random.uniform(*POLL_SPREAD)):  # noqa: S311 - no secret
                     await self._due.wait()
+
+    def _log_failure(self, error: Exception) -> None:
+        """Log that no job could be leased: only the first of successive failures, because the loop retries often."""
+        if self._failing:
+            return
+        self._failing = True
+        if isinstance(error, StoreError):
+            logger.warning("Jobs wait for the journal: {}", error)
+        else:
+            logger.opt(exception=error).error("No job could be leased; retrying: {}", type(error).__name__)
 
     def _begin(self, job: Job) -> None:
         if job.id in self._running:
@@ -148,10 +158,13 @@ class Jobs:
     async def _leased(self, *, only: Sequence[str]) -> Job | None:
         leasing = asyncio.ensure_future(self._store.lease(now=steady_clock.now(), seconds=LEASE_SECONDS, only=only))
         try:
-            return await asyncio.shield(leasing)
+            job = await asyncio.shield(leasing)
         except asyncio.CancelledError:
-            # The server is shutting down: return a job that has just been leased.
-            with suppress(StoreError):
+            # The server is shutting down: return a job that has just been leased. Any other error would hide the
+            # cancellation from `_work`, which would then never end.
+            with suppress(Exception):
                 if (job := await leasing) is not None:
                     await self._store.settle(job, retry_at=job.due_at)
             raise
+        self._failing = False
+        return job

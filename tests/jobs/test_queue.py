@@ -7,9 +7,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from loguru import logger
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
+from layercode_app.exceptions import StoreError
 from layercode_app.jobs import queue
 from layercode_app.jobs.queue import Jobs
 from layercode_app.journal.record_json import to_json
@@ -63,3 +65,26 @@ async def test_jobs_of_a_newer_release_and_errors_do_not_end_the_loop(
     jobs.start()
     await until(lambda: ran == ["newer"])
     await jobs.drain(5)
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), ValueError("away")])
+async def test_only_the_first_failure_of_an_outage_is_logged(
+    error: Exception, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "POLL_SECONDS", 0.001)
+    lease, lines, asked = store.lease, list[str](), list[dict[str, object]]()
+
+    async def fail(**given: object) -> Job | None:
+        asked.append(given)
+        if len(asked) == 5:
+            return await lease(**given)  # type: ignore[arg-type]
+        raise error
+
+    monkeypatch.setattr(store, "lease", fail)
+    jobs = Jobs(store, lambda job: asyncio.sleep(0, None))
+    sink = logger.add(lines.append, level="WARNING", format="{message}")
+    jobs.start()
+    await until(lambda: len(asked) > 10)
+    await jobs.drain(5)
+    logger.remove(sink)
+    assert len(lines) == 2
