@@ -113,26 +113,27 @@ def folders(agents_dir: Path | None) -> list[Path]:
     return list(unique)
 
 
-def discover(agents_dir: Path | None = None) -> Found:
+def discover(agents_dir: Path | str | None = None) -> Found:
     """Load every agent file whose name does not begin with `_`.
 
     If a file fails, its error is recorded, and the other files are still loaded. If two agents have the same name, the
     first is used. Raises AgentNotFoundError if the given folder does not exist.
     """
-    if agents_dir is not None and not agents_dir.is_dir():
-        raise AgentNotFoundError(f"--agents {agents_dir}: no such folder. Create it, or leave the option out.")
+    given = None if agents_dir is None else Path(agents_dir)
+    if given is not None and not given.is_dir():
+        raise AgentNotFoundError(f"--agents {given}: no such folder. Create it, or leave the option out.")
     from .deferred_models import models_deferred
 
     found = Found()
     with models_deferred() as found.keyless:
-        for folder in folders(agents_dir):
+        for folder in folders(given):
             for path in sorted(folder.glob("*.py")):
                 if not path.name.startswith("_"):
                     _load_into(found, path)
     return found
 
 
-def find_agent(name: str, agents_dir: Path | None = None) -> VoiceAgent[Any, Any]:
+def find_agent(name: str, agents_dir: Path | str | None = None) -> VoiceAgent[Any, Any]:
     """Return the agent with this name, or the agent at `package.module:attribute`.
 
     A name is looked up in the given folder or `./agents`, then among the shipped agents. Raises AgentNotFoundError,

@@ -62,7 +62,7 @@ class AgentCall:
         self,
         agent: VoiceAgent[Any, Any] | Any,
         *,
-        agents: Path | Found | None = None,
+        agents: Path | str | Found | None = None,
         model: Any = None,
         settings: Mapping[str, Any] | None = None,
         store: Store | None = None,
@@ -360,7 +360,7 @@ async def open_call(agent: VoiceAgent[Any, Any] | Any, **options: Any) -> AsyncI
 
 
 def _served(
-    agent: Any, agents: Path | Found | None, others: Sequence[VoiceAgent[Any, Any]] | None
+    agent: Any, agents: Path | str | Found | None, others: Sequence[VoiceAgent[Any, Any]] | None
 ) -> list[VoiceAgent[Any, Any]]:
     """Return the agents of the call's server. The first is the agent that is called."""
     if not isinstance(agent, str) or ":" in agent:

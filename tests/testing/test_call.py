@@ -292,6 +292,15 @@ async def test_a_journal_on_disk_outlives_the_call(tmp_path: Path) -> None:
             assert await call.state() == {"items": expected}
 
 
+@pytest.mark.anyio
+async def test_the_folder_of_agents_may_be_a_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from layercode_app import VoiceAgent\n\nagent = VoiceAgent('mine', greeting='Hi')"
+    )
+    async with open_call("mine", agents=str(tmp_path)) as call:
+        assert (await call.greet()).spoken == "Hi"
+
+
 async def test_the_agent_itself_is_left_as_it_was(start_call: Any) -> None:
     voice = shop()
     before = vars(voice).copy()
