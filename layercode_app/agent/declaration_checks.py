@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, RootModel, SecretBytes, SecretStr, ValidationError
 from typing_extensions import is_protocol
@@ -16,11 +16,27 @@ from ..exceptions import DeveloperError
 from ..nearest import nearest
 from .hooks import check_hook, check_parameters
 
+if TYPE_CHECKING:
+    from pydantic_ai.agent import AbstractAgent
+
 
 def check_name(name: object) -> None:
     """Raise DeveloperError unless the name can be part of a URL."""
     if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
         raise DeveloperError(f"VoiceAgent name {name!r}: expected ASCII letters, digits, - and _, such as 'bakery'.")
+
+
+def check_output(name: str, agent: AbstractAgent[Any, Any] | None, speak: object) -> None:
+    """Raise DeveloperError unless `agent` is a PydanticAI agent whose output can be spoken, or None."""
+    from .outputs import speaks_text
+
+    if agent is not None and not hasattr(agent, "iter"):
+        raise DeveloperError(f"VoiceAgent({name!r}): {agent!r} is not a PydanticAI agent.")
+    if agent is not None and speak is None and not speaks_text(agent):
+        raise DeveloperError(
+            f"VoiceAgent({name!r}): the agent's output {agent.output_type!r} is not text. "
+            "Pass a function that turns it into text: speak=lambda output: ..."
+        )
 
 
 def check_model_class(what: str, kind: object) -> None:

@@ -12,7 +12,6 @@ from typing_extensions import TypeVar
 
 from ..conversation.fillers import Filler
 from ..conversation.turn import MetadataT, StateT, Turn
-from ..exceptions import DeveloperError
 from .backchannels import Backchannels, listener_of
 from .confirm_options import Confirm, Question, confirms_of, has_tools, needs_confirmation
 from .declaration_checks import (
@@ -22,6 +21,7 @@ from .declaration_checks import (
     check_mappings,
     check_model_class,
     check_name,
+    check_output,
     check_remember,
     check_saved_fields,
     check_seconds,
@@ -271,7 +271,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         check_waits("VoiceAgent greeting_waits", greeting_waits)
         check_model("VoiceAgent hedge_model", hedge_model)
         check_speak(speak)
-        _check_output(name, agent, speak)
+        check_output(name, agent, speak)
         check_dependencies(name, agent, deps, state=state, metadata=metadata)
         self.name = name
         self.agent = agent
@@ -387,18 +387,6 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
     def describe(self, title: str) -> None:
         """Set the agent's one-line title. It is taken from the docstring of the agent's module."""
         self.title = title
-
-
-def _check_output(name: str, agent: AbstractAgent[Any, Any] | None, speak: object) -> None:
-    from .outputs import speaks_text
-
-    if agent is not None and not hasattr(agent, "iter"):
-        raise DeveloperError(f"VoiceAgent({name!r}): {agent!r} is not a PydanticAI agent.")
-    if agent is not None and speak is None and not speaks_text(agent):
-        raise DeveloperError(
-            f"VoiceAgent({name!r}): the agent's output {agent.output_type!r} is not text. "
-            "Pass a function that turns it into text: speak=lambda output: ..."
-        )
 
 
 Agents: TypeAlias = Sequence[VoiceAgent[Any, Any]]
