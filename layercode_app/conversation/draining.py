@@ -63,7 +63,7 @@ class Draining:
         return [*self._running.values(), *self._followers]
 
     async def _idle(self, seconds: float) -> bool:
-        """Wait up to `seconds` for all running turns and followers to end; return whether they did."""
+        """Wait up to `seconds` for the turns that run here or are forwarded from other workers. Return whether all ended."""
         deadline = time.perf_counter() + seconds
         while (busy := bool(self._running or self._followers)) and time.perf_counter() < deadline:
             await asyncio.sleep(IDLE_POLL_SECONDS)

@@ -240,7 +240,7 @@ class Flow:
         self._undo.begin(work, values)
 
     def end(self, work: object) -> dict[str, Json]:
-        """End the record of a tool or a data event, and return the values that it changed.
+        """Record that a tool or a data event has ended, and return the values that it changed.
 
         From now on, no cancellation undoes these changes.
         """

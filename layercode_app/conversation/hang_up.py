@@ -47,7 +47,7 @@ class HangUp:
         self._changes().begin(work, {_NAME: self.asked})
 
     def end(self, work: object) -> dict[str, bool]:
-        """End the record of a tool or a data event. From now on, no cancellation undoes what it changed.
+        """Record that a tool or a data event has ended. From now on, no cancellation undoes its request to hang up.
 
         Return an empty dictionary, because a request to hang up is not a field of the conversation's state.
         """

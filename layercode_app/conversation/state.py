@@ -122,7 +122,7 @@ class LiveState(Generic[ModelT]):
         self._undo.begin(work, self.fields())
 
     def end(self, work: object) -> dict[str, Json]:
-        """End the record of a tool or a data event, and return the fields that it changed.
+        """Record that a tool or a data event has ended, and return the fields that it changed.
 
         From now on, no cancellation undoes these changes.
         """
