@@ -73,8 +73,11 @@ def set_up() -> bool:
 
 
 def span(name: str, attributes: Mapping[str, AttributeValue] | None = None) -> AbstractContextManager[Span]:
-    """Open the span of a stage of the current turn. If the current span is not recorded, do nothing."""
-    return _span(name, attributes) if recording() else NOTHING
+    """Open the span of a stage of the current turn. If the current span is not recorded, do nothing.
+
+    In background work that outlasts its turn, the current span has ended, but is still the parent.
+    """
+    return _span(name, attributes) if recording() or _sampled() else NOTHING
 
 
 def _span(
@@ -106,6 +109,11 @@ def event(name: str, attributes: Mapping[str, AttributeValue]) -> None:
 def recording() -> bool:
     """Return whether the current span is recorded; False until `stamp` has found that tracing is set up."""
     return _traced and trace.get_current_span().is_recording()
+
+
+def _sampled() -> bool:
+    """Return whether the current span is recorded, or was before it ended."""
+    return _traced and trace.get_current_span().get_span_context().trace_flags.sampled
 
 
 def failed(error: BaseException, category: str) -> None:

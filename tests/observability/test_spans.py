@@ -266,3 +266,40 @@ print(*(span.name for span in sent.get_finished_spans()))
 def test_stages_of_owed_work_are_traced_before_any_turn_ran() -> None:
     done = subprocess.run([sys.executable, "-c", OWED_WORK], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.stdout.split() == ["stage", "owed"], done.stderr
+
+
+LATE_WORK = """
+from contextvars import copy_context
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+
+from layercode_app.observability import spans
+
+sent = InMemorySpanExporter()
+
+
+def work():
+    with spans.span("stage"):
+        pass
+
+
+for sampler in (ALWAYS_ON, ALWAYS_OFF):
+    provider = TracerProvider(sampler=sampler)
+    provider.add_span_processor(SimpleSpanProcessor(sent))
+    spans.tracer = provider.get_tracer("test")
+    trace.set_tracer_provider(provider)
+    with spans.continued("turn", {}):
+        context = copy_context()
+    context.run(work)
+turn, stage = sent.get_finished_spans()
+print(turn.name, stage.name, stage.parent.span_id == turn.context.span_id)
+"""
+
+
+def test_a_stage_after_the_end_of_its_turn_is_traced_below_it() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE_WORK], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.stdout.split() == ["turn", "stage", "True"], done.stderr
