@@ -84,7 +84,10 @@ def cost(side: Side, port: int, process: psutil.Process) -> float:
 
 
 def main() -> int:
-    """Measure all sides alternately, and print the CPU per turn and the ratios. Return 1 if the aim is missed."""
+    """Measure the servers by turns, in several rounds. Print the CPU per turn of each, and its ratio to the bare app.
+
+    Return 1 if `run` with all sinks needs more than `AIM` times the CPU of the bare app, else 0.
+    """
     with collecting() as collector, model_server() as model, contextlib.ExitStack() as stack:
         keys = {"OPENAI_BASE_URL": model, "OPENAI_API_KEY": "test-key"}
         servers = [
@@ -111,7 +114,7 @@ def serve_bare(port: int) -> None:
     import uvicorn
 
     names: dict[str, Any] = {}
-    exec(AGENT, names)  # the same agent as the other side's file
+    exec(AGENT, names)  # the same agent as that of `run`
     options: dict[str, Any] = {"http": "httptools", "loop": "uvloop", "access_log": False, "log_level": "warning"}
     uvicorn.run(agent_app(names["talk"]), host="127.0.0.1", port=port, **options)
 

@@ -48,7 +48,11 @@ def navigation(folder: Path, generated: Sequence[str] = ()) -> list[dict[str, An
 
 
 def _pages(folder: Path, place: str, order: Sequence[str]) -> list[Path]:
-    """Return the pages of a kind: the index, the pages in `order`, others by name, then the pages of `ELSEWHERE`."""
+    """Return the pages of the kind whose subfolder is `place`.
+
+    The index is first, then the pages in `order`, then the other pages of the subfolder by name, and last the pages of
+    this kind in `ELSEWHERE`.
+    """
     first = ["index", *order]
 
     def rank(page: Path) -> tuple[int, str]:

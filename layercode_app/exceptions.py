@@ -85,7 +85,7 @@ class NotRecordedError(ForkError):
 
 
 class PlatformError(LayerCodeError):
-    """A request to this server is refused; `status` is the HTTP status of the response."""
+    """The app's server refuses a request that it received; `status` is the HTTP status of its response."""
 
     status = 400
 

@@ -83,7 +83,7 @@ def output_tool(output: Any) -> str:
 
     def answer(messages: object, info: AgentInfo) -> ModelResponse:
         names.extend(tool.name for tool in info.output_tools)
-        raise ValueError("The names are known, so the run ends here.")
+        raise ValueError("The names of the output tools are known now, so this run of the agent is not continued.")
 
     _parts(FunctionModel(answer), output)
     return names[0] if names else ""

@@ -28,7 +28,7 @@ Count: TypeAlias = "Callable[[TurnRecord], None]"
 class JobUsage:
     """Runs the model of a job. Its usage is added to the record of the turn with this `key`, and passed to `count`.
 
-    While the record lists this `work`, later turns do not rely on the usage of the turn being final.
+    While that record lists the name in `work`, later turns know that the usage in the record may still grow.
     """
 
     store: Store
@@ -40,7 +40,10 @@ class JobUsage:
     """The name of the job in `TurnRecord.outlasting`."""
 
     async def announce(self) -> None:
-        """Note in the turn's record that this job may add usage, for a job that the turn did not enqueue itself."""
+        """Note in the turn's record that this job may still add usage.
+
+        Call this only if the turn did not enqueue the job itself. A turn that enqueues it makes this note itself.
+        """
         await self.store.update(*self.key, partial(_announce, work=self.work))
 
     async def run(self, writer: Agent[None, OutputT], prompt: str) -> OutputT:

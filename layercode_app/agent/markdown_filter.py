@@ -42,7 +42,7 @@ class MarkdownFilter:
     def __init__(self) -> None:
         self._held = ""
         self._before = "\n"
-        """The unfiltered character before the held mark."""
+        """The unfiltered character before the mark that is held back."""
         self._prev = "\n"
         self._out = "\n"
         """The last character that was returned."""
@@ -133,9 +133,9 @@ class MarkdownFilter:
         return ""
 
     def _resolve(self, char: str) -> tuple[str, bool]:
-        """Decide what the held mark means, by the next character ("" at the end of the text).
+        """Decide what the mark that is held back means. `char` is the character after it, "" at the end of the text.
 
-        Returns the text to speak, and whether the next character was consumed.
+        Returns the text to speak, and whether `char` was consumed.
         """
         mark = self._held[0]
         if mark == "\\" and char in _PUNCTUATION:
@@ -163,7 +163,10 @@ class MarkdownFilter:
         return char == " " and (mark in "#>" or (mark in "-+*" and count == 1))
 
     def _kept(self, mark: str, char: str) -> str:
-        """Return the part of the held mark that is text, not markup."""
+        """Return those of the characters held back that are spoken, because they are text and not markup.
+
+        Each character held back is a `mark`, such as the two asterisks of `**`. `char` is the character after them.
+        """
         held, before = self._held, self._before
         if mark in "`]":
             return ""

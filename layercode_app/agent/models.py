@@ -176,7 +176,7 @@ def _model_of_capabilities(agent: Any) -> Any:
 
 
 def _check_selecting(voice: VoiceAgent[Any, Any], fallbacks: Sequence[str], *, offline_without_key: bool) -> None:
-    """Check the own model of an agent that selects its models, because the agent may select its own model, too.
+    """Check the model that the agent was created with, because a capability that selects models may select this one.
 
     If FALLBACK_MODELS are set, log a warning that they are not added to the models of this agent.
     """

@@ -22,7 +22,8 @@ class Speakable:
     """The filter of a model's text: call `feed` with each piece of a response, and `flush` at its end.
 
     Reasoning between tags such as `<think>`, markdown, emoji and link syntax are removed. An ordinary word is returned
-    at once; a mark or a number is held back only while it may continue.
+    at once. A markdown character, the beginning of a tag or, with `numbers`, a number is held back only until the next
+    characters show what it is.
 
     Args:
         numbers: Whether numbers, money, dates, times, units, telephone numbers, addresses and abbreviations are said as

@@ -29,7 +29,10 @@ class OwnParts:
     """
 
     def __init__(self, model: BaseModel, load: Callable[[], BaseModel]) -> None:
-        """Record the objects in `model`, which was just loaded. `load` loads an equal model, which `ids` needs."""
+        """Record the objects in `model`, which was just loaded.
+
+        The method `ids` calls `load` to load the same state a second time, into another model.
+        """
         # The objects are kept here, so that no new object gets the id of an object that was freed.
         self._parts = _changeable(model)
         self._load: Callable[[], BaseModel] | None = load
@@ -37,8 +40,8 @@ class OwnParts:
     def ids(self) -> set[int]:
         """Return the ids of the objects that belong to the state alone.
 
-        The first call of this method loads the state again, and leaves out the objects that both models contain. It
-        therefore may raise any error that a validator of the state raises.
+        The first call of this method loads the state a second time, into another model. It leaves out the objects that
+        are in both models. The call may raise any error that a validator of the state raises.
         """
         if self._load is not None:
             # An object in both models was created for neither: it is a default, or a validator looked it up.

@@ -55,7 +55,7 @@ def note_late(work: str, call: ToolCall | None, live: TurnRecord, record: TurnRe
 
 
 def _copy_usage(live: TurnRecord, record: TurnRecord) -> None:
-    """Copy the requests, usage and cost of `live` into the saved record, to which only jobs have added others."""
+    """Copy the requests, usage and cost of `live` into `record`, the saved record. Keep what jobs have added to it."""
     of_jobs = [call for call in record.requests if is_of_job(call, record)]
     record.requests = [replace(call, usage=dict(call.usage)) for call in live.requests] + of_jobs
     record.model, record.usage, record.cost = live.model, dict(live.usage), live.cost

@@ -150,9 +150,10 @@ class LiveTurn:
         self._tasks += 1
 
     def add_handoff(self, reason: str) -> None:
-        """Record that a person should be notified. As with a task, a job for it is enqueued when the turn ends.
+        """Record that a person should be notified. A job that posts the notice is enqueued when the turn ends.
 
-        So the notice is posted even if the journal is unavailable then, or if this worker dies first.
+        Until then, the notice is in the turn's record, among the calls of tasks. So it is posted even if the journal is
+        unavailable when the turn ends, or if this worker dies before it has enqueued the job.
         """
         if self.run.posts_handoffs:
             self.add_task(HANDOFF_TASK, {"reason": reason, "at": time.time()})

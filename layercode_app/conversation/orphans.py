@@ -39,8 +39,8 @@ class Orphans:
     def give_up(self, key: tuple[str, str], running: Mapping[str, LiveTurn]) -> None:
         """Let another worker run a turn that the journal may have begun for this worker, but that did not run here.
 
-        Another worker may already follow the turn. The signal of that worker came while this worker was about to run
-        the turn.
+        Call this after this worker has failed to begin the turn. Before that, another worker may have asked to follow
+        the turn. `obey` ignored its signal, because this worker was still beginning the turn.
         """
         self._start(Signal("follow", *key), running)
 

@@ -34,10 +34,10 @@ def private_values(model: BaseModel) -> dict[str, Any]:
 
 
 def deep_copy(contents: T, twins: dict[int, Any], own: dict[int, Any] | None = None) -> T:
-    """Copy the contents at any depth. An object that cannot be copied, such as a lock, is used as it is.
+    """Copy the contents at any depth.
 
-    `twins` are the objects to use instead of a copy, by the ids of the objects in `contents`. `own` are the objects to
-    use instead of what cannot be copied.
+    `twins` maps the id of an object in `contents` to the object to use instead of a copy. `own` does so for objects
+    that cannot be copied, such as a lock. An object that cannot be copied and is not in `own` is used itself.
     """
     try:
         return copy.deepcopy(contents, dict(twins))

@@ -206,7 +206,7 @@ class LiveState(Generic[ModelT]):
         return {name: value for name, value in fields.items() if name not in error.fields}, error
 
     def _is_loadable(self, fields: dict[str, Json]) -> bool:
-        """Return whether the same fields have been loaded before."""
+        """Return whether equal fields were loaded before, so that they can be loaded again."""
         return any(
             # The stores do not keep the order of the fields.
             known is not None

@@ -65,7 +65,10 @@ class LiveStates:
             _mark_saved(state, changes, flow, moved)
 
     async def _moves_still_due(self, record: TurnRecord, flow: Flow) -> dict[str, Json]:
-        """Return the moves that a tool made after its turn ended, without those that newer turns have overtaken."""
+        """Return the changes of stage or agent that a tool made after its turn ended.
+
+        Leave out what a newer turn has changed.
+        """
         moved = flow.changes()
         if not moved or self._late.pending(record.key) is not None:
             return moved

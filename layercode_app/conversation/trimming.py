@@ -24,7 +24,8 @@ Long = Callable[[Any], bool]
 def fit(messages: Sequence[ModelMessage], tokens: int) -> list[ModelMessage]:
     """Return the messages with long texts shortened as far as the budget requires; the originals are not changed.
 
-    If there are very many parts, the result may still exceed the budget.
+    No text is cut to less than the last length in `STEPS`. So if the messages contain very many texts, the result may
+    still exceed the budget.
     """
     fitted = list(messages)
     for kind in (_is_result, _is_text):

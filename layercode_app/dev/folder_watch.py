@@ -82,7 +82,10 @@ async def _batches(
 
 @cache
 def _can_watch(folder: str) -> bool:
-    """Return whether `awatch` can watch a folder: it needs a path in UTF-8. Warn about each other folder once."""
+    """Return whether `awatch` can watch a folder: the folder's path must be valid UTF-8.
+
+    If it cannot, log a warning, once for each folder.
+    """
     if folder == well_formed(folder):
         return True
     logger.warning("{!r} is not watched, because the path is not UTF-8. Restart after you change a file.", folder)

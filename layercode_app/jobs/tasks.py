@@ -55,7 +55,11 @@ def _typed(value: Json, parameter: inspect.Parameter, names: dict[str, Any]) -> 
             return TypeAdapter(_type_of(parameter, names)).validate_python(value)
         except ValidationError as error:
             # Without the value, which may be the caller's.
-            logger.warning("The task gets {!r} as JSON: {}", parameter.name, error.errors()[0]["type"])
+            logger.warning(
+                "The task's argument {!r} does not fit its type, so the task gets its JSON value: {}",
+                parameter.name,
+                error.errors()[0]["type"],
+            )
     return value
 
 

@@ -45,10 +45,11 @@ def _set(state: LiveState[Any], changed: Mapping[str, Json]) -> None:
 
 
 def effects_of(call: ToolCall, turn: TurnRecord) -> Mapping[str, Json]:
-    """Return what a call of the recorded turn did besides its result, as `ToolCall.effects` describes it.
+    """Return what a tool call of the recorded turn did besides its result, as `ToolCall.effects` describes it.
 
-    An older version recorded only what the whole turn did. Then the call counts as having done all of it, except moves
-    to other stages, which have a time.
+    Older versions recorded only what the whole turn did. For their records, return all changes of the state in the
+    turn, and its hand-over, as if this tool call had made them. The records tell when the turn moved to another stage
+    and when words were said. So return only those moves and words that happened while this tool call ran.
     """
     if call.effects is not None:
         return call.effects  # type: ignore[no-any-return]
@@ -63,14 +64,14 @@ def effects_of(call: ToolCall, turn: TurnRecord) -> Mapping[str, Json]:
 
 
 def _moves(call: ToolCall, turn: TurnRecord) -> Iterator[str]:
-    """Yield the stages to which the turn moved while the call ran."""
+    """Yield the stages to which the turn moved while the tool call ran."""
     for stage in turn.stages:
         if stage.name.startswith("stage ") and call.started_ms < stage.started_ms <= (call.ended_ms or 0.0):
             yield stage.name.removeprefix("stage ")
 
 
 def _said(call: ToolCall, turn: TurnRecord) -> Iterator[str]:
-    """Yield what the agent's code said while the call ran."""
+    """Yield what the agent's code said while the tool call ran."""
     sources = [part.source for part in turn.speech for _ in part.text]
     for frame in turn.frames:
         if frame.type != TTS:

@@ -36,7 +36,10 @@ class Said:
 
 
 def words_of(record: TurnRecord) -> list[Word]:
-    """Return every piece that was sent to be spoken, with its source; empty for a record without frames."""
+    """Return every piece of text that was sent to be spoken; an empty list for a record without frames.
+
+    The `source` of a piece says where it came from, such as "model" or "filler".
+    """
     runs = [(part.source, len(part.text)) for part in record.speech]
     words: list[Word] = []
     for place, frame in enumerate(record.frames):

@@ -89,4 +89,6 @@ def test_a_value_that_does_not_fit_stays_json_and_is_reported() -> None:
         assert typed_arguments(remind, {"day": "one of the days", "count": 2}) == {"day": "one of the days", "count": 2}
     finally:
         logger.remove(sink)
-    assert "".join(lines) == "The task gets 'day' as JSON: date_from_datetime_parsing\n"
+    assert "".join(lines) == (
+        "The task's argument 'day' does not fit its type, so the task gets its JSON value: date_from_datetime_parsing\n"
+    )

@@ -59,7 +59,10 @@ def replay_recording(
 def _agents(
     asked: Replaying, recording: Recording, settings: Any
 ) -> tuple[VoiceAgent[Any, Any], list[VoiceAgent[Any, Any]]]:
-    """Return the agent for the turns of the agent that began the call, and the agents to which it was handed."""
+    """Return the agent that replays the turns of the call's first agent, and the loaded agents that took over the call.
+
+    The call's first agent replays its turns itself, unless `asked` names another agent.
+    """
     from ...agent.discovery import discover, find_by_import
 
     found, name = discover(asked.agents or settings.agents_dir), asked.agent or recording.agent

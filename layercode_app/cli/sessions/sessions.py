@@ -134,7 +134,7 @@ def clusters(since: Annotated[str, typer.Option(help="A duration such as 24h, or
 
 @app.command()
 def forget(conversation: OptionalId = None,
-           caller: Annotated[str | None, typer.Option(help="Show and delete the notes about this caller instead.")] = None,
+           caller: Annotated[str | None, typer.Option(help="Instead of a conversation, delete the notes about this caller. They are shown first.")] = None,
            yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
            store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
     """Delete a conversation from the journal and the write-ahead log, and delete the call's recordings and exports."""

@@ -129,7 +129,11 @@ class Presence(ABC, Generic[L]):
             await asyncio.sleep(0.1)
 
     def _is_sure(self) -> bool:
-        """Return whether other workers could renew their leases in time, because this worker could."""
+        """Return whether other workers were able to renew their leases in time.
+
+        This is assumed if this worker has renewed its own lease in time, and was not in an outage that lasts or has
+        ended within the last LEASE_SECONDS.
+        """
         now = asyncio.get_running_loop().time()
         return not self._down and now >= self._unsure_until and now - self._renewed_at < LEASE_SECONDS
 

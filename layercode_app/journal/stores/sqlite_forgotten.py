@@ -13,7 +13,10 @@ OWNER = "truncate the log"
 
 
 def mark(db: sqlite3.Connection) -> None:
-    """Add a mark: the log must be truncated. Call this in the transaction that deletes a conversation."""
+    """Add the mark of a forgotten conversation: it says that the write-ahead log must be truncated.
+
+    Call this in the transaction that deletes the conversation.
+    """
     db.execute("INSERT INTO signals (owner, body) VALUES (?, x'')", (OWNER,))
 
 

@@ -31,5 +31,8 @@ def masked(value: Any, name: str = "", *, text: Callable[[str], str] = clean) ->
 
 
 def is_secret_number(value: Any, name: str) -> bool:
-    """Return whether the value is a number that is large enough, and named so, that it may be a secret."""
+    """Return whether the value is a number that may be a secret.
+
+    It may be one if it is at least `SHORTEST_NUMBER`, ignoring its sign, and `name` ends like the name of a secret.
+    """
     return isinstance(value, int) and abs(value) >= SHORTEST_NUMBER and name.lower().endswith(SECRET_NAMES)

@@ -30,7 +30,10 @@ def scenario_error(path: Path, error: ValidationError) -> ConfigurationError:
 
 
 def _found(kind: str, value: Any) -> str:
-    """Return the end of the message: the value as YAML reads it. Messages of other kinds name it, or need none."""
+    """Return the end of the message for an error of this `kind`: the value that was found, as YAML reads it.
+
+    Return "" for the kinds whose messages name the value already, or do not need it.
+    """
     if kind == "string_type":
         return f", not {shortened(dump_json(value).decode(), LONGEST_VALUE)}; put text in quotes"
     if kind.endswith(("_type", "_parsing")) or kind.startswith(("less_than", "greater_than")):

@@ -1,4 +1,4 @@
-"""Run a caller's function in a thread, so that a function that blocks does not stop the server."""
+"""Run the function that plays a simulated caller in a thread, so that it does not stop the server if it blocks."""
 
 from __future__ import annotations
 
