@@ -40,6 +40,9 @@ T = TypeVar("T")
 class AgentRunner:
     """Runs a voice agent for the turn engine. Implements `AgentProtocol`."""
 
+    opens_at_start = True
+    """Whether the agent's connections are opened when the server starts; see `LayerCode.open_connections`."""
+
     def __init__(self, voice: VoiceAgent[Any, Any]) -> None:
         self.voice = voice
         # These are attributes, because each turn reads them several times. Values that may change later are properties.

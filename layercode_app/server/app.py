@@ -269,13 +269,17 @@ class LayerCode:
         with spans.upkeep():
             await self._journal.open()
         self._connections = self._new_connections()
-        await self._connections.open(self.agents.values())
+        await self._connections.open([runner.voice for runner in self.runners.values() if runner.opens_at_start])
         metrics.declare(self.agents)
         with spans.upkeep():
             self.jobs.start()
 
     def _new_connections(self) -> Connections:
         return Connections(self.settings.model_keep_alive, http2=self.settings.model_http2)
+
+    async def open_connections(self, agent: str) -> None:
+        """Open the connections of an agent for which the start opened none. They are closed when the app stops."""
+        await self._connections.open([self.agents[agent]])
 
     async def reconnect(self) -> None:
         """Open the current agents' connections, then close the old ones.

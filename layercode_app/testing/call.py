@@ -54,7 +54,8 @@ class AgentCall:
         conversation_id: The id of the conversation.
         metadata: Metadata that is sent with every event.
         others: More agents on the same server, to which the agent can hand the call. By default, if `agent` is the
-            name of an agent in a file, these are the other agents in the file's folder.
+            name of an agent in a file, these are the other agents in the file's folder. The connections of another
+            agent, such as its MCP servers, are opened when the call is handed to it.
 
     """
 
@@ -90,7 +91,9 @@ class AgentCall:
         self._client = WebhookClient(f"http://agent.test/api/agents/{self.agent.name}", SECRET, http=self._http)
 
     def _runner(self, voice: VoiceAgent[Any, Any]) -> RecordingRunner:
-        return RecordingRunner(voice, self._mocks, self._seen)
+        # Most tests hand no call over, so they must not wait for the connections of the other agents.
+        connect = None if voice is self.agent else lambda: self.app.open_connections(voice.name)
+        return RecordingRunner(voice, self._mocks, self._seen, connect)
 
     # --- actions of the caller
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,16 +111,36 @@ class Seen:
 
 
 class RecordingRunner(AgentRunner):
-    """An agent runner that answers mocked tool calls, and records started tools and ended sessions."""
+    """An agent runner that answers mocked tool calls, and records started tools and ended sessions.
 
-    def __init__(self, voice: VoiceAgent[Any, Any], mocks: Mocks, seen: Seen) -> None:
+    `connect` opens the agent's connections in the agent's first turn. With None, they are opened at the start.
+    """
+
+    def __init__(
+        self,
+        voice: VoiceAgent[Any, Any],
+        mocks: Mocks,
+        seen: Seen,
+        connect: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         super().__init__(voice)
         self._mocks, self._seen = mocks, seen
+        self._connect = connect
+        self._connecting: asyncio.Task[None] | None = None
+        self.opens_at_start = connect is None
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Let the agent answer a turn with the mocked tools."""
         turn.live.run.stand_in = self._stand_in
+        if self._connect is not None:
+            await self._connected(self._connect)
         await super().answer(turn)
+
+    async def _connected(self, connect: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._connecting is None:
+            # The connections outlive the turn, so they must not keep its context.
+            self._connecting = asyncio.create_task(connect(), context=Context())
+        await asyncio.shield(self._connecting)
 
     def _stand_in(self, call: ToolCall) -> Awaitable[Json] | None:
         self._seen.tool_started.set()

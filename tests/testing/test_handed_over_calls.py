@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.toolsets import FunctionToolset
 
 from layercode_app import Call, Scene, Turn, VoiceAgent
 from layercode_app.exceptions import DeveloperError
@@ -95,6 +98,41 @@ async def test_an_agent_that_is_given_by_name_has_the_other_agents_of_its_folder
     alone = start_call("desk", agents=tmp_path, others=[])
     error = (await alone.say("I want to pay")).error
     assert "the server has no such agent. Known names: desk." in str(error)
+
+
+async def test_connections_of_another_agent_are_opened_when_it_takes_over(start_call: Any) -> None:
+    opened: Counter[str | None] = Counter()
+
+    class Server(FunctionToolset[Turn]):
+        async def __aenter__(self) -> Server:
+            opened[self.id] += 1
+            return self
+
+        async def __aexit__(self, *error: object) -> None:
+            opened[self.id] -= 1
+
+    def front() -> VoiceAgent[Any, Any]:
+        agent = Agent(TestModel(), deps_type=Turn, toolsets=[Server(id="own")])
+        voice = VoiceAgent("front", agent, greeting="Front desk.")
+
+        @voice.on_message
+        async def transfer(turn: Turn) -> str | None:
+            if turn.text == "I can wait":
+                return "Please wait."
+            turn.hand_to("back", now=True)
+            return None
+
+        return voice
+
+    back = VoiceAgent("back", Agent(TestModel(), deps_type=Turn, toolsets=[Server(id="other")]))
+    call = start_call(front(), others=[back])
+    await call.greet()
+    await call.say("I can wait")
+    assert opened == {"own": 1}
+    assert (await call.say("I want to pay")).error is None
+    assert opened == {"own": 1, "other": 1}
+    await call.close()
+    assert opened == {"own": 0, "other": 0}
 
 
 def test_a_call_on_the_dev_page_mocks_it_too() -> None:
