@@ -37,6 +37,8 @@ class LiveState(Generic[ModelT]):
     """The prefix of the fields' keys in the journal; see `scope_of` in `flow.py`."""
     saved_at: float = 0.0
     """When changes were last saved, by `time.perf_counter`."""
+    refused: bool = False
+    """Whether the journal refused a save, because the turn was deleted or another worker owns it by now."""
     _loadable: dict[str, Json] | None = None
     """The newest fields that can be loaded again."""
     _undo: Undo = field(init=False)
@@ -71,10 +73,10 @@ class LiveState(Generic[ModelT]):
     def forgotten(self, stored: dict[str, Json], received: float) -> bool:
         """Return whether this state is of a conversation that was forgotten while a tool of an earlier turn ran.
 
-        `stored` was read from the journal after the time `received`. If this state was saved before that time, but
-        none of its fields is stored, the conversation was forgotten in between.
+        `stored` was read from the journal after the time `received`. If this state was saved before that time, or its
+        save was refused, but none of its fields is stored, the conversation was forgotten in between.
         """
-        return bool(self.saved) and self.saved_at < received and not stored_fields(stored, self.scope)
+        return (bool(self.saved) or self.refused) and self.saved_at < received and not stored_fields(stored, self.scope)
 
     def take_over(self, stored: dict[str, Json], received: float) -> None:
         """Take over the fields that other workers have saved meanwhile. A field that was also changed here is kept.

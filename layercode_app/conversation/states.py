@@ -100,7 +100,10 @@ class LiveStates:
         if state is not None:
             record.state = fields
         saved = await self._store.save(record, state=changes | moved if moved else changes)
-        _mark_saved(state, changes, flow, moved)
+        if saved:
+            _mark_saved(state, changes, flow, moved)
+        elif state is not None:
+            state.refused = True
         return saved
 
 
