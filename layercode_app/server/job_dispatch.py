@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..agent.job_usage import Count
 from ..agent.live_judges import JUDGE_CALL, enqueue_judging, judge_call
 from ..agent.runner import AgentRunner
 from ..agent.summarise import summarise
 from ..agent.take_notes import take_notes
-from ..agent.voice_agent import VoiceAgent
 from ..conversation.caller_notes import write_notes_of_job
 from ..conversation.session_events import CORRECT, SESSION_END
 from ..exceptions import DeveloperError
@@ -27,10 +25,8 @@ from ..watch.watch import Watch
 from ..webhook import SessionEnd
 from .handoff import notify
 
-KINDS = (SESSION_END, TASK, HANDOFF)
-"""The names of the jobs that belong to an agent."""
-OWN_TASKS = (JUDGE_CALL, NOTES_OF_CALL, SUMMARY, NOTES)
-"""The tasks that every agent has."""
+Run = Callable[[AgentRunner, Job], Awaitable[None]]
+"""Runs a job of an agent. May raise any exception."""
 
 
 @dataclass
@@ -49,6 +45,17 @@ class JobDispatch:
     count: Count
     put_back: PutBack = field(default_factory=PutBack, init=False)
 
+    def __post_init__(self) -> None:
+        self._kinds: dict[str, Run] = {SESSION_END: self._end_session, TASK: self._run_task, HANDOFF: self._notify}
+        """The jobs that belong to an agent, by their names."""
+        self._own_tasks: dict[str, Run] = {
+            JUDGE_CALL: self._judge,
+            NOTES_OF_CALL: self._take_notes,
+            SUMMARY: self._sum_up,
+            NOTES: self._write_notes,
+        }
+        """The tasks that every agent has, by their names."""
+
     def retry_elsewhere(self, job: Job) -> float | None:
         """Return the time at which other workers can take the job, if this worker lacks something that the job needs.
 
@@ -59,7 +66,7 @@ class JobDispatch:
             return self._leave_to_service(job) if self.watch().is_of_another_service(job) else None
         if job.name == CORRECT:
             return None
-        if job.name not in KINDS:
+        if job.name not in self._kinds:
             return self.put_back.until(job, f"a release that knows jobs of the kind {job.name!r}")
         runner = self.runners().get(job.agent)
         if runner is None:
@@ -67,7 +74,7 @@ class JobDispatch:
         if job.name == HANDOFF and not self.settings().handoff_url:
             return self.put_back.until(job, "the setting LAYERCODE_HANDOFF_URL")
         task = str(job.payload.get("task", "")) if job.name == TASK else ""
-        if task and task not in OWN_TASKS and task not in runner.voice.tasks:
+        if task and task not in self._own_tasks and task not in runner.voice.tasks:
             return self.put_back.until(job, f"the task {task!r} of the agent {job.agent!r}")
         return None
 
@@ -88,37 +95,43 @@ class JobDispatch:
         runner = self.runners().get(job.agent)
         if runner is None:
             raise DeveloperError(f"Job {job.id} needs the agent {job.agent!r}, which is not loaded.")
-        if job.name == HANDOFF:
-            await notify(job, self.settings())
-        else:
-            await self._run_for(runner, job)
+        if (run := self._kinds.get(job.name)) is None:
+            raise DeveloperError(f"Job {job.id} is of the kind {job.name!r}, which this release does not know.")
+        await run(runner, job)
         return None
 
-    async def _run_for(self, runner: AgentRunner, job: Job) -> None:
-        """Run a job of an agent."""
-        if job.name == SESSION_END:
-            end = SessionEnd.model_validate(job.payload)
-            await enqueue_judging(runner.voice, self.store, end)
-            await runner.end_session(end)
-        elif job.name == TASK and job.payload["task"] == JUDGE_CALL:
-            await judge_call(runner.voice, self.store, job, day_limit=self.settings().judge_max_cost)
-        elif job.name == TASK and job.payload["task"] == NOTES_OF_CALL:
-            await take_notes(runner.voice, self.store, job, count=self.count)
-        elif job.name == TASK and job.payload["task"] == SUMMARY:
-            asked = job.payload["arguments"]
-            await summarise(runner.voice, self.store, job.conversation_id, asked, count=self.count)
-        elif job.name == TASK and job.payload["task"] == NOTES:
-            await write_notes_of_job(self.store, job, **job.payload["arguments"])
-        elif job.name == TASK:
-            await _run_task(runner.voice, job)
-        else:
-            raise DeveloperError(f"Job {job.id} is of the kind {job.name!r}, which this release does not know.")
+    # --- the jobs of an agent
 
+    async def _end_session(self, runner: AgentRunner, job: Job) -> None:
+        end = SessionEnd.model_validate(job.payload)
+        await enqueue_judging(runner.voice, self.store, end)
+        await runner.end_session(end)
 
-async def _run_task(voice: VoiceAgent[Any, Any], job: Job) -> None:
-    task = voice.tasks.get(job.payload["task"])
-    if task is None:
-        raise DeveloperError(
-            f"Agent {voice.name!r} has no task {job.payload['task']!r} any more; it had one when the job was enqueued."
-        )
-    await task(**typed_arguments(task, job.payload["arguments"]))
+    async def _notify(self, runner: AgentRunner, job: Job) -> None:
+        await notify(job, self.settings())
+
+    async def _run_task(self, runner: AgentRunner, job: Job) -> None:
+        name = job.payload["task"]
+        if (run := self._own_tasks.get(name)) is not None:
+            await run(runner, job)
+            return
+        task = runner.voice.tasks.get(name)
+        if task is None:
+            raise DeveloperError(
+                f"Agent {job.agent!r} has no task {name!r} any more; it had one when the job was enqueued."
+            )
+        await task(**typed_arguments(task, job.payload["arguments"]))
+
+    # --- the tasks that every agent has
+
+    async def _judge(self, runner: AgentRunner, job: Job) -> None:
+        await judge_call(runner.voice, self.store, job, day_limit=self.settings().judge_max_cost)
+
+    async def _take_notes(self, runner: AgentRunner, job: Job) -> None:
+        await take_notes(runner.voice, self.store, job, count=self.count)
+
+    async def _sum_up(self, runner: AgentRunner, job: Job) -> None:
+        await summarise(runner.voice, self.store, job.conversation_id, job.payload["arguments"], count=self.count)
+
+    async def _write_notes(self, runner: AgentRunner, job: Job) -> None:
+        await write_notes_of_job(self.store, job, **job.payload["arguments"])
