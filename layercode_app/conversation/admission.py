@@ -197,7 +197,7 @@ class TurnHandler(Draining):
             if known.finished:
                 await delivery.repeat(known, listener)
                 return True
-        delivery.begin_again(known)
+        delivery.begin_again(known, posts_handoffs=bool(self.limits.handoff_url))
         begun.record = live.record = known
         self._running[known.conversation_id] = live
         await earlier_turns.reload(self.store, begun, tokens=self.services.tokens(agent))
@@ -251,7 +251,8 @@ class TurnHandler(Draining):
     ) -> None:
         live.add(listener)
         tokens = self.services.tokens(agent)
-        await earlier_turns.settle(self.store, event, begun, self._corrections, tokens=tokens)
+        posts = bool(self.limits.handoff_url)
+        await earlier_turns.settle(self.store, event, begun, self._corrections, tokens=tokens, posts_handoffs=posts)
         called, agent = agent, await current_agent.current(self.services, agent, live.record, begun)
         if agent.remembers:
             live.record.history_start = begun.history[0].position if begun.history else 0

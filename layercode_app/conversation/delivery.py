@@ -16,7 +16,7 @@ from ..exceptions import LayerCodeError, StoreError
 from ..journal.crashed_turn import crash, note_tools
 from ..journal.record import END, Frame, Status, TurnRecord
 from ..journal.stores.base import Change, Signal, Store
-from ..journal.task_jobs import enqueue_tasks
+from ..journal.task_jobs import add_handoffs, enqueue_tasks
 from .listener import Listener
 from .live import LiveTurn
 
@@ -70,10 +70,11 @@ async def patiently(read: Callable[[], Awaitable[T]]) -> T:
         await asyncio.sleep(FOLLOW_SECONDS)
 
 
-async def displace(store: Store, turn: TurnRecord) -> bool:
+async def displace(store: Store, turn: TurnRecord, *, posts_handoffs: bool = False) -> bool:
     """Ask another worker to stop an older turn. If the worker does not stop the turn, mark the turn as ended.
 
     Return whether the worker itself ended the turn. If it did not, it may still overwrite the mark with its own record.
+    `posts_handoffs` tells whether hand-offs to a person are posted to LAYERCODE_HANDOFF_URL.
     """
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
@@ -83,11 +84,11 @@ async def displace(store: Store, turn: TurnRecord) -> bool:
         logger.warning("The worker that runs turn {} did not end the turn within {} s", turn.turn_id, DISPLACE_SECONDS)
         await store.update(*turn.key, _supersede)
     else:
-        await end_unrun(store, turn, crash)
+        await end_unrun(store, turn, crash, posts_handoffs=posts_handoffs)
     return False
 
 
-async def end_unrun(store: Store, turn: TurnRecord, change: Change) -> None:
+async def end_unrun(store: Store, turn: TurnRecord, change: Change, *, posts_handoffs: bool = False) -> None:
     """Change the record of a turn that no worker runs.
 
     If this ends the turn, enqueue its tasks, because the tools that added them do not run again.
@@ -95,6 +96,8 @@ async def end_unrun(store: Store, turn: TurnRecord, change: Change) -> None:
     ended = await store.update(*turn.key, change)
     # A turn that was deleted meanwhile has no tasks any more.
     if ended is not None and ended.finished:
+        if posts_handoffs:
+            add_handoffs(ended)
         await enqueue_tasks(ended, store.enqueue)
 
 
@@ -133,7 +136,7 @@ def _supersede(record: TurnRecord) -> None:
     note_tools(record, cut_by="a newer turn")
 
 
-def begin_again(record: TurnRecord) -> None:
+def begin_again(record: TurnRecord, *, posts_handoffs: bool = False) -> None:
     """Prepare the record for a new attempt of the turn. Append what the dead worker has spoken to `record.before`."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes, record.error = None, "", None
@@ -141,6 +144,8 @@ def begin_again(record: TurnRecord) -> None:
     # Tools that have run do not run again, so the tasks that they may have added must stay.
     if not record.tools:
         record.tasks = []
+    elif posts_handoffs:
+        add_handoffs(record)
     record.before = spoken if not spoken or spoken[-1].isspace() else spoken + " "
 
 

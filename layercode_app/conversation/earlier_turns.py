@@ -8,14 +8,22 @@ from . import delivery
 from .corrections import Corrections
 
 
-async def settle(store: Store, event: TurnEvent, begun: Begun, corrections: Corrections, *, tokens: int) -> None:
+async def settle(
+    store: Store,
+    event: TurnEvent,
+    begun: Begun,
+    corrections: Corrections,
+    *,
+    tokens: int,
+    posts_handoffs: bool = False,
+) -> None:
     """End older turns that still run, apply the event's interruption, and reload the history if it may have changed.
 
     When a turn is taken over from a dead worker, this function is called again, because that worker may have died
     before it had done all of this.
     """
     record = begun.record
-    slow = [turn for turn in begun.displaced if not await delivery.displace(store, turn)]
+    slow = [turn for turn in begun.displaced if not await delivery.displace(store, turn, posts_handoffs=posts_handoffs)]
     if begun.displaced:
         # The displaced turns may have changed the state until they ended.
         begun.state = (await store.conversation(record.conversation_id)).state

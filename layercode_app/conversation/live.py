@@ -16,7 +16,7 @@ from typing import Any, TypeVarTuple
 
 from ..journal.outbound import AGENT
 from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
-from ..journal.task_jobs import HANDOFF_TASK
+from ..journal.task_jobs import HANDOFF, handoff_call
 from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT
 from .caller_notes import CallerNotes
@@ -155,8 +155,12 @@ class LiveTurn:
         Until then, the notice is in the turn's record, among the calls of tasks. So it is posted even if the journal is
         unavailable when the turn ends, or if this worker dies before it has enqueued the job.
         """
+        outcomes, outcome = self.record.outcomes, {"name": HANDOFF, "value": None, "reason": reason}
+        outcomes.append(outcome)
         if self.run.posts_handoffs:
-            self.add_task(HANDOFF_TASK, {"reason": reason, "at": time.time()})
+            # Not the last one: a tool in another thread may have added an outcome too.
+            number = next(number for number, one in enumerate(outcomes) if one is outcome)
+            self.record.tasks.append(handoff_call(self.record, number))
 
     def begin_work(self) -> int:
         """Return a number for background work that begins now."""

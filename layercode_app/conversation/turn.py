@@ -17,7 +17,6 @@ from ..journal.cost import FREE_MODEL
 from ..journal.outbound import DIRECTION, OUTBOUND
 from ..journal.record import DATA, Json, Source, ToolCall, TurnRecord
 from ..journal.stores.base import LazyHistory
-from ..journal.task_jobs import HANDOFF
 from ..webhook import Event
 from ..wellformed import Number
 from .caller_notes import CallerNotes
@@ -259,9 +258,7 @@ class Turn(Generic[StateT, MetadataT]):
 
         The call itself goes on with the agent, because the platform cannot transfer calls.
         """
-        live = self._used
-        live.record.outcomes.append({"name": HANDOFF, "value": None, "reason": reason})
-        live.add_handoff(reason)
+        self._used.add_handoff(reason)
         self.say(say)
 
     def hand_to(self, agent: str, *, say: str = "", now: bool = False) -> None:

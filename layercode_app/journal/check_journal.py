@@ -8,7 +8,7 @@ from . import steady_clock
 from .crashed_turn import crash
 from .record import Kind, TurnRecord
 from .stores.base import Job, Store
-from .task_jobs import enqueue_tasks
+from .task_jobs import add_handoffs, enqueue_tasks
 
 LATE_SECONDS = 900.0
 """A job that is overdue by more than this is reported: either no worker runs jobs, or the job's retries fail."""
@@ -32,10 +32,11 @@ class Findings:
         return not self.unreadable and not self.late and self.fixed == len(self.stuck)
 
 
-async def check_journal(store: Store, *, fix: bool = False) -> Findings:
+async def check_journal(store: Store, *, fix: bool = False, posts_handoffs: bool = False) -> Findings:
     """Check every turn and job of a journal. Raises StoreError if the store is down.
 
-    With `fix`, each turn whose worker died is marked as failed, and its tasks are enqueued.
+    With `fix`, each turn whose worker died is marked as failed, and its tasks are enqueued. `posts_handoffs` tells
+    whether hand-offs to a person are posted to LAYERCODE_HANDOFF_URL.
     """
     found = Findings()
     try:
@@ -50,6 +51,8 @@ async def check_journal(store: Store, *, fix: bool = False) -> Findings:
         # If the claim fails, another worker has taken over the turn and will end it.
         if await store.claim(record):
             crash(record)
+            if posts_handoffs:
+                add_handoffs(record)
             await enqueue_tasks(record, store.enqueue)
             await store.save(record)
             found.fixed += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from .record import Json, TurnRecord
@@ -30,25 +31,47 @@ def task_jobs(record: TurnRecord) -> list[Job]:
 
 def _job(record: TurnRecord, call: Json) -> Job:
     if call["task"] == HANDOFF_TASK:
-        return _handoff_job(record, call)
+        return handoff_job(call["agent"], **call["arguments"])
     return job_of(record, call["number"], call["task"], call["arguments"], agent=call["agent"])
 
 
-def _handoff_job(record: TurnRecord, call: Json) -> Job:
-    """Build the job that posts the notice of a hand-off. Its payload is the body that is posted."""
+def handoff_call(record: TurnRecord, number: int) -> Json:
+    """Build the task call that posts the notice of a hand-off. `number` is the hand-off's index among the outcomes."""
     event = record.event if isinstance(record.event, dict) else {}
-    payload = {
+    notice = {
         "type": HANDOFF,
         "conversation_id": record.conversation_id,
         "session_id": record.session_id,
         "turn_id": record.turn_id,
-        "agent": call["agent"],
-        "reason": call["arguments"]["reason"],
+        "agent": record.agent,
+        "reason": record.outcomes[number]["reason"],
         "from_phone_number": event.get("from_phone_number"),
-        "at": call["arguments"]["at"],
+        "at": time.time(),
     }
-    job_id = f"{HANDOFF}-{record.conversation_id}-{record.turn_id}-{call['number']}"
-    return Job(job_id, HANDOFF, call["agent"], payload, record.conversation_id)
+    arguments = {"number": number, "notice": notice}
+    return {"number": f"{HANDOFF}-{number}", "task": HANDOFF_TASK, "arguments": arguments, "agent": record.agent}
+
+
+def handoff_job(agent: str, number: int, notice: dict[str, Json]) -> Job:
+    """Build the job that posts the notice of a hand-off.
+
+    Earlier releases give their jobs the same ids. So if workers of both releases enqueue a notice, it is posted once.
+    """
+    conversation_id = notice["conversation_id"]
+    job_id = f"{HANDOFF}-{conversation_id}-{notice['turn_id']}-{number}"
+    return Job(job_id, HANDOFF, agent, notice, conversation_id)
+
+
+def add_handoffs(record: TurnRecord) -> None:
+    """Add a task call for each hand-off of the turn that has none, because its worker has an earlier release.
+
+    Such a worker enqueues its hand-offs after the turn has ended. So use this only if that worker is dead.
+    """
+    known = {call["number"] for call in record.tasks}
+    for number, outcome in enumerate(record.outcomes):
+        # An agent can also record an outcome with this name by itself. It has no reason.
+        if outcome["name"] == HANDOFF and "reason" in outcome and f"{HANDOFF}-{number}" not in known:
+            record.tasks.append(handoff_call(record, number))
 
 
 async def enqueue_tasks(record: TurnRecord, enqueue: Callable[[Job], Awaitable[object]]) -> None:

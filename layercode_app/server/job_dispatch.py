@@ -18,7 +18,7 @@ from ..jobs.tasks import typed_arguments
 from ..journal.forget import NOTES, NOTES_OF_CALL
 from ..journal.stores.base import Job, Store
 from ..journal.stores.history_steps import SUMMARY
-from ..journal.task_jobs import HANDOFF, TASK
+from ..journal.task_jobs import HANDOFF, HANDOFF_TASK, TASK, handoff_job
 from ..settings import Settings
 from ..watch.alerts import ALERTS
 from ..watch.watch import Watch
@@ -53,6 +53,7 @@ class JobDispatch:
             NOTES_OF_CALL: self._take_notes,
             SUMMARY: self._sum_up,
             NOTES: self._write_notes,
+            HANDOFF_TASK: self._enqueue_handoff,
         }
         """The tasks that every agent has, by their names."""
 
@@ -135,3 +136,7 @@ class JobDispatch:
 
     async def _write_notes(self, runner: AgentRunner, job: Job) -> None:
         await write_notes_of_job(self.store, job, **job.payload["arguments"])
+
+    async def _enqueue_handoff(self, runner: AgentRunner, job: Job) -> None:
+        """Enqueue a hand-off that a worker of an earlier release has enqueued as if it was a task of the agent."""
+        await self.store.enqueue(handoff_job(job.agent, **job.payload["arguments"]))

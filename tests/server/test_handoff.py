@@ -12,6 +12,7 @@ from pydantic_ai import Agent, RunContext
 from layercode_app import Call, LayerCode, Turn, VoiceAgent, verify
 from layercode_app.exceptions import StoreError
 from layercode_app.journal.stores.base import Job
+from layercode_app.journal.task_jobs import HANDOFF_TASK, TASK
 from layercode_app.testing import scripted
 from layercode_app.webhook import HEADER
 
@@ -97,6 +98,24 @@ async def test_a_handoff_is_told_although_the_tool_outlived_its_turn(tmp_path: P
             proceed.set()
             await posted(far)
     assert (far.asked[0].json["turn_id"], far.asked[0].json["reason"]) == ("t1", "the card was declined")
+
+
+async def test_a_handoff_that_an_earlier_release_took_for_a_task_is_told_once(tmp_path: Path) -> None:
+    async with far_side(answer(200, {}), answer(200, {})) as far:
+        app = LayerCode(helper(), settings=settings(tmp_path, handoff_url=far.url + "/handoff"))
+        async with calling(app) as caller:
+            await caller.say("I want a person", turn_id="t1")
+            await posted(far)
+            notice = far.asked[0].json
+            for number in (0, 1):  # The first has been told already, the second has not.
+                arguments = {"number": number, "notice": notice | {"reason": f"reason {number}"}}
+                payload = {"task": HANDOFF_TASK, "arguments": arguments}
+                await app.jobs.enqueue(Job(f"task-{number}", TASK, "helper", payload, caller.conversation_id))
+            await posted(far, 2)
+            async with asyncio.timeout(100):
+                while any(job.name == TASK for job in await app.store.pending_jobs()):
+                    await asyncio.sleep(0.05)
+    assert [told.json["reason"] for told in far.asked] == ["wants a refund", "reason 1"]
 
 
 async def test_without_a_webhook_it_is_recorded_and_said(tmp_path: Path) -> None:

@@ -126,8 +126,11 @@ def export_turns(url: str | None, since: str, format_: str, output: Path, *, red
 
 def check_and_print(url: str | None, *, fix: bool, as_json: bool) -> None:
     """Check the journal and print the findings. Exits with 1 if something is wrong that was not fixed."""
-    stored = load_settings({"store": url}).store
-    found = _read(stored, lambda store: check_journal(store, fix=fix), source=_source(url))
+    settings = load_settings({"store": url})
+    posts = bool(settings.handoff_url)
+    found = _read(
+        settings.store, lambda store: check_journal(store, fix=fix, posts_handoffs=posts), source=_source(url)
+    )
     if as_json:
         stuck = [record.key for record in found.stuck]
         print_json(asdict(found) | {"stuck": stuck, "late": [job.id for job in found.late], "healthy": found.healthy})

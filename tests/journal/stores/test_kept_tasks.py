@@ -8,9 +8,10 @@ from layercode_app import Message, VoiceAgent
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.delivery import displace
 from layercode_app.journal.check_journal import check_journal
-from layercode_app.journal.record import ToolCall
+from layercode_app.journal.record import Json, ToolCall
 from layercode_app.journal.stores.base import Job, Store
 from layercode_app.journal.task_jobs import HANDOFF, HANDOFF_TASK
+from layercode_app.settings.limits import Limits
 
 from .admitted import admit
 from .conftest import Open
@@ -19,39 +20,6 @@ from .records import begin, turn
 pytestmark = pytest.mark.anyio
 
 CALL = {"number": 0, "task": "send_mail", "arguments": {"to": "Ann"}, "agent": "shop"}
-NOTICE = {"number": 1, "task": HANDOFF_TASK, "arguments": {"reason": "a refund", "at": 1.0}, "agent": "shop"}
-
-
-async def dies_after_a_tool(store: Store) -> None:
-    """Begin a turn, and save it after a tool call. The tool has added a task and asked for a person to take over.
-
-    Then the worker dies, before the turn ends.
-    """
-    record = turn("c", "old", agent="shop", session_id="s")
-    await begin(store, record)
-    record.tools = [ToolCall("1", "order", {}, 1.0, 2.0, "done", "ordered")]
-    record.tasks = [CALL, NOTICE]
-    await store.save(record)
-    await store.close()
-
-
-async def deliver(store: Store, turn_id: str) -> None:
-    voice = VoiceAgent("shop")
-
-    @voice.on_message
-    async def answer(turn: object) -> str:
-        return "Hello"
-
-    handler = TurnHandler(store)
-    await admit(handler, voice, Message(session_id="s", conversation_id="c", turn_id=turn_id, text="Order."))
-    await handler.drain()
-
-
-async def jobs(store: Store) -> list[tuple[str, str, object]]:
-    pending = sorted(await store.pending_jobs(), key=lambda job: job.name, reverse=True)
-    return [(job.name, job.agent, job.payload) for job in pending]
-
-
 POSTED = {
     "type": HANDOFF,
     "conversation_id": "c",
@@ -62,6 +30,45 @@ POSTED = {
     "from_phone_number": None,
     "at": 1.0,
 }
+NOTICE = {
+    "number": "handoff-1",
+    "task": HANDOFF_TASK,
+    "arguments": {"number": 1, "notice": POSTED},
+    "agent": "shop",
+}
+
+
+async def dies_after_a_tool(store: Store, *tasks: Json) -> None:
+    """Begin a turn, and save it after a tool call. The tool has added a task and asked for a person to take over.
+
+    Then the worker dies, before the turn ends. `tasks` are the task calls in its record.
+    """
+    record = turn("c", "old", agent="shop", session_id="s")
+    await begin(store, record)
+    record.tools = [ToolCall("1", "order", {}, 1.0, 2.0, "done", "ordered")]
+    record.outcomes = [{"name": "sold", "value": 1}, {"name": HANDOFF, "value": None, "reason": "a refund"}]
+    record.tasks = list(tasks or (CALL, NOTICE))
+    await store.save(record)
+    await store.close()
+
+
+async def deliver(store: Store, turn_id: str, handoff_url: str | None = "http://crm.test") -> None:
+    voice = VoiceAgent("shop")
+
+    @voice.on_message
+    async def answer(turn: object) -> str:
+        return "Hello"
+
+    handler = TurnHandler(store, limits=Limits(handoff_url=handoff_url))
+    await admit(handler, voice, Message(session_id="s", conversation_id="c", turn_id=turn_id, text="Order."))
+    await handler.drain()
+
+
+async def jobs(store: Store) -> list[tuple[str, str, object]]:
+    pending = sorted(await store.pending_jobs(), key=lambda job: job.name, reverse=True)
+    return [(job.name, job.agent, job.payload) for job in pending]
+
+
 ENQUEUED = [("task", "shop", {"task": "send_mail", "arguments": {"to": "Ann"}}), (HANDOFF, "shop", POSTED)]
 
 
@@ -88,10 +95,47 @@ async def test_by_a_check_of_the_journal(worker: Open) -> None:
     assert await jobs(here) == ENQUEUED
 
 
+async def end(store: Store, how: str) -> None:
+    """End the turn of the dead worker in one of three ways."""
+    if how == "check":
+        await check_journal(store, fix=True, posts_handoffs=True)
+    else:
+        await deliver(store, how)
+
+
+@pytest.mark.parametrize("how", ["old", "new", "check"])
+async def test_a_handoff_of_an_earlier_release_which_is_only_an_outcome(worker: Open, how: str) -> None:
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead, CALL)
+    await end(here, how)
+    pending = sorted(job.id for job in await here.pending_jobs())
+    assert pending == ["handoff-c-old-1", "task-c-old-0"]
+    [notice] = [job.payload for job in await here.pending_jobs() if job.name == HANDOFF]
+    assert notice | {"at": 1.0} == POSTED
+
+
+@pytest.mark.parametrize("how", ["old", "new", "check"])
+async def test_a_handoff_that_an_earlier_release_enqueued_too(worker: Open, how: str) -> None:
+    dead, here = await worker(), await worker()
+    await dead.enqueue(Job("handoff-c-old-1", HANDOFF, "shop", POSTED, "c"))
+    await dies_after_a_tool(dead)
+    await end(here, how)
+    assert await jobs(here) == ENQUEUED
+
+
+@pytest.mark.parametrize("how", ["old", "new"])
+async def test_not_a_handoff_that_no_worker_can_post(worker: Open, how: str) -> None:
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead, CALL)
+    await deliver(here, how, handoff_url=None)
+    assert await jobs(here) == ENQUEUED[:1]
+
+
 async def test_not_if_the_turn_runs_again(worker: Open) -> None:
     """A hook that runs again would add its task again. Therefore the task of the first attempt is dropped."""
     dead, here = await worker(), await worker()
     await begin(dead, record := turn("c", "old", agent="shop"))
+    record.outcomes = [{"name": HANDOFF, "value": None, "reason": "a refund"}]
     record.tasks = [CALL, NOTICE]
     await dead.save(record)
     await dead.close()
