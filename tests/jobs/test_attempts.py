@@ -64,3 +64,22 @@ async def test_a_job_that_a_shutdown_cut_off_keeps_its_attempts(store: Store) ->
     await asyncio.gather(trying, return_exceptions=True)
     job = await leased(store, 0)
     assert (job.attempts, job.error) == (1, "ValueError: no")
+
+
+async def test_a_job_that_fails_after_a_shutdown_leaves_the_next_worker_its_lease(store: Store) -> None:
+    began, proceed = asyncio.Event(), asyncio.Event()
+
+    async def fail(job: Job) -> None:
+        began.set()
+        await proceed.wait()
+        raise ValueError("the server is gone")
+
+    await store.enqueue(Job("j", "task", "a", {}))
+    held = Lease(store, await leased(store, 0), 60)
+    trying = asyncio.create_task(attempt(held, fail, PAUSES))
+    await began.wait()
+    await held.release()
+    await leased(store, 0)  # by another worker, for 60 seconds
+    proceed.set()
+    await trying
+    assert await store.lease(now=steady_clock.now() + 30, seconds=60) is None

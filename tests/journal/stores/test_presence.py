@@ -153,7 +153,8 @@ async def test_an_expired_lease_may_be_renewed_after_an_outage_that_raised_no_er
     worker.busy.clear()  # The server answers no renewal.
     await worker.sent.wait()
     await asyncio.sleep(presence.LEASE_SECONDS)
-    worker.leases = iter(["expired", "expired", "valid"])
+    # The last two are read after this worker has renewed its lease, and before the other one has.
+    worker.leases = iter(["expired", "expired", "expired", "expired", "valid"])
     asyncio.get_running_loop().call_later(0.15, worker.busy.set)
     assert await asyncio.wait_for(worker.alive("other"), 100)
     await worker.stop()
@@ -179,3 +180,31 @@ async def test_a_lease_is_renewed_while_the_server_is_slow_to_answer_with_signal
         while worker.renewals < 5:
             await asyncio.sleep(0.01)
     await worker.stop()
+
+
+class Laggard(Shared):
+    """A worker whose server takes as long for a renewal as the time between two renewals."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+        self.ended: float | None = None
+
+    async def renew(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self.ended is not None:
+            self.pauses.append(loop.time() - self.ended)
+        await asyncio.sleep(presence.BEAT_SECONDS)
+        self.ended = loop.time()
+
+
+@pytest.mark.usefixtures("_short")
+async def test_the_time_that_a_renewal_takes_does_not_delay_the_next_one() -> None:
+    worker = Laggard()
+    await worker.start(Row())
+    async with asyncio.timeout(100):
+        # The first pause is that between the start and the first renewal.
+        while not any(pause < presence.BEAT_SECONDS / 2 for pause in worker.pauses[1:]) and len(worker.pauses) < 20:
+            await asyncio.sleep(0.01)
+    await worker.stop()
+    assert min(worker.pauses[1:]) < presence.BEAT_SECONDS / 2
