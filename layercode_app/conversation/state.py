@@ -41,6 +41,8 @@ class LiveState(Generic[ModelT]):
     """Whether the journal refused a save, because the turn was deleted or another worker owns it by now."""
     _loadable: dict[str, Json] | None = None
     """The newest fields that can be loaded again."""
+    _extra: set[str] = field(default_factory=set)
+    """The names of the extra fields that the model has or had."""
     _undo: Undo = field(init=False)
     _own: OwnParts = field(init=False)
 
@@ -49,6 +51,7 @@ class LiveState(Generic[ModelT]):
         fields = self.fields()
         self.saved = _as_dumped(self.saved, fields)
         self._undo = Undo(fields)
+        self._note_extra()
 
     @classmethod
     def load(
@@ -97,6 +100,7 @@ class LiveState(Generic[ModelT]):
             self._restore(newer)
             self.settle()
             self._note_saved(_as_dumped(newer, self.fields()))
+            self._note_extra()
 
     # --- tools and data events; see `undo.py`
 
@@ -243,6 +247,7 @@ class LiveState(Generic[ModelT]):
         the current fields. Pass them if you have them already, because it takes long to dump a large state.
         """
         current = self.fields() if fields is None else fields
+        self._note_extra()
         return {
             self.scope + name: value
             for name, value in (current | self._removed()).items()
@@ -250,12 +255,15 @@ class LiveState(Generic[ModelT]):
         }
 
     def _removed(self) -> dict[str, Json]:
-        """Return the saved extra fields that the model no longer has, with the value `REMOVED`."""
-        extra = self.model.model_extra
-        if extra is None:
-            return {}
-        kept = self._declared() | extra.keys()
-        return {name: REMOVED for name in self.saved if name not in kept}
+        """Return the saved extra fields that were removed from the model, with the value `REMOVED`.
+
+        A saved field that the model never had is not one of them: the class of an older or newer release may have it.
+        """
+        removed = self._extra - (self.model.model_extra or {}).keys() - self._declared() if self._extra else ()
+        return {name: REMOVED for name in removed if name in self.saved}
+
+    def _note_extra(self) -> None:
+        self._extra |= (self.model.model_extra or {}).keys()
 
     def _declared(self) -> set[str]:
         """Return the names and aliases of the fields of the class."""

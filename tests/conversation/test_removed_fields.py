@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from layercode_app import Turn, VoiceAgent
 from layercode_app.conversation.flow import REMOVED
@@ -20,6 +20,28 @@ class Open(BaseModel):
 
 class Closed(BaseModel):
     n: int = 0
+
+
+class Noted(BaseModel):
+    """The class in the earlier release of an app, with the field that the next release renames."""
+
+    model_config = ConfigDict(extra="allow")
+    note: str = ""
+
+
+class Migrated(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    remark: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def rename(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {"remark" if name == "note" else name: value for name, value in values.items()}
+
+
+class Renamed(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    remark: str = Field("", validation_alias=AliasChoices("remark", "note"))
 
 
 def _change(state: Any, text: str) -> None:
@@ -87,6 +109,30 @@ def test_a_field_that_cannot_be_saved_or_that_the_class_no_longer_has_is_not_rem
     state.model.note = object()  # type: ignore[attr-defined]
     assert state.changes() == {"n": 1}
     assert LiveState.load(Closed, {"n": 0, "note": "x"}, "c").changes() == {}
+
+
+@pytest.mark.parametrize("newer", [Migrated, Renamed])
+def test_a_field_that_a_newer_class_renamed_is_not_removed(newer: type[BaseModel]) -> None:
+    stored = {"note": "allergic to nuts"}
+    for kind in (newer, Noted, newer):
+        state = LiveState.load(kind, stored, "c")
+        state.take_over(stored | {"other": 1}, 1.0)
+        stored |= state.changes()
+        assert "allergic to nuts" in state.fields().values()
+    assert stored == {"note": "allergic to nuts", "remark": "allergic to nuts"}
+
+
+def test_an_extra_field_that_was_taken_over_or_saved_can_be_removed() -> None:
+    state = LiveState.load(Open, {"n": 1}, "c")
+    state.take_over({"n": 1, "note": "x"}, 1.0)
+    _change(state.model, "remove")
+    assert state.changes() == {"note": REMOVED}
+    state.mark_saved(state.changes())
+    _change(state.model, "add")
+    added = state.changes()
+    _change(state.model, "remove")  # a tool, while the field is saved
+    state.mark_saved(added)
+    assert state.changes() == {"note": REMOVED}
 
 
 def test_a_value_that_cannot_be_saved_is_reset_to_the_saved_one() -> None:
