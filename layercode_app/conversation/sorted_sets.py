@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, RootModel
 
 from ..journal.record import Json
 from ..wellformed import dump_json
+from .set_types import field_may_hold_sets, names_sets
 
 
 def with_sorted_sets(value: Any, dumped: Any) -> Json:
@@ -18,15 +20,23 @@ def with_sorted_sets(value: Any, dumped: Any) -> Json:
     if isinstance(value, RootModel):
         return with_sorted_sets(value.root, dumped)
     if isinstance(value, set | frozenset) and isinstance(dumped, list):
-        return sorted(_each(value, dumped), key=dump_json)
+        return _sorted(value, dumped)
     if isinstance(value, list | tuple | deque) and isinstance(dumped, list):
         return _each(value, dumped)
     if isinstance(value, Mapping) and isinstance(dumped, dict):
         return dict(zip(dumped, _each(value.values(), dumped.values()), strict=True))
-    if (isinstance(value, BaseModel) or is_dataclass(value)) and isinstance(dumped, dict):
-        names = {key: key for key in dumped} | _aliases(value)
-        return {key: with_sorted_sets(getattr(value, names[key], None), item) for key, item in dumped.items()}
+    if isinstance(value, BaseModel) and isinstance(dumped, dict):
+        return _in_model(value, dumped)
+    if is_dataclass(value) and isinstance(dumped, dict):
+        return {key: with_sorted_sets(getattr(value, key, None), item) for key, item in dumped.items()}
     return dumped
+
+
+def _sorted(value: Any, dumped: list[Json]) -> list[Json]:
+    kinds = {type(item) for item in dumped}
+    if kinds == {str} or kinds == {int}:
+        return sorted(dumped)  # several times as fast as to sort by the JSON
+    return sorted(_each(value, dumped), key=dump_json)
 
 
 def _each(values: Any, dumped: Any) -> list[Json]:
@@ -34,10 +44,34 @@ def _each(values: Any, dumped: Any) -> list[Json]:
     values = list(values)
     if len(values) != len(dumped):
         return list(dumped)
-    return [with_sorted_sets(value, item) for value, item in zip(values, dumped, strict=True)]
+    return [
+        with_sorted_sets(value, item) if isinstance(item, list | dict) else item
+        for value, item in zip(values, dumped, strict=True)
+    ]
 
 
-def _aliases(value: Any) -> dict[str, str]:
-    """Return the names of a model's fields by their aliases."""
-    fields = type(value).model_fields if isinstance(value, BaseModel) else {}
-    return {info.serialization_alias: name for name, info in fields.items() if info.serialization_alias}
+def _in_model(model: BaseModel, dumped: dict[str, Json]) -> dict[str, Json]:
+    names = _names_in(type(model))
+    changed = {key: with_sorted_sets(getattr(model, names[key], None), dumped[key]) for key in names if key in dumped}
+    # The copy is for plain tools in other threads, which may add extra fields meanwhile.
+    extra = [(key, item) for key, item in dict(model.model_extra or {}).items() if key in dumped]
+    return dumped | changed | {key: with_sorted_sets(item, dumped[key]) for key, item in extra}
+
+
+_names: WeakKeyDictionary[type[BaseModel], dict[str, str]] = WeakKeyDictionary()
+"""The answers of `_names_in`. The keys are weak, so that classes that `dev` has replaced are freed."""
+
+
+def _names_in(kind: type[BaseModel]) -> dict[str, str]:
+    """Return the names of the model's fields that may hold sets, by their keys in the JSON: names and aliases.
+
+    A computed field is among them only if its type names a set, because reading its value computes it once more.
+    """
+    if kind not in _names:
+        fields = {
+            name: info.serialization_alias for name, info in kind.model_fields.items() if field_may_hold_sets(info)
+        }
+        computed = kind.model_computed_fields.items()
+        fields |= {name: info.alias for name, info in computed if names_sets(info.return_type)}
+        _names[kind] = {name: name for name in fields} | {alias: name for name, alias in fields.items() if alias}
+    return _names[kind]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field
+import pytest
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, RootModel, computed_field
 
+from layercode_app.conversation.set_types import field_may_hold_sets
 from layercode_app.conversation.state import LiveState
 
 ONE, OTHER = {0, 8}, {8, 0}
@@ -107,3 +109,73 @@ def test_the_order_of_everything_else_is_kept() -> None:
     state = Ordered(tags={"b", "a"}, items=["b", "a"], by_name={"b": 1, "a": 2})
     fields = LiveState(state, {}).fields()
     assert (fields["items"], list(fields["by_name"]), fields["tags"]) == (["b", "a"], ["b", "a"], ["a", "b"])
+
+
+def test_a_computed_field_without_sets_is_computed_once() -> None:
+    computed = list[str]()
+
+    class Counted(BaseModel):
+        tags: set[int] = set()
+
+        @computed_field  # type: ignore[prop-decorator]
+        @property
+        def total(self) -> int:
+            computed.append("total")
+            return len(self.tags)
+
+        @computed_field(alias="everyTag")  # type: ignore[prop-decorator]
+        @property
+        def every_tag(self) -> list[Item]:
+            return [Item(tags=frozenset(self.tags))]
+
+    fields = LiveState(Counted(tags=OTHER), {}).fields()
+    assert fields == {"tags": [0, 8], "total": 2, "every_tag": [{"tags": [0, 8]}]}
+    assert computed == ["total"] * 2  # `LiveState` dumps the state, too
+
+
+@pytest.mark.parametrize("name", ["model_fields", "copy", "__fields_set__", "thing"])
+def test_an_extra_field_may_have_the_name_of_an_attribute(name: str) -> None:
+    state = LiveState.load(State, {name: [1]}, "c")
+    assert state.fields()[name] == [1]
+    assert state.model.model_extra is not None
+    state.model.model_extra[name] = [OTHER]
+    assert state.fields()[name] == [[0, 8]]
+
+
+def test_sets_of_one_type_and_of_several_types_have_a_fixed_order() -> None:
+    class Mixed(BaseModel):
+        texts: set[str] = {"b", "a", "a!"}
+        numbers: set[int] = {10, 9}
+        both: set[str | int] = {"a", 1}
+        pairs: set[tuple[int, str]] = {(2, "a"), (1, "b")}
+
+    fields = LiveState(Mixed(), {}).fields()
+    assert (fields["texts"], fields["numbers"]) == (["a", "a!", "b"], [9, 10])
+    assert (fields["both"], fields["pairs"]) == (["a", 1], [[1, "b"], [2, "a"]])
+
+
+class Tree(BaseModel):
+    name: Annotated[str, Field(min_length=1)] = "root"
+    kind: Literal["a", "b"] | None = None
+    by_name: dict[str, list[Annotated[int, Field(gt=0)]]] = {}
+    pairs: tuple[int, ...] = ()
+    children: list[Tree] = []
+
+
+class Fields(BaseModel):
+    tree: Tree | None = None
+    trees: dict[str, Tree] = {}
+    anything: Any = None
+    bare: list = []  # type: ignore[type-arg]
+    items: tuple[Item, ...] = ()
+    custom: Annotated[list[int], AfterValidator(set)] = []
+    nested: list[Annotated[list[int], AfterValidator(set)]] = []
+    decoded: Json[list[int]] = []
+    cart: Cart = Cart()
+    open: State = State()
+
+
+def test_fields_whose_types_exclude_sets_are_not_searched_for_sets() -> None:
+    searched = [name for name, info in Fields.model_fields.items() if field_may_hold_sets(info)]
+    assert searched == [name for name in Fields.model_fields if name not in {"tree", "trees"}]
+    assert not any(map(field_may_hold_sets, Tree.model_fields.values()))
