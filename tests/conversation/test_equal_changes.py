@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,9 @@ from pydantic import BaseModel
 
 from layercode_app import Turn, VoiceAgent
 from layercode_app.conversation.state import LiveState
+from layercode_app.conversation.undo import MISSING
 from layercode_app.testing import open_call
-from layercode_app.wellformed import dump_json
+from layercode_app.wellformed import dump_json, same_json
 
 
 class Pet(BaseModel):
@@ -99,3 +101,35 @@ def test_a_class_whose_fields_have_another_order_now_changes_nothing() -> None:
     assert dump_json(state.fields()["inner"]) != dump_json(stored["inner"])
     state.take_over(stored, 1.0)
     assert state.changes() == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1, 1, True),
+        (1, True, False),
+        (1, 1.0, False),
+        (0.0, -0.0, False),
+        (2**70, 2**70, True),
+        (2**70, 2**70 + 1, False),
+        ("a", "a", True),
+        ("a", "b", False),
+        ("1", 1, False),
+        (None, None, True),
+        (None, False, False),
+        (None, {}, False),
+        ([1, 2], [1, 2], True),
+        ([1, 2], [2, 1], False),
+        ([1], [True], False),
+        ({"a": 1, "b": [2]}, {"a": 1, "b": [2]}, True),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
+        (OrderedDict(a=1), {"a": 1}, True),
+        ([], {}, False),
+        (MISSING, MISSING, True),
+        (MISSING, object(), False),
+        (MISSING, None, False),
+    ],
+)
+def test_values_are_the_same_if_they_are_written_as_the_same_json(one: Any, other: Any, same: bool) -> None:
+    assert same_json(one, copy.deepcopy(other) if isinstance(other, list | dict) else other) is same
+    assert same_json(other, one) is same
