@@ -136,20 +136,31 @@ def _changeable(model: BaseModel) -> dict[int, Any]:
     """
     found: dict[int, Any] = {}
     waiting: list[Any] = [model]
+    bases = _Bases()
     while waiting:  # a loop, because each turn does this, and calls of a function would take twice as long
         part = waiting.pop()
-        if type(part).__hash__ is not None or id(part) in found:
-            continue
-        if isinstance(part, BaseModel):
-            waiting += parts_of(part)
-        elif isinstance(part, dict):
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part if len(part) <= LONGEST else ()
-        elif not isinstance(part, set):
+        base = bases[type(part)]
+        if base is None or id(part) in found:
             continue
         found[id(part)] = part
+        if base is BaseModel:
+            waiting += vars(part).values()  # `parts_of` takes twice as long
+            waiting += (part.model_extra or {}).values()
+        elif base is dict:
+            waiting += part.values()
+        elif base is list and len(part) <= LONGEST:
+            waiting += part
     return found
+
+
+class _Bases(dict[type, type | None]):
+    """Which type that can be changed in place a type is derived from; None if it is derived from none."""
+
+    def __missing__(self, kind: Any) -> type | None:
+        self[kind] = None
+        if kind.__hash__ is None:
+            self[kind] = next((base for base in (BaseModel, dict, list, set) if issubclass(kind, base)), None)
+        return self[kind]
 
 
 def _count_parts(part: Any, times: Counter[int]) -> None:
