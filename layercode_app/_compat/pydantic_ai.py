@@ -119,13 +119,41 @@ def stopped_by_timeout(error: BaseException) -> bool:
     tool, the tool itself may raise ModelRetry, but then it was not stopped. So the result is True only if the package
     `pydantic_ai` raised the ModelRetry. If a release raises it in another package, the result is False, and the changes
     of the stopped tool are not undone.
+
+    The result is also False for an error of a helper agent that the tool runs, even if a tool of that agent timed out.
     """
     from pydantic_ai import ModelRetry
 
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ModelRetry):
-        cause = cause.__cause__
-    if cause is None or not isinstance(cause.__context__, TimeoutError):
+    retry = _own_retry(error)
+    if not isinstance(retry, ModelRetry) or _in_inner_call(retry) or not isinstance(retry.__context__, TimeoutError):
         return False
-    modules = [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(cause.__traceback__)]
+    modules = _modules(retry)
     return bool(modules) and modules[-1].startswith("pydantic_ai.")
+
+
+def _own_retry(error: BaseException) -> BaseException | None:
+    """Return the error that asks the model to call the failed tool again: usually a ModelRetry."""
+    from pydantic_ai.exceptions import ToolRetryError, UnexpectedModelBehavior
+
+    cause: BaseException | None = error
+    while isinstance(cause, ToolRetryError):  # The error of an identical tool call is the cause of another one.
+        cause = cause.__cause__
+    if isinstance(cause, UnexpectedModelBehavior) and not _in_inner_call(cause):
+        return cause.__cause__  # The tool may not be called again, because it has failed too often.
+    return cause
+
+
+def _in_inner_call(error: BaseException) -> bool:
+    """Return whether the error comes from a tool call within the tool, for example of a helper agent.
+
+    A tool manager calls a toolset, which runs the tool. So the traceback of an inner call has a tool manager within a
+    toolset. If a release moves either of them, the result is False.
+    """
+    modules = _modules(error)
+    outer = next((n for n, name in enumerate(modules) if name.startswith("pydantic_ai.toolsets.")), len(modules))
+    return "pydantic_ai.tool_manager" in modules[outer:]
+
+
+def _modules(error: BaseException) -> list[str]:
+    """Return the names of the modules in the traceback of an error, the innermost last."""
+    return [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__)]

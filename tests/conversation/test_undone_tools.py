@@ -195,6 +195,40 @@ async def test_a_tool_that_asks_for_a_retry_after_a_timeout_within_it_keeps_its_
     assert ([tool.result for tool in turn.record.tools], state["half"]) == (["ToolRetryError"], 1)
 
 
+@pytest.mark.parametrize("calls", [1, 2])
+async def test_a_tool_keeps_its_changes_when_a_tool_of_its_helper_agent_times_out(calls: int) -> None:
+    helper: Agent[None, str] = Agent(scripted(*[Call("search")] * 3, "x"), tool_timeout=0.02)
+    agent = Agent(deps_type=Turn[State])
+
+    @helper.tool_plain
+    async def search() -> str:
+        await asyncio.sleep(60)
+        return "found"
+
+    @agent.tool
+    async def book(ctx: RunContext[Turn[State]]) -> str:
+        ctx.deps.state.half = 1
+        await helper.run("Search.")
+        return "booked"
+
+    async with open_call(VoiceAgent("desk", agent, state=State), model=scripted([Call("book")] * calls)) as call:
+        turn = await call.say("go")
+        state = await call.state()
+    assert turn.record is not None
+    assert {tool.result for tool in turn.record.tools} == {"UnexpectedModelBehavior"}
+    assert state["half"] == 1
+
+
+async def test_a_tool_that_timed_out_is_undone_if_the_model_may_not_call_it_again() -> None:
+    voice = VoiceAgent("desk", slow_booking(seconds=0.1, retries=0), state=State)
+    async with open_call(voice, model=scripted([Call("book"), Call("book")])) as call:
+        turn = await call.say("go")
+        state = await call.state()
+    assert turn.record is not None
+    assert [tool.result for tool in turn.record.tools] == ["timed out"] * 2
+    assert (turn.record.error, state["half"]) == ("UnexpectedModelBehavior", 0)
+
+
 async def test_a_data_hook_that_times_out_is_undone() -> None:
     desk = Desk()
     async with open_call(desk.voice) as call:
