@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pydantic_ai import DeferredToolResults
 from pydantic_ai.capabilities import AbstractCapability
@@ -22,6 +22,7 @@ from pydantic_ai.exceptions import (
 )
 
 from .._compat.pydantic_ai import stopped_by_timeout
+from ..conversation.delivery import CrashedTurnError
 from ..conversation.pending import Pending, key_of
 from ..conversation.portable_messages import sendable
 from ..conversation.tool_call_ids import with_new_ids
@@ -130,8 +131,7 @@ class TurnTools(AbstractCapability[Any]):
             record.pending = None  # From here on the call may have taken effect, so no answer may run it again.
         if live.run.tool_started is not None:
             live.run.tool_started()
-        if not await live.checkpoint():
-            await self._leave_to_other_worker(entry)
+        await self._may_run(entry)
         live.spoken.begin_segment()
         self._notice(entry)
         work = (live.run.stand_in(entry) if live.run.stand_in else None) or self._once(entry, handler, args)
@@ -142,11 +142,21 @@ class TurnTools(AbstractCapability[Any]):
         finally:
             self._notice(entry)
 
-    async def _leave_to_other_worker(self, entry: ToolCall) -> NoReturn:
-        """End a tool call that must not run here, because another worker runs or has ended this turn."""
-        self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
+    async def _may_run(self, entry: ToolCall) -> None:
+        """Save a checkpoint. Raise an error if this turn runs on another worker or has ended, so no tool may run here."""
+        try:
+            if await self.turn.live.checkpoint():
+                return
+        except CrashedTurnError:
+            self._remove(entry)
+            raise
+        self._remove(entry)
         await asyncio.sleep(0)  # Usually raises the CancelledError, because the turn was stopped.
         raise asyncio.CancelledError
+
+    def _remove(self, entry: ToolCall) -> None:
+        """Remove a tool call that did not run from the record."""
+        self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
 
     def _once(self, entry: ToolCall, handler: Any, args: Any) -> Awaitable[Any]:
         """Return an awaitable that runs the tool, or that waits for an identical call of the same response."""
@@ -182,7 +192,7 @@ class TurnTools(AbstractCapability[Any]):
             raise ToolFailed(f"{entry.name} took longer than {live.run.tool_timeout:g} s and was given up.") from None
         except (ApprovalRequired, CallDeferred):
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
-            self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
+            self._remove(entry)
             raise
         except BaseException as error:
             reason = "timed out" if stopped_by_timeout(error) else type(error).__name__

@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..jobs.until_saved import until_saved
+from ..journal.crashed_turn import marked_as_crashed
 from ..journal.forget import NOTES, enqueue_late
 from ..journal.record import ToolCall, TurnRecord
 from ..journal.stores.base import Job
 from ..journal.task_jobs import enqueue_tasks, job_of
 from ..observability import metrics
 from .caller_notes import CallerNotes
+from .delivery import CrashedTurnError
 from .flow import Flow
 from .late_work import note_late, usage_of
 from .state import LiveState
@@ -39,13 +41,22 @@ class Checkpoint:
         """Save the running turn and enqueue its new notes, so that its tools do not run again if the worker dies.
 
         Return False if another worker has taken over or ended the turn, for example because this worker was stalled.
+        Then another worker answers the caller. Raises CrashedTurnError if the turn was marked as crashed, and no other
+        turn answers the caller.
         """
         await self._enqueue_notes()
         if await self.services.states.save(self.record, self.state, self.flow):
             return True
         stored = await self.services.store.get(*self.record.key)
+        if stored is not None and marked_as_crashed(stored) and await self._is_newest():
+            raise CrashedTurnError(f"Turn {stored.turn_id} was marked as crashed, although its worker runs it.")
         # The turn of a conversation that was forgotten meanwhile goes on.
         return stored is None or (stored.owner == self.record.owner and not stored.finished)
+
+    async def _is_newest(self) -> bool:
+        """Return whether the conversation has no newer turn, which would answer the caller."""
+        newest = (await self.services.store.history(self.record.conversation_id, tokens=0))[-1:]
+        return [turn.turn_id for turn in newest] == [self.record.turn_id]
 
     async def finish_late(self, live: LiveTurn, work: str, call: ToolCall | None) -> None:
         """Save the effects of work that ended after its turn: outcomes, usage, state changes, notes and tasks.

@@ -36,7 +36,10 @@ LOOKS_PER_SIGN_OF_LIFE = 20
 
 
 class CrashedTurnError(LayerCodeError):
-    """A worker died during a turn that had already started tools, so the turn is not run again."""
+    """A worker died during a turn that had already started tools, so the turn is not run again.
+
+    It is also raised in a worker that still runs a turn, if the journal says that the turn's worker died.
+    """
 
 
 async def repeat(known: TurnRecord, listener: Listener) -> None:

@@ -232,7 +232,8 @@ class LiveTurn:
     async def checkpoint(self) -> bool:
         """Save the turn's record as it is now. If another worker has taken over or ended the turn, stop the turn here.
 
-        Return False in that case.
+        Return False in that case. Raises CrashedTurnError if the turn was marked as crashed, and no other turn
+        answers the caller. Then the caller must hear an apology.
         """
         if self.save is None or self.ending:
             return True

@@ -12,6 +12,8 @@ GIVEN_UP = "TurnGivenUp: attempt {}"
 
 The error names the attempt, because it stays in the journal until the worker that claims the turn first saves it.
 """
+CRASHED = "CrashedTurnError"
+"""The error of a turn whose worker died."""
 UNKNOWN_RESULT = "result unknown, it may have taken effect"
 
 
@@ -19,8 +21,13 @@ def crash(record: TurnRecord) -> None:
     """Mark a turn as failed because its worker died."""
     if record.finished:
         return
-    record.status, record.error, record.error_category = Status.FAILED, "CrashedTurnError", "internal"
+    record.status, record.error, record.error_category = Status.FAILED, CRASHED, "internal"
     note_tools(record)
+
+
+def marked_as_crashed(record: TurnRecord) -> bool:
+    """Return whether `crash` ended this turn, so that the caller has not heard an apology."""
+    return record.error == CRASHED and record.impact == "nothing"
 
 
 def give_up(record: TurnRecord) -> None:

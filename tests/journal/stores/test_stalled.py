@@ -13,7 +13,7 @@ from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 from layercode_app import Message, VoiceAgent
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.journal.crashed_turn import crash
-from layercode_app.journal.record import TurnRecord
+from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.journal.stores.base import Store
 
 from .admitted import admit
@@ -32,8 +32,21 @@ async def taken_over(other: Store, record: TurnRecord) -> None:
 
 
 async def displaced(other: Store, record: TurnRecord) -> None:
-    """End the turn, as the other worker does when it begins the next one."""
+    """End the turn, as the other worker does when it has begun the next one."""
+    await begin(other, turn("c", "next"))
     await other.update(*record.key, crash)
+
+
+async def swept(other: Store, record: TurnRecord) -> None:
+    """Mark the turn as crashed, as a worker does that stops an older turn."""
+    await other.update(*record.key, crash)
+
+
+async def fixed(other: Store, record: TurnRecord) -> None:
+    """Mark the turn as crashed, as `journal check --fix` does."""
+    assert await other.claim(record)
+    crash(record)
+    assert await other.save(record)
 
 
 Lost = Callable[[Store, TurnRecord], Awaitable[None]]
@@ -59,6 +72,41 @@ async def test_it_starts_no_tool(worker: Open, lose: Lost) -> None:
 
     heard = await asyncio.wait_for(admit(TurnHandler(here), VoiceAgent("clerk", agent), BOOK), 100)
     assert (heard, booked) == ("", [])
+
+
+@pytest.mark.parametrize("lose", [swept, fixed])
+@pytest.mark.parametrize("before", [True, False])
+async def test_the_caller_hears_an_apology_if_the_turn_is_marked_as_crashed(
+    worker: Open, lose: Lost, before: bool
+) -> None:
+    here, other = await worker(), await worker()
+    booked: list[str] = []
+
+    async def mark() -> None:
+        record = await other.get("c", "t")
+        assert record is not None
+        await lose(other, record)
+
+    async def model(messages: list[Any], info: object) -> AsyncIterator[dict[int, DeltaToolCall]]:
+        if before:
+            await mark()
+        yield {0: DeltaToolCall(name="book", json_args="{}", tool_call_id="c1")}
+
+    agent = Agent(FunctionModel(stream_function=model))
+
+    @agent.tool_plain
+    async def book() -> str:
+        booked.append("a table")
+        await mark()
+        return "booked"
+
+    clerk = VoiceAgent("clerk", agent, apology="Sorry.", tool_apology="Sorry. Please check your booking.")
+    heard = await asyncio.wait_for(admit(TurnHandler(here), clerk, BOOK), 100)
+    assert heard == ("Sorry." if before else "Sorry. Please check your booking.")
+    assert booked == ([] if before else ["a table"])
+    record = await here.get("c", "t")
+    assert record is not None
+    assert (record.status, record.error, len(record.tools)) == (Status.FAILED, "CrashedTurnError", len(booked))
 
 
 async def test_a_store_tells_whether_a_turn_was_saved(worker: Open) -> None:
