@@ -77,8 +77,8 @@ def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
 def keep_hangup(turn: Turn[Any, Any]) -> None:
     """If the call was to end after the interrupted reply, end it after this turn, which continues that reply."""
     last = turn.last
-    if last is not None and last.session_id == turn.session_id:
-        turn.live.hang_up.asked = turn.live.hang_up.asked or last.hangup
+    if last is not None and last.hangup and last.session_id == turn.session_id:
+        turn.live.hang_up.ask(by_tool=False)
 
 
 async def resume(turn: Turn[Any, Any]) -> bool:

@@ -74,8 +74,9 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
         if text:
             live.spoken.begin_segment()
             live.speak(text, "say")
-        with lasting_step(live):  # A tool of this turn may be cancelled, but the data event has ended.
-            live.hang_up.asked = live.hang_up.asked or bool(said.get("hangup"))
+        if said.get("hangup"):
+            with lasting_step(live):  # A tool of this turn may be cancelled, but the data event has ended.
+                live.hang_up.ask(by_tool=False)
 
 
 def _ends_other_session(live: LiveTurn, said: Carried) -> bool:

@@ -10,20 +10,25 @@ _NAME = "hangup"
 class HangUp:
     """The request of a turn to end the call."""
 
-    asked = False
+    _asked = False
     final = False
-    """Whether code outside tools, such as a guard, asked to end the call. This request stays if a reply is refused."""
+    """Whether code outside tools, such as a guard or a data event, asked to end the call. This request stays if a reply is refused."""
     _undo: Undo | None = None
     """None until a tool or a data event begins."""
 
+    @property
+    def asked(self) -> bool:
+        """Whether to end the call after the reply."""
+        return self._asked
+
     def ask(self, *, by_tool: bool) -> None:
         """Ask to end the call after the reply."""
-        self.asked = True
+        self._asked = True
         self.final = self.final or not by_tool
 
     def take_back(self) -> None:
         """Undo the requests of tools, even of those that have ended, because a guard refused the reply."""
-        self.asked = self.final
+        self._asked = self.final
         self.settle()
 
     @property
@@ -33,32 +38,32 @@ class HangUp:
 
     def compare(self) -> None:
         """If there is a new request to hang up, attribute it to the tools and data events that are running."""
-        self._changes().compare({_NAME: self.asked})
+        self._changes().compare({_NAME: self._asked})
 
     def settle(self) -> None:
         """If there is a new request to hang up, protect it: no cancellation of a tool or data event undoes it later.
 
         Call this if neither a tool nor a data event made the request.
         """
-        self._changes().settle({_NAME: self.asked})
+        self._changes().settle({_NAME: self._asked})
 
     def begin(self, work: object) -> None:
         """Record that a tool or a data event begins. This work may ask to end the call."""
-        self._changes().begin(work, {_NAME: self.asked})
+        self._changes().begin(work, {_NAME: self._asked})
 
     def end(self, work: object) -> dict[str, bool]:
         """Record that a tool or a data event has ended. From now on, no cancellation undoes its request to hang up.
 
         Return an empty dictionary, because a request to hang up is not a field of the conversation's state.
         """
-        self._changes().end(work, {_NAME: self.asked})
+        self._changes().end(work, {_NAME: self._asked})
         return {}
 
     def cancel(self, work: object) -> None:
         """Undo the request of a cancelled tool or data event."""
-        self.asked = self._changes().cancel(work, {_NAME: self.asked}).get(_NAME, self.asked)
+        self._asked = self._changes().cancel(work, {_NAME: self._asked}).get(_NAME, self._asked)
 
     def _changes(self) -> Undo:
         if self._undo is None:
-            self._undo = Undo({_NAME: self.asked})
+            self._undo = Undo({_NAME: self._asked})
         return self._undo

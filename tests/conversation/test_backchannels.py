@@ -205,7 +205,11 @@ async def test_the_words_of_a_hand_over_are_continued_without_the_model() -> Non
 
 @pytest.mark.parametrize("sound", ["Mhm.", ""])
 @pytest.mark.parametrize("playing", [True, False], ids=["whole", "cut off"])
-async def test_a_continued_goodbye_still_ends_the_call(playing: bool, sound: str) -> None:
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_continued_goodbye_still_ends_the_call(playing: bool, sound: str, refused: bool) -> None:
+    async def guard(turn: Turn) -> str | None:
+        return "No." if refused and turn.text == sound else None
+
     async def model(messages: list[ModelMessage], info: Any) -> AsyncIterator[Any]:
         if getattr(messages[-1].parts[-1], "content", "") == "That is all":
             yield {0: DeltaToolCall("leave", "{}", tool_call_id="call-1")}
@@ -221,7 +225,7 @@ async def test_a_continued_goodbye_still_ends_the_call(playing: bool, sound: str
         ctx.deps.hangup()
         return "the call ends after your goodbye"
 
-    async with open_call(VoiceAgent("guide", agent, backchannels=True, filler=False)) as call:
+    async with open_call(VoiceAgent("guide", agent, backchannels=True, filler=False, guard=guard)) as call:
         call.interrupt(after=2, playing=playing)
         await call.say("That is all")
         assert (await call.say(sound)).hangup

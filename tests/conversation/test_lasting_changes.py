@@ -103,6 +103,31 @@ async def test_a_tool_of_a_refused_reply_does_not_end_the_call_but_the_guard_may
     assert turn.hangup is guard_ends
 
 
+@pytest.mark.parametrize("running", [False, True])
+async def test_a_click_ends_the_call_although_a_guard_refuses_the_reply(running: bool) -> None:
+    async def guard(turn: Turn) -> str | None:
+        if running:
+            await click()
+        return "I can't talk about that."
+
+    async def click() -> None:
+        await call.send_data({"button": "leave"})
+
+    voice = VoiceAgent("desk", Agent(deps_type=Turn), guard=guard, filler=False)
+
+    @voice.on_data
+    async def leave(turn: Turn, data: Any) -> None:
+        turn.say("Goodbye.")
+        turn.hangup()
+
+    async with open_call(voice, model=scripted("Fine.")) as call:
+        if not running:
+            await click()
+        turn = await call.say("hello")
+    assert turn.hangup
+    assert "Goodbye." in turn.spoken
+
+
 @pytest.mark.parametrize("now", [False, True])
 async def test_a_guard_may_hand_the_call_over_itself(now: bool) -> None:
     person = VoiceAgent("person")
