@@ -53,6 +53,16 @@ class TracedTurnTools(Instrumentation):
         args = await super().before_tool_execute(ctx, call=call, tool_def=tool_def, args=args)
         return await self.tools.before_tool_execute(ctx, call=call, tool_def=tool_def, args=args)
 
+    async def wrap_output_process(self, ctx: Any, *, output_context: Any, output: Any, handler: Any) -> Any:
+        """Open the span of an output function, and run the function within it."""
+
+        async def watched(output: Any) -> Any:
+            return await self.tools.wrap_output_process(
+                ctx, output_context=output_context, output=output, handler=handler
+            )
+
+        return await super().wrap_output_process(ctx, output_context=output_context, output=output, handler=watched)
+
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
         """Approve the tool calls to which the caller has agreed."""
         return await self.tools.handle_deferred_tool_calls(ctx, requests=requests)

@@ -142,6 +142,13 @@ class TurnTools(AbstractCapability[Any]):
         finally:
             self._notice(entry)
 
+    async def wrap_output_process(self, ctx: Any, *, output_context: Any, output: Any, handler: Any) -> Any:
+        """Run an output function. The model chose it, so a guard may undo its hang-up and its hand-over, as a tool's."""
+        if not output_context.has_function:
+            return await handler(output)
+        with self.turn.live.in_output_function():
+            return await handler(output)
+
     async def _may_run(self, entry: ToolCall) -> None:
         """Save a checkpoint. Raise an error if this turn runs on another worker or has ended, so no tool may run here."""
         try:

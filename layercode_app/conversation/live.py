@@ -36,7 +36,7 @@ HOLD_SECONDS = 0.02
 
 
 class Running:
-    """A tool that is running, or a data event whose hooks are running."""
+    """A tool or an output function that is running, or a data event whose hooks are running."""
 
     cancelled = False
     said = ""
@@ -44,7 +44,7 @@ class Running:
 
 
 _running: ContextVar[Running | None] = ContextVar("layercode_running", default=None)
-"""The tool or the data event that the current code belongs to. A tool that is a plain function runs in another thread;
+"""The tool, output function or data event that the current code belongs to. A tool that is a plain function runs in another thread;
 PydanticAI gives that thread the tool's context."""
 
 
@@ -121,8 +121,18 @@ class LiveTurn:
 
     @staticmethod
     def in_tool() -> bool:
-        """Return whether the current code belongs to a tool or a data event."""
+        """Return whether the current code belongs to a tool, an output function or a data event."""
         return _running.get() is not None
+
+    @staticmethod
+    @contextmanager
+    def in_output_function() -> Iterator[None]:
+        """Run an output function in this context. As with a tool, a guard undoes its hang-up and its hand-over."""
+        token = _running.set(Running())
+        try:
+            yield
+        finally:
+            _running.reset(token)
 
     @staticmethod
     def leave_tool() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from pydantic_ai import Agent, RunContext
+from pydantic_ai import Agent, RunContext, TextOutput
+from pydantic_ai.models.instrumented import InstrumentationSettings
 
 from layercode_app import Call, DeveloperError, Turn, VoiceAgent
 from layercode_app.journal.record import Status
@@ -101,6 +102,35 @@ async def test_a_tool_of_a_refused_reply_does_not_end_the_call_but_the_guard_may
         turn = await call.say("my card")
     assert turn.spoken.endswith("No.")
     assert turn.hangup is guard_ends
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("text", [False, True])
+async def test_an_output_function_of_a_refused_reply_neither_ends_nor_hands_over_the_call(
+    traced: bool, refused: bool, text: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = asyncio.Event()
+
+    async def leave(ctx: RunContext[Turn], text: str) -> str:
+        ctx.deps.hangup()
+        ctx.deps.hand_to("person")
+        ran.set()
+        return text
+
+    async def guard(turn: Turn) -> str | None:
+        await asyncio.wait_for(ran.wait(), 5)
+        return "No." if refused else None
+
+    monkeypatch.setattr(Agent, "_instrument_default", InstrumentationSettings() if traced else False)
+    agent = Agent(deps_type=Turn, output_type=TextOutput(leave) if text else [leave])
+    voice = VoiceAgent("desk", agent, guard=guard, speak=str, filler=False)
+    model = scripted("Goodbye." if text else Call("final_result", {"text": "Goodbye."}))
+    async with open_call(voice, others=[VoiceAgent("person", Agent(deps_type=Turn))], model=model) as call:
+        turn = await call.say("bye")
+    assert turn.record is not None
+    assert turn.spoken.endswith("No." if refused else "Goodbye.")
+    assert (turn.hangup, turn.record.handed_to) == ((False, "") if refused else (True, "person"))
 
 
 @pytest.mark.parametrize("running", [False, True])
