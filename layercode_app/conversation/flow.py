@@ -239,8 +239,8 @@ class Flow:
         values = self._read()
         self._undo.begin(work, values)
 
-    def end(self, work: object) -> dict[str, Json]:
-        """Record that a tool or a data event has ended, and return the values that it changed.
+    def end(self, work: object) -> list[str]:
+        """Record that a tool or a data event has ended, and return the keys of the values that it changed.
 
         From now on, no cancellation undoes these changes.
         """

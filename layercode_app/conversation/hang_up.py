@@ -51,13 +51,13 @@ class HangUp:
         """Record that a tool or a data event begins. This work may ask to end the call."""
         self._changes().begin(work, {_NAME: self._asked})
 
-    def end(self, work: object) -> dict[str, bool]:
+    def end(self, work: object) -> list[str]:
         """Record that a tool or a data event has ended. From now on, no cancellation undoes its request to hang up.
 
-        Return an empty dictionary, because a request to hang up is not a field of the conversation's state.
+        Return an empty list, because a request to hang up is not a field of the conversation's state.
         """
         self._changes().end(work, {_NAME: self._asked})
-        return {}
+        return []
 
     def cancel(self, work: object) -> None:
         """Undo the request of a cancelled tool or data event."""

@@ -67,6 +67,7 @@ def _note_result(call: ToolCall, record: TurnRecord) -> None:
     for stored in record.tools:
         if stored.id == call.id:
             stored.status, stored.result, stored.ended_ms = call.status, call.result, call.ended_ms
+            stored.effects = call.effects
     ended = "failed" if call.status == "failed" else "finished"
     note = f"[{call.name} {ended} after the interruption: {call.result}]"
     if call.policy == "finish_and_tell" and note not in record.notes:

@@ -20,7 +20,7 @@ from ..journal.task_jobs import HANDOFF, handoff_call
 from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT
 from .caller_notes import CallerNotes
-from .flow import Flow, show_undone
+from .flow import RESERVED, Flow, show_undone, stage_key
 from .hang_up import HangUp
 from .lazy_event import LazyEvent
 from .listener import Listener
@@ -286,16 +286,17 @@ class LiveTurn:
             raise
         finally:
             _running.reset(token)
-            changed: dict[str, Json] = {}
-            for part in parts:
-                changed |= part.end(work)
+            changed = [key for part in parts for key in part.end(work)]
             if effects is not None:
                 effects |= self._effects(work, changed)
 
-    def _effects(self, work: Running, changed: dict[str, Json]) -> dict[str, Json]:
-        found: dict[str, Json] = {"state": changed, "said": work.said}
+    def _effects(self, work: Running, changed: Sequence[str]) -> dict[str, Json]:
+        # The values of the fields may be large, or secrets that a later tool removes.
+        found: dict[str, Json] = {"fields": [key for key in changed if not key.startswith(RESERVED)], "said": work.said}
+        if stage_key(self.record.agent) in changed:
+            found["stage"] = self.record.at_stage
         if AGENT in changed and self.flow is not None:
-            found |= {"leaves": self.flow.leaving, "now": bool(self.flow.due)}
+            found |= {"agent": self.flow.agent, "leaves": self.flow.leaving, "now": bool(self.flow.due)}
         return {name: value for name, value in found.items() if value}
 
     def _parts(self) -> list[LiveState[Any] | Flow | HangUp]:

@@ -127,8 +127,8 @@ class LiveState(Generic[ModelT]):
         """Record that a tool or a data event begins. This work may change the state."""
         self._undo.begin(work, self.fields())
 
-    def end(self, work: object) -> dict[str, Json]:
-        """Record that a tool or a data event has ended, and return the fields that it changed.
+    def end(self, work: object) -> list[str]:
+        """Record that a tool or a data event has ended, and return the names of the fields that it changed.
 
         From now on, no cancellation undoes these changes.
         """

@@ -49,19 +49,19 @@ class Undo:
         self.compare(values)
         self._running.add(work)
 
-    def end(self, work: object, values: Mapping[str, Any]) -> dict[str, Any]:
+    def end(self, work: object, values: Mapping[str, Any]) -> list[str]:
         """Record that this work has ended. From now on, no cancellation undoes its changes.
 
-        Return the current values of the keys that it changed. Do nothing if the work was cancelled.
+        Return the keys that it changed, added or removed. Do nothing if the work was cancelled.
         """
         if work not in self._running:
-            return {}
+            return []
         self.compare(values)
-        changed = {}
+        changed = []
         for name, changes in self._changes.items():
             last = max((number for number, change in enumerate(changes) if work in change.by), default=-1)
-            if last >= 0 and name in values:
-                changed[name] = values[name]
+            if last >= 0:
+                changed.append(name)
             del changes[: last + 1]
         self._forget(work)
         return changed

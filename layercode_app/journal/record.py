@@ -93,9 +93,10 @@ class ToolCall:
     policy: str = "cancel"
     effects: Json = None
     """What the call did besides its result, for replays; None in journals of older versions. Absent keys mean nothing:
-    `state` has the new values of changed keys of the conversation's state, which include the stage and the agent.
-    `said` is the text that the tool spoke. `leaves` is true if the agent said nothing more after a hand-over, and `now`
-    if the other agent answered the rest of the turn."""
+    `fields` has the names of the changed fields of the agent's state; their values are in the turn's `state`. `stage` is
+    the stage to which the call moved, and `agent` the agent to which it handed over. `said` is the text that the tool
+    spoke. `leaves` is true if the agent said nothing more after a hand-over, and `now` if the other agent answered the
+    rest of the turn."""
 
 
 @dataclass(slots=True)

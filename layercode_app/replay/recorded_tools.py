@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Literal, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -16,7 +15,7 @@ from ..agent.voice_agent import VoiceAgent
 from ..conversation.turn import Turn
 from ..journal.record import Json, ToolCall, TurnRecord
 from ..journal.record_json import sorted_json
-from .tool_effects import effects_of, repeat
+from .tool_effects import repeat
 
 LONGEST_SECONDS = 5.0
 """A recorded result is delayed as long as the tool took in the call, but at most this long."""
@@ -41,11 +40,11 @@ class Recordings:
         """What answered each tool call, by the call's id."""
         self._types = types or {}
         self._longest = longest
-        self._calls: dict[tuple[str, bytes], deque[ToolCall]] = defaultdict(deque)
+        self._calls: dict[tuple[str, bytes], deque[tuple[ToolCall, TurnRecord]]] = defaultdict(deque)
         for turn in turns:
             for call in turn.tools:
                 if call.status in ("done", "failed"):
-                    self._calls[_key(call)].append(replace(call, effects=effects_of(call, turn)))
+                    self._calls[_key(call)].append((call, turn))
 
     def __call__(self, call: ToolCall, turn: Turn[Any, Any]) -> Awaitable[Any] | None:
         """Return the recorded answer to a tool call of this turn.
@@ -61,18 +60,19 @@ class Recordings:
         """
         from pydantic_ai.exceptions import ToolFailed
 
-        recorded = self._take(call)
-        self.used[call.id] = "recording" if recorded else "nothing"
-        if recorded is None:
+        found = self._take(call)
+        self.used[call.id] = "recording" if found else "nothing"
+        if found is None:
             raise ToolFailed(NOT_RUN.format(name=call.name))
+        recorded, of_turn = found
         await asyncio.sleep(min(_seconds(recorded), self._longest))
-        repeat(recorded.effects, turn)
+        repeat(recorded, of_turn, turn)
         if recorded.status == "failed":
             raise ToolFailed(f"{call.name} failed: {recorded.result}")
         return self._typed(call.name, recorded.result)
 
-    def _take(self, call: ToolCall) -> ToolCall | None:
-        """Return the next recording of this call, or None if the call was never recorded.
+    def _take(self, call: ToolCall) -> tuple[ToolCall, TurnRecord] | None:
+        """Return the next recording of this call and its turn, or None if the call was never recorded.
 
         When only one recording is left, it is used for all further calls.
         """

@@ -5,43 +5,45 @@ A tool may change the state, move to another stage, hand the call over, and spea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
-from ..conversation.flow import RESERVED, STAGE, hand_over, stage_key
+from ..conversation.flow import hand_over
 from ..conversation.state import LiveState
 from ..conversation.state_json import load_model
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
-from ..journal.outbound import AGENT
 from ..journal.record import TTS, Json, ToolCall, TurnRecord
 from .recording import replied_in_full
 
 
-def repeat(effects: Mapping[str, Json], turn: Turn[Any, Any]) -> None:
-    """Change the turn as a recorded tool call did. `effects` are those of `effects_of`.
+def repeat(call: ToolCall, recorded: TurnRecord, turn: Turn[Any, Any]) -> None:
+    """Change the turn as `call` did in the turn `recorded`. Changed fields get the values that they had at its end.
 
     What the current agent cannot do is left out: values that do not fit its state, stages that it does not have, and
     hand-overs to agents that are not loaded.
     """
-    flow, changed = turn.live.flow, effects.get("state") or {}
+    effects, flow = effects_of(call, recorded), turn.live.flow
     if turn.live.state is not None:
-        _set(turn.live.state, {key: value for key, value in changed.items() if not key.startswith(RESERVED)})
-    for key, stage in changed.items():
-        if key.startswith(STAGE) and flow is not None and stage in flow.stages:
-            turn.go_to(stage)
-    if (agent := changed.get(AGENT)) and agent != turn.record.handed_to:
+        _set(turn.live.state, effects.get("fields", ()), recorded.state or {})
+    if flow is not None and (stage := effects.get("stage", "")) in flow.stages:
+        turn.go_to(stage)
+    if (agent := effects.get("agent")) and agent != turn.record.handed_to:
         with suppress(DeveloperError):  # This agent is not loaded any more.
             hand_over(turn.live, agent, now=bool(effects.get("now")), quiet=bool(effects.get("leaves")))
     turn.say(effects.get("said", ""))
 
 
-def _set(state: LiveState[Any], changed: Mapping[str, Json]) -> None:
+def _set(state: LiveState[Any], changed: Iterable[str], values: Mapping[str, Json]) -> None:
+    """Set these fields to their values. A field that has none is removed."""
+    names = set(changed)
+    others = {name: value for name, value in state.fields().items() if name not in names}
+    new = {name: value for name, value in values.items() if name in names}
     with suppress(ValidationError):
-        state.assign(load_model(type(state.model), {**state.fields(), **changed}))
+        state.assign(load_model(type(state.model), others | new))
 
 
 def effects_of(call: ToolCall, turn: TurnRecord) -> Mapping[str, Json]:
@@ -53,14 +55,11 @@ def effects_of(call: ToolCall, turn: TurnRecord) -> Mapping[str, Json]:
     """
     if call.effects is not None:
         return call.effects  # type: ignore[no-any-return]
-    state = {**(turn.state or {}), **{stage_key(turn.agent): stage for stage in _moves(call, turn)}}
-    if not turn.handed_to:
-        return {"state": state}
-    handed = {"state": state | {AGENT: turn.handed_to}}
-    if replied_in_full(turn):
-        return handed
+    effects = {"fields": list(turn.state or {}), "stage": "".join([*_moves(call, turn)][-1:]), "agent": turn.handed_to}
+    if not turn.handed_to or replied_in_full(turn):
+        return effects
     # The hand-over had a text to say, so the model was not called again.
-    return handed | {"leaves": True, "said": "".join(_said(call, turn))}
+    return effects | {"leaves": True, "said": "".join(_said(call, turn))}
 
 
 def _moves(call: ToolCall, turn: TurnRecord) -> Iterator[str]:

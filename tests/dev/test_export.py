@@ -147,11 +147,11 @@ async def test_no_piece_of_a_masked_number_is_left(tmp_path: Path) -> None:
 def test_what_a_tool_said_is_masked_as_a_piece_of_the_reply() -> None:
     turn = a_turn()
     turn.speech = [Speech("say", 0, "Noted: 415 555"), Speech("model", 1, " 0199 it is.")]
-    call = ToolCall("1", "note", {}, 1.0, effects={"said": "Noted: 415 555", "state": {"phone": "415 555 0199"}})
+    call = ToolCall("1", "note", {}, 1.0, effects={"said": "Noted: 415 555", "fields": ["phone"]})
     turn.tools = [call, ToolCall("2", "look_up", {}, 1.0, effects={"said": "dropped on 415 555 0199"})]
     [masked] = masked_turns([from_json(to_json(whole(turn)))])
     assert [one["effects"]["said"] for one in masked["tools"]] == [f"Noted: {MASK}", f"dropped on {MASK}"]
-    assert masked["tools"][0]["effects"]["state"] == {"phone": MASK}
+    assert masked["tools"][0]["effects"]["fields"] == ["phone"]
 
 
 def test_details_in_names_numbers_and_repeated_secrets_are_masked() -> None:

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
 
 from layercode_app import Call, Scene, Stage, Turn, VoiceAgent
-from layercode_app.journal.outbound import AGENT
 from layercode_app.journal.record import TurnRecord
 from layercode_app.replay.fork import Changes, fork
 from layercode_app.replay.recording import Recording
@@ -108,11 +107,11 @@ def of_older_version(turns: list[TurnRecord]) -> list[TurnRecord]:
 async def test_the_effects_of_each_tool_call_are_recorded() -> None:
     turns = await recorded()
     assert [call.effects for turn in turns for call in turn.tools] == [
-        {"state": {"item": "cake"}, "said": "One cake. "},
-        {"state": {"item": "", "layercode.stage.shop": "order"}},
-        {"state": {"item": "cake"}, "said": "One cake. "},
-        {"state": {"layercode.stage.shop": "payment"}},
-        {"state": {AGENT: "till"}, "said": "The till takes your money.", "leaves": True},
+        {"fields": ["item"], "said": "One cake. "},
+        {"fields": ["item"], "stage": "order"},
+        {"fields": ["item"], "said": "One cake. "},
+        {"stage": "payment"},
+        {"agent": "till", "said": "The till takes your money.", "leaves": True},
     ]
 
 
@@ -148,6 +147,6 @@ async def test_effects_that_the_agent_cannot_have_any_more_are_left_out() -> Non
     other = VoiceAgent("shop", Agent(tools=[take]), filler=False)
     forked = await fork(turns, other, at=1)
     assert forked.pairs[0].new.error is None
-    turns[0].tools[0].effects["state"]["item"] = ["not a text"]
+    turns[0].state = {"item": ["not a text"]}
     forked = await fork(turns, shop(), at=1)
     assert forked.pairs[0].new.state == {"item": ""}

@@ -1,0 +1,102 @@
+"""A recorded tool call names the state's fields that it changed. A fork takes their values from the recorded turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+from pydantic_ai import Agent, RunContext
+
+from layercode_app import Call, Scene, Turn, VoiceAgent
+from layercode_app.journal.record_json import dump_head
+from layercode_app.replay.fork import Changes, fork
+from layercode_app.testing import open_call
+
+pytestmark = pytest.mark.anyio
+
+CARD = "4111111111111111"
+
+
+class Basket(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    items: list[str] = []
+    card: str = ""
+
+
+async def card(ctx: RunContext[Turn[Basket]]) -> str:
+    """Read the card from a vault."""
+    ctx.deps.state.card = CARD
+    return "read"
+
+
+async def pay(ctx: RunContext[Turn[Basket]]) -> str:
+    """Pay, and forget the card."""
+    ctx.deps.state.card = ""
+    return "paid"
+
+
+async def coupon(ctx: RunContext[Turn[Any]]) -> str:
+    """Note a coupon."""
+    ctx.deps.state.coupon = "X"
+    return "noted"
+
+
+async def no_coupon(ctx: RunContext[Turn[Any]]) -> str:
+    """Remove the coupon."""
+    del ctx.deps.state.coupon
+    return "removed"
+
+
+def shop(*tools: Any, **options: Any) -> VoiceAgent[Any, Any]:
+    """An agent that calls the tools whose names the caller says."""
+    given = tools or (card, pay, coupon, no_coupon)
+    voice = VoiceAgent("shop", Agent(deps_type=Turn, tools=given), state=Basket, filler=False, **options)
+
+    @voice.offline
+    async def script(scene: Scene) -> AsyncIterator[str | Call]:
+        named = scene.text.split()
+        yield Call(named[len(scene.results)]) if len(scene.results) < len(named) else "Done."
+
+    return voice
+
+
+async def test_a_value_that_the_turn_sets_and_clears_is_not_recorded() -> None:
+    async with open_call(shop()) as call:
+        await call.say("card pay")
+        [turn] = await call.records()
+    assert [one.effects for one in turn.tools] == [{"fields": ["card"]}] * 2
+    assert CARD.encode() not in dump_head(turn)
+
+
+async def test_a_removed_extra_field_is_removed_again() -> None:
+    async with open_call(shop()) as call:
+        for text in ("coupon", "no_coupon"):
+            await call.say(text)
+        turns = await call.records()
+    assert [one.effects for turn in turns for one in turn.tools] == [{"fields": ["coupon"]}] * 2
+    forked = await fork(turns, shop(), at=1, changes=Changes(rest=True))
+    assert ["coupon" in pair.new.state for pair in forked.pairs] == [True, False]
+    assert [pair.new.state for pair in forked.pairs] == [turn.state for turn in turns]
+
+
+async def test_the_effects_of_a_tool_that_ends_after_its_turn_are_recorded(tmp_path: Path) -> None:
+    proceed = asyncio.Event()
+
+    async def take(ctx: RunContext[Turn[Basket]]) -> str:
+        await proceed.wait()
+        ctx.deps.state.items.append("cake")
+        return "taken"
+
+    voice = shop(take, tools={"take": "finish"})
+    async with open_call(voice, settings={"store": f"sqlite:///{tmp_path}/journal.sqlite3"}) as call:
+        call.interrupt(in_tool=True)
+        await call.say("take")
+        proceed.set()
+        while (turn := (await call.records())[0]).tools[0].status != "done":
+            await asyncio.sleep(0.01)
+    assert turn.tools[0].effects == {"fields": ["items"]}
