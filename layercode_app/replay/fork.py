@@ -13,7 +13,7 @@ from ..journal.stores.base import SPEAKING_KINDS
 from ..settings.limits import Limits
 from ..webhook import TurnEvent
 from .compare import Fork, Pair
-from .recorded_tools import Recordings, own_first, result_types
+from .recorded_tools import Recordings, result_types
 from .rehearsal import Rehearsal
 from .sandbox import Sandbox
 
@@ -59,14 +59,16 @@ async def fork(
     if forked.kind is Kind.GREETING and changes.say:
         raise ForkError(f"Turn {number} is the greeting: the caller has said nothing to replace. Fork a later turn.")
     types = {name: kind for one in (*others, voice) for name, kind in result_types(one).items()}
-    tools = None if changes.run_tools else Recordings(own_first(turns, forked), types=types)
+    tools = None if changes.run_tools else Recordings(turns, types=types)
     sandbox = await Sandbox.before(turns, forked, limits=limits)
     rehearsal = Rehearsal(voice, prompt=changes.prompt, model=changes.model, tools=tools)
     if others:
         sandbox.serve([rehearsal, *(Rehearsal(one, tools=tools) for one in others if one.name != voice.name)])
-    pairs = [
-        Pair(old, await sandbox.answer(rehearsal, event)) for old, event in _script(turns, forked, sandbox, changes)
-    ]
+    pairs = []
+    for old, event in _script(turns, forked, sandbox, changes):
+        if tools is not None:
+            tools.answering(old)
+        pairs.append(Pair(old, await sandbox.answer(rehearsal, event)))
     await sandbox.finish()
     answered = tools.used if tools else {}
     return Fork(forked.conversation_id, forked.turn_id, number, voice.name, pairs, answered)

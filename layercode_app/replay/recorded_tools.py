@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -22,8 +24,20 @@ LONGEST_SECONDS = 5.0
 NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the recording has no such tool call."
 
 
+@dataclass(slots=True)
+class _Recorded:
+    """A recorded tool call and its turn. `used` tells whether it has answered a call."""
+
+    call: ToolCall
+    turn: TurnRecord
+    used: bool = False
+
+
 class Recordings:
-    """Answers a tool call with the recorded result of the same tool for the same arguments, and repeats its effects.
+    """Answers a tool call with the recorded result of the same tool for the same arguments.
+
+    The calls of the turn that is answered again, which `answering` sets, are used first. Only their effects are
+    repeated: what a tool did in another turn may depend on all that happened until then.
 
     `types` maps the name of a tool to its return type. Recorded results are JSON, and are converted to these types. A
     result is delayed as long as the tool took, but at most `longest` seconds.
@@ -40,11 +54,19 @@ class Recordings:
         """What answered each tool call, by the call's id."""
         self._types = types or {}
         self._longest = longest
-        self._calls: dict[tuple[str, bytes], deque[tuple[ToolCall, TurnRecord]]] = defaultdict(deque)
+        self._turn: TurnRecord | None = None
+        self._calls: dict[tuple[str, bytes], list[_Recorded]] = defaultdict(list)
         for turn in turns:
             for call in turn.tools:
                 if call.status in ("done", "failed"):
-                    self._calls[_key(call)].append((call, turn))
+                    self._calls[_key(call)].append(_Recorded(call, turn))
+
+    def answering(self, turn: TurnRecord | None) -> None:
+        """Set which recorded turn is answered again; None if the caller says more than was recorded."""
+        self._turn = turn
+        for recorded in chain.from_iterable(self._calls.values()):
+            # An earlier turn may have used it, because it had no recording of its own.
+            recorded.used = recorded.used and recorded.turn is not turn
 
     def __call__(self, call: ToolCall, turn: Turn[Any, Any]) -> Awaitable[Any] | None:
         """Return the recorded answer to a tool call of this turn.
@@ -54,32 +76,36 @@ class Recordings:
         return None if call.name == NEXT_STAGE else self._answer(call, turn)
 
     async def _answer(self, call: ToolCall, turn: Turn[Any, Any]) -> Any:
-        """Return the recorded result, delayed as long as the tool took, and repeat its effects on the turn.
+        """Return the recorded result, delayed as long as the tool took. Repeat its effects if it is of the same turn.
 
         Raises ToolFailed if no result is recorded, or if the recorded call failed.
         """
         from pydantic_ai.exceptions import ToolFailed
 
-        found = self._take(call)
-        self.used[call.id] = "recording" if found else "nothing"
-        if found is None:
+        recorded = self._take(call)
+        self.used[call.id] = "recording" if recorded else "nothing"
+        if recorded is None:
             raise ToolFailed(NOT_RUN.format(name=call.name))
-        recorded, of_turn = found
-        await asyncio.sleep(min(_seconds(recorded), self._longest))
-        repeat(recorded, of_turn, turn)
-        if recorded.status == "failed":
-            raise ToolFailed(f"{call.name} failed: {recorded.result}")
-        return self._typed(call.name, recorded.result)
+        own = recorded.turn is self._turn
+        await asyncio.sleep(min(_seconds(recorded.call), self._longest))
+        if own:
+            repeat(recorded.call, recorded.turn, turn)
+        if recorded.call.status == "failed":
+            raise ToolFailed(f"{call.name} failed: {recorded.call.result}")
+        return self._typed(call.name, recorded.call.result)
 
-    def _take(self, call: ToolCall) -> tuple[ToolCall, TurnRecord] | None:
-        """Return the next recording of this call and its turn, or None if the call was never recorded.
+    def _take(self, call: ToolCall) -> _Recorded | None:
+        """Return the next recording of this call, or None if the call was never recorded.
 
-        When only one recording is left, it is used for all further calls.
+        When all recordings are used, the last one is used for all further calls.
         """
         known = self._calls.get(_key(call))
         if not known:
             return None
-        return known.popleft() if len(known) > 1 else known[0]
+        unused = [one for one in known if not one.used]
+        recorded = next((one for one in unused if one.turn is self._turn), (unused or known[-1:])[0])
+        recorded.used = True
+        return recorded
 
     def _typed(self, name: str, result: Json) -> Any:
         if name not in self._types:
@@ -87,11 +113,6 @@ class Recordings:
         with suppress(ValidationError, PydanticSchemaGenerationError):
             return TypeAdapter(self._types[name]).validate_python(result)
         return result
-
-
-def own_first(turns: Sequence[TurnRecord], turn: TurnRecord) -> list[TurnRecord]:
-    """Return the turns with `turn` moved to the front, so that its recordings are used before those of other turns."""
-    return [turn, *(other for other in turns if other is not turn)]
 
 
 def result_types(voice: VoiceAgent[Any, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..judging.judge import Judge
 from ..settings.limits import Limits
 from ..testing.turn import spoken_line
 from .differences import NOT_RUN, Comparison, Difference
-from .recorded_tools import Recordings, own_first, result_types
+from .recorded_tools import Recordings, result_types
 from .recording import Recording, said, was_stopped
 from .rehearsal import Rehearsal, StandIn
 from .replay_model import NothingRecordedError, RecordedModel
@@ -183,7 +183,8 @@ async def _play(
         model = recorded.model()
     tools = None
     if not options.run_tools:
-        tools = Recordings(own_first(recording.turns, old), types=result_types(voice), longest=0.0)
+        tools = Recordings(recording.turns, types=result_types(voice), longest=0.0)
+        tools.answering(old)
     caller = _Caller(old, tools)
     rehearsal = Rehearsal(voice, model=model, tools=caller.answer_tool, fillers=False)
     with _no_model() if options.model is None else nullcontext():

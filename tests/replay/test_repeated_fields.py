@@ -16,6 +16,8 @@ from layercode_app.journal.record_json import dump_head
 from layercode_app.replay.fork import Changes, fork
 from layercode_app.testing import open_call
 
+from .test_tool_effects import of_older_version
+
 pytestmark = pytest.mark.anyio
 
 CARD = "4111111111111111"
@@ -100,3 +102,59 @@ async def test_the_effects_of_a_tool_that_ends_after_its_turn_are_recorded(tmp_p
         while (turn := (await call.records())[0]).tools[0].status != "done":
             await asyncio.sleep(0.01)
     assert turn.tools[0].effects == {"fields": ["items"]}
+
+
+def kiosk() -> VoiceAgent[Any, Any]:
+    """An agent that adds what the caller names, lists what it sells, and hands the call over for the payment."""
+    agent: Agent[Turn[Basket], str] = Agent(deps_type=Turn)
+    voice = VoiceAgent("kiosk", agent, state=Basket, filler=False)
+
+    @agent.tool
+    async def menu(ctx: RunContext[Turn[Basket]]) -> str:
+        return "cake, tea"
+
+    @agent.tool
+    async def add(ctx: RunContext[Turn[Basket]], item: str) -> str:
+        ctx.deps.state.items = [*ctx.deps.state.items, item]
+        return "added"
+
+    @agent.tool
+    async def check_out(ctx: RunContext[Turn[Basket]]) -> str:
+        ctx.deps.hand_to("till")
+        return "handed over"
+
+    @voice.offline
+    async def script(scene: Scene) -> AsyncIterator[str | Call]:
+        named = scene.text.split()
+        if len(scene.results) == len(named):
+            yield "Done."
+        else:
+            name = named[len(scene.results)]
+            yield Call("add", {"item": name}) if name in ("cake", "tea") else Call(name)
+
+    return voice
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_the_effects_of_other_turns_are_not_repeated(older: bool) -> None:
+    till = VoiceAgent("till", Agent())
+    async with open_call(kiosk(), others=[till]) as call:
+        for text in ("menu", "cake", "tea", "menu check_out"):
+            await call.say(text)
+        turns = await call.records()
+    turns = of_older_version(turns) if older else turns
+    changed = await fork(turns, kiosk(), at=1, changes=Changes(say=["tea", "menu check_out"]), others=[till])
+    assert [(one.new.state["items"], one.new.handed_to) for one in changed.pairs] == [([], "")] * 2
+    results = [[tool.result for tool in one.new.tools] for one in changed.pairs]
+    assert results == [["added"], ["cake, tea", "handed over"]]
+    same = await fork(turns, kiosk(), at=1, changes=Changes(rest=True), others=[till])
+    assert [(one.new.state, one.new.handed_to) for one in same.pairs] == [(one.state, one.handed_to) for one in turns]
+
+
+async def test_a_turn_uses_its_recordings_even_if_an_earlier_turn_used_them() -> None:
+    async with open_call(kiosk()) as call:
+        for text in ("tea", "tea", "tea"):
+            await call.say(text)
+        turns = await call.records()
+    forked = await fork(turns, kiosk(), at=1, changes=Changes(say=["tea tea tea"], rest=True))
+    assert [one.new.state for one in forked.pairs] == [one.state for one in turns]
