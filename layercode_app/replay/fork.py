@@ -13,7 +13,7 @@ from ..journal.stores.base import SPEAKING_KINDS
 from ..settings.limits import Limits
 from ..webhook import TurnEvent
 from .compare import Fork, Pair
-from .recorded_tools import Recordings, result_types
+from .recorded_tools import Recordings
 from .rehearsal import Rehearsal
 from .sandbox import Sandbox
 
@@ -58,8 +58,8 @@ async def fork(
     number, forked = find_turn(turns, at)
     if forked.kind is Kind.GREETING and changes.say:
         raise ForkError(f"Turn {number} is the greeting: the caller has said nothing to replace. Fork a later turn.")
-    types = {name: kind for one in (*others, voice) for name, kind in result_types(one).items()}
-    tools = None if changes.run_tools else Recordings(turns, types=types)
+    place = _place_of(voice.name, turns, forked)
+    tools = None if changes.run_tools else Recordings(turns, voices=[*others, voice], in_place_of={voice.name: place})
     sandbox = await Sandbox.before(turns, forked, limits=limits)
     rehearsal = Rehearsal(voice, prompt=changes.prompt, model=changes.model, tools=tools)
     if others:
@@ -83,6 +83,12 @@ def find_turn(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnReco
     raise ForkError(
         f"Turn {at!r} is not in this conversation; expected a number from 1 to {len(speaking)}, or a turn's id."
     )
+
+
+def _place_of(agent: str, turns: Sequence[TurnRecord], forked: TurnRecord) -> str:
+    """Return the recorded agent in whose place the named agent answers: itself if the call had it, or the forked one."""
+    recorded = {name for turn in turns for name in (turn.agent, *turn.handed_by)}
+    return agent if agent in recorded else forked.agent
 
 
 def _script(

@@ -17,6 +17,7 @@ from ..agent.voice_agent import VoiceAgent
 from ..conversation.turn import Turn
 from ..journal.record import Json, ToolCall, TurnRecord
 from ..journal.record_json import sorted_json
+from .recording import agent_of
 from .tool_effects import repeat
 
 LONGEST_SECONDS = 5.0
@@ -34,32 +35,35 @@ class _Recorded:
 
 
 class Recordings:
-    """Answers a tool call with the recorded result of the same tool for the same arguments.
+    """Answers a tool call with the recorded result of the same agent's tool for the same arguments.
 
     The calls of the turn that is answered again, which `answering` sets, are used first. Only their effects are
     repeated: what a tool did in another turn may depend on all that happened until then.
 
-    `types` maps the name of a tool to its return type. Recorded results are JSON, and are converted to these types. A
-    result is delayed as long as the tool took, but at most `longest` seconds.
+    `voices` are the agents that answer now. Recorded results are JSON, and are converted to the return types of their
+    tools. `in_place_of` maps the name of an agent that answers now to that of the recorded agent in whose place it
+    answers, if they differ. A result is delayed as long as the tool took, but at most `longest` seconds.
     """
 
     def __init__(
         self,
         turns: Iterable[TurnRecord],
         *,
-        types: Mapping[str, Any] | None = None,
+        voices: Iterable[VoiceAgent[Any, Any]],
+        in_place_of: Mapping[str, str] | None = None,
         longest: float = LONGEST_SECONDS,
     ) -> None:
         self.used: dict[str, Literal["recording", "nothing"]] = {}
         """What answered each tool call, by the call's id."""
-        self._types = types or {}
+        self._types = {voice.name: result_types(voice) for voice in voices}
+        self._in_place_of = in_place_of or {}
         self._longest = longest
         self._turn: TurnRecord | None = None
-        self._calls: dict[tuple[str, bytes], list[_Recorded]] = defaultdict(list)
+        self._calls: dict[tuple[str, str, bytes], list[_Recorded]] = defaultdict(list)
         for turn in turns:
             for call in turn.tools:
                 if call.status in ("done", "failed"):
-                    self._calls[_key(call)].append(_Recorded(call, turn))
+                    self._calls[_key(agent_of(call, turn), call)].append(_Recorded(call, turn))
 
     def answering(self, turn: TurnRecord | None) -> None:
         """Set which recorded turn is answered again; None if the caller says more than was recorded."""
@@ -82,7 +86,7 @@ class Recordings:
         """
         from pydantic_ai.exceptions import ToolFailed
 
-        recorded = self._take(call)
+        recorded = self._take(self._in_place_of.get(turn.agent, turn.agent), call)
         self.used[call.id] = "recording" if recorded else "nothing"
         if recorded is None:
             raise ToolFailed(NOT_RUN.format(name=call.name))
@@ -92,14 +96,14 @@ class Recordings:
             repeat(recorded.call, recorded.turn, turn)
         if recorded.call.status == "failed":
             raise ToolFailed(f"{call.name} failed: {recorded.call.result}")
-        return self._typed(call.name, recorded.call.result)
+        return self._typed(turn.agent, call.name, recorded.call.result)
 
-    def _take(self, call: ToolCall) -> _Recorded | None:
-        """Return the next recording of this call, or None if the call was never recorded.
+    def _take(self, agent: str, call: ToolCall) -> _Recorded | None:
+        """Return the next recording of this call by the agent, or None if the call was never recorded.
 
         When all recordings are used, the last one is used for all further calls.
         """
-        known = self._calls.get(_key(call))
+        known = self._calls.get(_key(agent, call))
         if not known:
             return None
         unused = [one for one in known if not one.used]
@@ -107,11 +111,12 @@ class Recordings:
         recorded.used = True
         return recorded
 
-    def _typed(self, name: str, result: Json) -> Any:
-        if name not in self._types:
+    def _typed(self, agent: str, name: str, result: Json) -> Any:
+        types = self._types.get(agent, {})
+        if name not in types:
             return result
         with suppress(ValidationError, PydanticSchemaGenerationError):
-            return TypeAdapter(self._types[name]).validate_python(result)
+            return TypeAdapter(types[name]).validate_python(result)
         return result
 
 
@@ -130,8 +135,8 @@ def result_types(voice: VoiceAgent[Any, Any]) -> dict[str, Any]:
     return types
 
 
-def _key(call: ToolCall) -> tuple[str, bytes]:
-    return call.name, sorted_json(call.args)
+def _key(agent: str, call: ToolCall) -> tuple[str, str, bytes]:
+    return agent, call.name, sorted_json(call.args)
 
 
 def _seconds(call: ToolCall) -> float:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..conversation.flow import AGENT_STAGE
 from ..exceptions import ConfigurationError, NotRecordedError
 from ..journal.open import open_journal
 from ..journal.read import turns_of
-from ..journal.record import Json, Status, TurnRecord
+from ..journal.record import Json, Status, ToolCall, TurnRecord
 from ..journal.record_json import from_json, load_record, to_json
 from ..journal.stores.base import SPEAKING_KINDS
 from ..observability.privacy.masking import MASK
@@ -154,6 +155,15 @@ def responses_of(turn: TurnRecord) -> list[Any]:
     """
     responses = [message for message in messages_in(turn) if message.kind == "response"]
     return [response for response in responses if response.run_id is not None]
+
+
+def agent_of(call: ToolCall, turn: TurnRecord) -> str:
+    """Return the agent that made this call: the turn's agent, or one that handed the rest of the turn over later."""
+    earlier = {AGENT_STAGE + name: name for name in turn.handed_by}
+    for stage in turn.stages:
+        if stage.name in earlier and call.started_ms <= (stage.ended_ms or 0.0):
+            return earlier[stage.name]
+    return turn.agent
 
 
 def was_stopped(turn: TurnRecord) -> bool:

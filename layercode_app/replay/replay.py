@@ -17,7 +17,7 @@ from ..judging.judge import Judge
 from ..settings.limits import Limits
 from ..testing.turn import spoken_line
 from .differences import NOT_RUN, Comparison, Difference
-from .recorded_tools import Recordings, result_types
+from .recorded_tools import Recordings
 from .recording import Recording, said, was_stopped
 from .rehearsal import Rehearsal, StandIn
 from .replay_model import NothingRecordedError, RecordedModel
@@ -183,7 +183,8 @@ async def _play(
         model = recorded.model()
     tools = None
     if not options.run_tools:
-        tools = Recordings(recording.turns, types=result_types(voice), longest=0.0)
+        in_place_of = {voice.name: old.agent}
+        tools = Recordings(recording.turns, voices=[voice], in_place_of=in_place_of, longest=0.0)
         tools.answering(old)
     caller = _Caller(old, tools)
     rehearsal = Rehearsal(voice, model=model, tools=caller.answer_tool, fillers=False)

@@ -17,17 +17,19 @@ from ..conversation.state_json import load_model
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
 from ..journal.record import TTS, Json, ToolCall, TurnRecord
-from .recording import replied_in_full
+from .recording import agent_of, replied_in_full
 
 
 def repeat(call: ToolCall, recorded: TurnRecord, turn: Turn[Any, Any]) -> None:
     """Change the turn as `call` did in the turn `recorded`. Changed fields get the values that they had at its end.
 
+    The fields of an agent that handed the rest of the turn over stay, because the record has only the last agent's.
+
     What the current agent cannot do is left out: values that do not fit its state, stages that it does not have, and
     hand-overs to agents that are not loaded.
     """
     effects, flow = effects_of(call, recorded), turn.live.flow
-    if turn.live.state is not None:
+    if turn.live.state is not None and agent_of(call, recorded) == recorded.agent:
         _set(turn.live.state, effects.get("fields", ()), recorded.state or {})
     if flow is not None and (stage := effects.get("stage", "")) in flow.stages:
         turn.go_to(stage)
