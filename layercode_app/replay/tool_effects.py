@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from pydantic import ValidationError
-
 from ..conversation.flow import hand_over
 from ..conversation.state import LiveState
 from ..conversation.state_json import load_model
@@ -44,7 +42,7 @@ def _set(state: LiveState[Any], changed: Iterable[str], values: Mapping[str, Jso
     names = set(changed)
     others = {name: value for name, value in state.fields().items() if name not in names}
     new = {name: value for name, value in values.items() if name in names}
-    with suppress(ValidationError):
+    with suppress(Exception):  # A validator of the model may raise anything.
         state.assign(load_model(type(state.model), others | new))
 
 

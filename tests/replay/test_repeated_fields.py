@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_ai import Agent, RunContext
 
 from layercode_app import Call, Scene, Turn, VoiceAgent
@@ -21,6 +21,7 @@ from .test_tool_effects import of_older_version
 pytestmark = pytest.mark.anyio
 
 CARD = "4111111111111111"
+PRICES = {"cake": 4, "tea": 2}
 
 
 class Basket(BaseModel):
@@ -28,6 +29,12 @@ class Basket(BaseModel):
 
     items: list[str] = []
     card: str = ""
+
+    @field_validator("items")
+    @classmethod
+    def _priced(cls, items: list[str]) -> list[str]:
+        assert sum(PRICES[item] for item in items) >= 0
+        return items
 
 
 async def card(ctx: RunContext[Turn[Basket]]) -> str:
@@ -62,7 +69,7 @@ def shop(*tools: Any, **options: Any) -> VoiceAgent[Any, Any]:
     @voice.offline
     async def script(scene: Scene) -> AsyncIterator[str | Call]:
         named = scene.text.split()
-        yield Call(named[len(scene.results)]) if len(scene.results) < len(named) else "Done."
+        yield Call(named[len(scene.answered)]) if len(scene.answered) < len(named) else "Done."
 
     return voice
 
@@ -126,10 +133,10 @@ def kiosk() -> VoiceAgent[Any, Any]:
     @voice.offline
     async def script(scene: Scene) -> AsyncIterator[str | Call]:
         named = scene.text.split()
-        if len(scene.results) == len(named):
+        if len(scene.answered) == len(named):
             yield "Done."
         else:
-            name = named[len(scene.results)]
+            name = named[len(scene.answered)]
             yield Call("add", {"item": name}) if name in ("cake", "tea") else Call(name)
 
     return voice
@@ -158,3 +165,21 @@ async def test_a_turn_uses_its_recordings_even_if_an_earlier_turn_used_them() ->
         turns = await call.records()
     forked = await fork(turns, kiosk(), at=1, changes=Changes(say=["tea tea tea"], rest=True))
     assert [one.new.state for one in forked.pairs] == [one.state for one in turns]
+
+
+async def test_a_value_that_a_validator_cannot_check_any_more_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_call(kiosk()) as call:
+        await call.say("tea")
+        turns = await call.records()
+    monkeypatch.delitem(PRICES, "tea")
+    [pair] = (await fork(turns, kiosk(), at=1)).pairs
+    assert (pair.new.error, pair.new.spoken_text, pair.new.state["items"]) == (None, "Done.", [])
+
+
+async def test_a_hand_over_in_an_older_recording_is_repeated_once() -> None:
+    till = VoiceAgent("till", Agent())
+    async with open_call(kiosk(), others=[till]) as call:
+        await call.say("menu cake tea check_out")
+        turns = of_older_version(await call.records())
+    [pair] = (await fork(turns, kiosk(), at=1, others=[till])).pairs
+    assert (pair.new.handed_to, pair.new.notes) == ("till", []), "each call counts as having handed over"
