@@ -60,7 +60,7 @@ async def fork(
         raise ForkError(f"Turn {number} is the greeting: the caller has said nothing to replace. Fork a later turn.")
     place = _place_of(voice.name, turns, forked)
     tools = None if changes.run_tools else Recordings(turns, voices=[*others, voice], in_place_of={voice.name: place})
-    sandbox = await Sandbox.before(turns, forked, limits=limits)
+    sandbox = await Sandbox.before(turns, forked, agent=place, limits=limits)
     rehearsal = Rehearsal(voice, prompt=changes.prompt, model=changes.model, tools=tools)
     if others:
         sandbox.serve([rehearsal, *(Rehearsal(one, tools=tools) for one in others if one.name != voice.name)])

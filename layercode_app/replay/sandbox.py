@@ -33,8 +33,13 @@ class Sandbox:
         self._handler.services.failed = keep_failure
 
     @classmethod
-    async def before(cls, turns: Sequence[TurnRecord], turn: TurnRecord, *, limits: Limits | None = None) -> Sandbox:
-        """Return a sandbox with the conversation's turns, state and metadata from before this turn."""
+    async def before(
+        cls, turns: Sequence[TurnRecord], turn: TurnRecord, *, agent: str = "", limits: Limits | None = None
+    ) -> Sandbox:
+        """Return a sandbox with the conversation's turns, state and metadata from before this turn.
+
+        The agent that answers gets the state of the recorded agent `agent`; by default of the agent of `turn`.
+        """
         sandbox = cls(turn, limits)
         earlier = [past for past in turns if past.position < turn.position and past.finished]
         positions: dict[int, int] = {}
@@ -44,7 +49,8 @@ class Sandbox:
             await sandbox._store.begin(copy, history_tokens=0)
             positions[past.position] = copy.position
         by_id = {past.turn_id: positions[past.position] for past in earlier}
-        await sandbox._store.save_state(sandbox.conversation_id, state_before(earlier, turn, by_id))
+        state = state_before(earlier, turn, by_id, agent=agent or turn.agent)
+        await sandbox._store.save_state(sandbox.conversation_id, state)
         await sandbox._store.establish(sandbox.conversation_id, turn.metadata)
         return sandbox
 

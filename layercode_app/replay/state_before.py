@@ -16,17 +16,20 @@ from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.history_steps import SUMMARY
 
 
-def state_before(past: Sequence[TurnRecord], turn: TurnRecord, positions: Mapping[str, int]) -> dict[str, Json]:
+def state_before(
+    past: Sequence[TurnRecord], turn: TurnRecord, positions: Mapping[str, int], *, agent: str
+) -> dict[str, Json]:
     """Return the state that the conversation had before `turn`. `past` holds all turns before it, oldest first.
 
+    `agent` answers the turn now: it gets the state of the recorded agent of this name.
     `positions` maps the ids of the turns in `past` to their positions in the store to which the state will be written.
     """
     states: dict[str, dict[str, Json]] = {}
     for earlier in past:
         states[earlier.agent] = earlier.state or states.get(earlier.agent, {})
-    # In the new conversation, the agent of `turn` is the agent that is called.
+    # In the new conversation, the agent that answers `turn` is the agent that is called.
     state: dict[str, Any] = {
-        scope_of(agent, turn.agent) + name: value for agent, fields in states.items() for name, value in fields.items()
+        scope_of(of, agent) + name: value for of, fields in states.items() for name, value in fields.items()
     }
     stages = {stage_key(earlier.agent): earlier.at_stage for earlier in past if earlier.at_stage}
     return state | stages | dict(_summary(past, positions)) | dict(_opening(past, turn))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from layercode_app import Summary, VoiceAgent
+from layercode_app import Summary, Turn, VoiceAgent
 from layercode_app.cli.sessions.view import write_export
 from layercode_app.journal.record import TurnRecord
 from layercode_app.replay.fork import fork
@@ -97,3 +100,57 @@ async def test_only_the_first_messages_are_checked_for_voicemail() -> None:
     result = await replay(recording, voice)
     assert [turn.new and turn.new.spoken_text for turn in result.turns] == ["Fine."] * 4
     assert result.same
+
+
+class Caller(BaseModel):
+    name: str = "-"
+
+
+class Payer(BaseModel):
+    name: int = 0
+
+
+def two_agents() -> tuple[VoiceAgent[Any, Any], VoiceAgent[Any, Any]]:
+    """Two agents whose states have a field of the same name. Each says its value, and then changes it."""
+    front, back = VoiceAgent("front", state=Caller), VoiceAgent("back", state=Payer)
+
+    @front.on_message
+    async def greet(turn: Turn[Caller]) -> str:
+        before, turn.state.name = turn.state.name, "Ada"
+        if turn.text == "I pay":
+            turn.hand_to("back")
+        return f"front: {before}"
+
+    @back.on_message
+    async def charge(turn: Turn[Payer]) -> str:
+        turn.state.name += 5
+        return f"back: {turn.state.name - 5}"
+
+    return front, back
+
+
+async def test_each_agent_has_its_own_state_even_if_another_one_answered() -> None:
+    front, back = two_agents()
+    async with open_call(front, others=[back]) as call:
+        for text in ("Hi", "I pay", "Once", "Twice"):
+            await call.say(text)
+        turns = await call.records()
+    result = await replay(Recording(turns), front, others=[back])
+    assert [(turn.new and turn.new.spoken_text) for turn in result.turns] == [turn.spoken_text for turn in turns]
+
+    async def told(at: int, voice: VoiceAgent[Any, Any], other: VoiceAgent[Any, Any]) -> str:
+        return (await fork(turns, voice, at=at, others=[other])).pairs[0].new.spoken_text
+
+    assert [await told(4, front, back), await told(4, back, front)] == ["front: Ada", "back: 5"]
+    assert [await told(2, front, back), await told(2, back, front)] == ["front: Ada", "back: 0"]
+
+
+async def test_an_agent_that_the_call_did_not_have_gets_the_state_of_the_one_that_answered() -> None:
+    front, back = two_agents()
+    async with open_call(front, others=[back]) as call:
+        for text in ("Hi", "Again"):
+            await call.say(text)
+        turns = await call.records()
+    new = copy(front)
+    new.name = "new"
+    assert (await fork(turns, new, at=2)).pairs[0].new.spoken_text == "front: Ada"
