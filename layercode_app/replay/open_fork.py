@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ..agent.discovery import discover, find_by_import
 from ..agent.models import choose_model
-from ..agent.voice_agent import VoiceAgent
 from ..journal.read import turns_of
-from ..journal.record import TurnRecord
 from ..journal.stores import create_store
 from ..settings import Settings
 from ..settings.limits import Limits
+from .call_agents import load_agents
 from .compare import Fork
 from .fork import Changes, find_turn, fork
 
@@ -40,15 +36,9 @@ async def fork_recorded(
         turns = await turns_of(store, conversation_id, bodies=True)
     finally:
         await store.close()
-    voice, *others = _agents(agent or find_turn(turns, at)[1].agent, turns, agents_dir or settings.agents_dir)
-    for one in (voice, *others):
+    name = agent or find_turn(turns, at)[1].agent
+    recorded = [one for turn in turns for one in (turn.agent, turn.handed_to, *turn.handed_by) if one != name]
+    loaded = load_agents(name, recorded, agents_dir or settings.agents_dir)
+    for one in (loaded.voice, *loaded.others):
         choose_model(one, settings, offline_without_key=True)
-    return await fork(turns, voice, at=at, changes=changes, others=others, limits=Limits.of(settings))
-
-
-def _agents(name: str, turns: Sequence[TurnRecord], agents_dir: Path | None) -> list[VoiceAgent[Any, Any]]:
-    """Return the agent that is named, and then the other agents of the recorded call that can be loaded."""
-    found = discover(agents_dir)
-    voice = find_by_import(name) if ":" in name else found.get(name)
-    recorded = dict.fromkeys(agent for turn in turns for agent in (turn.agent, turn.handed_to, *turn.handed_by))
-    return [voice, *(found.agents[agent] for agent in recorded if agent in found.agents and agent != voice.name)]
+    return await fork(turns, loaded.voice, at=at, changes=changes, others=loaded.others, limits=Limits.of(settings))

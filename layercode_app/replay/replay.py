@@ -32,6 +32,8 @@ QUESTION = (
     "the same facts, offers and questions, even in other words?"
 )
 
+NOT_LOADED = "the replay was not given this agent"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -87,12 +89,15 @@ class Replay:
     """The agent that began the recorded call."""
     versions: dict[str, Versions]
     """The versions of each replayed agent, by its name in the recording."""
+    missing: dict[str, str]
+    """The agents of the call that are not loaded, and why."""
     turns: list[ReplayedTurn] = field(default_factory=list)
 
     @property
     def same(self) -> bool:
-        """True if no turn differs from the recording."""
-        return not any(turn.differences for turn in self.turns)
+        """True if a turn was replayed, no turn differs from the recording, and all agents of the call are loaded."""
+        replayed = any(turn.new for turn in self.turns)
+        return replayed and not self.missing and not any(turn.differences for turn in self.turns)
 
     def to_json(self) -> dict[str, Json]:
         """Return the replay as JSON, for `replay --json`."""
@@ -107,6 +112,7 @@ class Replay:
             "tools": "run" if options.run_tools else "recorded",
             "compared": "semantic" if options.semantic or options.judge else "strict",
             "masked": self.masked,
+            "missing": self.missing,
             "turns": [turn.to_json() for turn in self.turns],
         }
 
@@ -117,13 +123,14 @@ async def replay(
     options: Options | None = None,
     *,
     others: Sequence[VoiceAgent[Any, Any]] = (),
+    why: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Replay:
     """Answer every turn again and compare it with the recording. `done` is called after each turn.
 
     `voice` answers the turns of the agent that began the call. After a hand-over, the agent of `others` that has the
-    name of the recorded agent answers.
+    name of the recorded agent answers. `why` tells why an agent of the call could not be loaded, by its name.
 
     A turn that cannot be answered again gets a note that says why. Raises ForkError if `model` is given and the agent
     answers without a model, and ConfigurationError if that model cannot be used.
@@ -131,7 +138,9 @@ async def replay(
     options = options or Options()
     voices = {recording.agent: voice} | {one.name: one for one in others if one.name != recording.agent}
     versions = {name: versions_of(recording, name, one) for name, one in voices.items()}
-    result = Replay(recording.conversation_id, voice.name, options, recording.masked, recording.agent, versions)
+    missing = {turn.agent: NOT_LOADED for turn in recording.spoken if turn.agent not in voices} | dict(why or {})
+    call = recording.conversation_id
+    result = Replay(call, voice.name, options, recording.masked, recording.agent, versions, missing)
     async with _models(recording.agent, voices, options.model) as models:
         for number, old in enumerate(recording.spoken, 1):
             turn = ReplayedTurn(number, old, note=recording.why_not(old) or _why_no_agent(old, voices) or "")

@@ -27,7 +27,7 @@ from layercode_app.testing.evals.run_scenarios import evaluate
 from ..agents.talking import AGENTS
 from ..testing.test_handed_over_calls import AGENTS as AT_ONCE
 from ..testing.test_handed_over_calls import desk, till, with_states
-from .recorded import change, copied_agents, run_json
+from .recorded import change, copied_agents, run, run_json
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +76,41 @@ async def test_the_command_finds_the_agents_and_tells_which_has_changed(tmp_path
         "helpdesk": True,
         "helpdesk_callback": False,
     }
+
+
+@pytest.mark.parametrize("file", ["back.py", "another_name.py"])
+async def test_the_command_fails_if_an_agent_of_the_call_cannot_be_loaded(file: str, tmp_path: Path) -> None:
+    agents, path = tmp_path / "agents", tmp_path / "call.json"
+    agents.mkdir()
+    for name, number in (("front.py", 0), (file, 1)):
+        (agents / name).write_text(f"from {with_states.__module__} import with_states\nagent = with_states()[{number}]")
+    async with open_call("front", agents=agents) as call:
+        for text in ("I can wait", "I want to pay", "And again"):
+            await call.say(text)
+        write_export(await call.records(), html=False, output=path, redacted=False)
+    code, result = await run_json("replay", path, "--agents", agents)
+    assert (code, result["missing"], [turn["differences"] for turn in result["turns"]]) == (0, {}, [[]] * 3)
+    code, result = await run_json("replay", path, "--agents", agents, "--agent", "back")
+    assert (result["missing"], [turn["came"] for turn in result["turns"]]) == ({}, ["Paid.", None, "Paid."])
+    (agents / file).write_text("import nothing_of_this_name")
+    code, result = await run_json("replay", path, "--agents", agents)
+    assert (code, result["ok"], list(result["missing"])) == (1, False, ["back"])
+    assert "nothing_of_this_name" in result["missing"]["back"]
+    shown = (await run("replay", path, "--agents", agents)).stdout
+    assert "Agent 'back' of the call is not loaded: " in shown
+    assert "No difference in the turns that were replayed." in shown
+
+
+async def test_the_command_fails_if_no_turn_is_replayed(tmp_path: Path) -> None:
+    path = tmp_path / "call.json"
+    (tmp_path / "at_once.py").write_text(AT_ONCE)
+    async with open_call("desk", agents=tmp_path) as call:
+        call.mock("charge", returns="approved")
+        await call.say("I want to pay")
+        write_export(await call.records(), html=False, output=path, redacted=False)
+    code, result = await run_json("replay", path, "--agents", tmp_path)
+    assert (code, result["ok"], result["missing"]) == (1, False, {}), "two agents answered the only turn"
+    assert "No turn was replayed." in (await run("replay", path, "--agents", tmp_path)).stdout
 
 
 @pytest.mark.parametrize("ended", [False, True])

@@ -36,7 +36,10 @@ def replay(
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay a recorded call against the current agent and show the differences. Exit with 1 if there are any."""
+    """Replay a recorded call against the current agent and show the differences.
+
+    Exit with 1 if there are any, if no turn was replayed, or if an agent of the call cannot be loaded.
+    """
     from .session import Replaying, promote_recording, replay_recording
 
     asked = Replaying(recording, agent, agents, store)

@@ -13,7 +13,6 @@ from ...output.files import write_file
 from ...output.progress import steps
 
 if TYPE_CHECKING:
-    from ...agent.voice_agent import VoiceAgent
     from ...replay.recording import Recording
     from ...replay.replay import Replay
 
@@ -35,6 +34,7 @@ def replay_recording(
     from loguru import logger
 
     from ...agent.live_judges import named_judge
+    from ...replay.call_agents import load_agents
     from ...replay.replay import Options, replay
     from ...settings import export_env_file, load_settings
     from ...settings.limits import Limits
@@ -46,29 +46,16 @@ def replay_recording(
 
     async def work() -> Replay:
         recording = await _find(asked, settings)
-        voice, others = _agents(asked, recording, settings)
+        later = [turn.agent for turn in recording.spoken if turn.agent != recording.agent]
+        loaded = load_agents(asked.agent or recording.agent, later, asked.agents or settings.agents_dir)
+        others, why, limits = loaded.others, loaded.missing, Limits.of(settings)
         with steps("replaying", len(recording.spoken)) as step:
-            return await replay(recording, voice, options, others=others, limits=Limits.of(settings), done=step)
+            return await replay(recording, loaded.voice, options, others=others, why=why, limits=limits, done=step)
 
     try:
         return asyncio.run(work())
     finally:
         logger.enable("layercode_app")
-
-
-def _agents(
-    asked: Replaying, recording: Recording, settings: Any
-) -> tuple[VoiceAgent[Any, Any], list[VoiceAgent[Any, Any]]]:
-    """Return the agent that replays the turns of the call's first agent, and the loaded agents that took over the call.
-
-    The call's first agent replays its turns itself, unless `asked` names another agent.
-    """
-    from ...agent.discovery import discover, find_by_import
-
-    found, name = discover(asked.agents or settings.agents_dir), asked.agent or recording.agent
-    voice = find_by_import(name) if ":" in name else found.get(name)
-    later = dict.fromkeys(turn.agent for turn in recording.spoken if turn.agent != recording.agent)
-    return voice, [found.agents[agent] for agent in later if agent in found.agents]
 
 
 async def _find(asked: Replaying, settings: Any) -> Recording:

@@ -24,9 +24,18 @@ def show(replay: Replay) -> None:
     print_table(plain_table(("turn", "caller", "what", "recorded", "replayed"), rows))
     for line in _notes(replay):
         print_line((line, "dim"))
+    for name, why in replay.missing.items():
+        print_line((f"Agent {name!r} of the call is not loaded: {why}", "bold red"))
+    print_line((_verdict(replay), "green" if replay.same else "bold red"))
+
+
+def _verdict(replay: Replay) -> str:
+    if not any(turn.new for turn in replay.turns):
+        return "No turn was replayed."
     different = sum(bool(turn.differences) for turn in replay.turns)
-    verdict = f"{different} of {len(replay.turns)} turns differ." if different else "No difference."
-    print_line((verdict, "bold red" if different else "green"))
+    if different:
+        return f"{different} of {len(replay.turns)} turns differ."
+    return "No difference in the turns that were replayed." if replay.missing else "No difference."
 
 
 def _rows(turn: ReplayedTurn) -> Iterator[list[Cell]]:
