@@ -1,9 +1,10 @@
-"""Access private parts of PydanticAI: prompts, validators, hooks and instrumentation of agents, events, timeouts."""
+"""Access private parts of PydanticAI: prompts, outputs, hooks and instrumentation of agents, events, timeouts."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncIterator, Sequence
+from copy import copy
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,6 +111,27 @@ def output_validators(agent: Any) -> Sequence[Any] | None:
     """
     found: Sequence[Any] | None = getattr(agent, "_output_validators", None)
     return found
+
+
+def prepare_output(agent: Any, output_type: list[Any]) -> None:
+    """Let an agent build the schemas of this output type now, instead of in each run that gets the same list.
+
+    PydanticAI builds the schemas of the agent's own output type only once, but those of another one in each run. This
+    takes milliseconds if the types are nested models. If a release builds them elsewhere, each run builds them again.
+    """
+    build = getattr(agent, "_prepare_output_schema", None)
+    if build is None:
+        return
+    schema = build(output_type)
+
+    def prepared(given: Any) -> Any:
+        if given is not output_type:
+            return build(given)
+        own = copy(schema)
+        own.toolset = copy(schema.toolset)  # Each run sets its number of retries in it.
+        return own
+
+    vars(agent)["_prepare_output_schema"] = prepared
 
 
 def stopped_by_timeout(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from loguru import logger
 
-from .._compat.pydantic_ai import output_validators
+from .._compat.pydantic_ai import output_validators, prepare_output
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -41,11 +41,17 @@ def takes_deferred(agent: AbstractAgent[Any, Any]) -> bool:
 
 
 def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
-    """Return the agent's output types plus `DeferredToolRequests`, for tool calls that wait for an approval."""
+    """Return the agent's output types plus `DeferredToolRequests`, for tool calls that wait for an approval.
+
+    If a run gets this list itself, not a copy, it need not build the schemas of the types.
+    """
     from pydantic_ai import DeferredToolRequests
 
     own = agent.output_type
-    return [*(own if isinstance(own, list | tuple) else [own]), DeferredToolRequests]
+    kinds = [*(own if isinstance(own, list | tuple) else [own]), DeferredToolRequests]
+    if own is not str:
+        prepare_output(_innermost(agent), kinds)
+    return kinds
 
 
 def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
@@ -74,10 +80,14 @@ def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -
 
 
 def _validators(agent: Any) -> Any:
-    """Return the agent's output validators, even if the agent is in a wrapper."""
+    return output_validators(_innermost(agent))
+
+
+def _innermost(agent: Any) -> Any:
+    """Return the agent inside all wrappers."""
     while (wrapped := getattr(agent, "wrapped", None)) is not None:
         agent = wrapped
-    return output_validators(agent)
+    return agent
 
 
 def _kinds(output: Any) -> Iterator[Any]:

@@ -23,7 +23,6 @@ from .capabilities import watch
 from .confirmation import RunInput
 from .hedged_model import hedged
 from .output_speech import speak_output
-from .outputs import with_deferred
 from .pause_timeout import Pauses
 from .retry import Retries
 from .selected_model import SelectedModel
@@ -102,7 +101,7 @@ def _options(
     if instructions:
         options["instructions"] = instructions
     if voice.asks_first:
-        options["output_type"] = with_deferred(voice.agent)
+        options["output_type"] = voice.output_with_deferred
     return options
 
 

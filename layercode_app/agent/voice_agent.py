@@ -380,6 +380,14 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
             return False
         return needs_confirmation(self, self.confirm) or (has_tools(self) and takes_deferred(self.agent))
 
+    @cached_property
+    def output_with_deferred(self) -> list[Any]:
+        """The output type of runs if `asks_first` is true."""
+        from .outputs import with_deferred
+
+        assert self.agent is not None
+        return with_deferred(self.agent)
+
     def use_model(self, model: Model | None) -> None:
         """Answer with this model from now on; None means the agent's own model."""
         self.model, self._fingerprint = model, ""

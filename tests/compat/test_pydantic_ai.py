@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, ModelRetry, RunContext
+from pydantic import BaseModel
+from pydantic_ai import Agent, DeferredToolRequests, ModelRetry, RunContext
 from pydantic_ai.capabilities import AbstractCapability, Hooks, ModelFallback, Thinking
 from pydantic_ai.exceptions import ModelRequestTimeout
 from pydantic_ai.mcp import MCPToolset
@@ -183,7 +184,10 @@ def test_instructions_and_prompts_are_those_of_the_agent() -> None:
     assert validator.function is accept
 
 
-PARTS = ("_instructions", "_cap_instructions", "_system_prompts", "_system_prompt_functions", "_output_validators")
+PARTS = (
+    *("_instructions", "_cap_instructions", "_system_prompts", "_system_prompt_functions", "_output_validators"),
+    "_prepare_output_schema",
+)
 
 
 class Hidden:
@@ -210,6 +214,40 @@ def test_without_the_parts_the_agent_has_a_version_and_takes_a_prompt() -> None:
     history: list[ModelMessage] = [ModelRequest(parts=[SystemPromptPart("You are a clerk."), UserPromptPart("Hello")])]
     assert [len(message.parts) for message in without_old_prompts(hidden, history)] == [1]
     assert len(instructions_for(hidden, history)) == 1
+
+
+# --- output types of runs
+
+
+class Cake(BaseModel):
+    flavour: str
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_output_type_is_prepared_once_and_each_run_has_its_own_retries(
+    known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Any] = []
+    build = Agent._prepare_output_schema
+
+    def counted(self: Any, given: Any) -> Any:
+        built.append(given)
+        return build(self, given)
+
+    monkeypatch.setattr(Agent, "_prepare_output_schema", counted)
+    agent: Any = Agent(TestModel(), output_type=Cake)
+    kinds = [Cake, DeferredToolRequests]
+    private.prepare_output(agent if known else Hidden(agent), kinds)
+    for retries in (1, 2, 3):
+        async with agent.iter("Bake.", output_type=kinds, retries={"output": retries}) as run:
+            assert run.ctx.deps.output_schema.toolset.max_retries == retries
+            async for _ in run:
+                pass
+        assert run.result is not None
+        assert isinstance(run.result.output, Cake)
+    assert built == [kinds] * (1 if known else 3)
+    assert (await agent.run("Say.", output_type=str)).output
+    assert isinstance((await agent.run("Bake.")).output, Cake)
 
 
 # --- capabilities that handle failed requests
