@@ -15,7 +15,7 @@ from ..conversation.turn import Turn
 
 @dataclass(frozen=True)
 class Parameter:
-    """An argument of the dependency type, and whether it must be given."""
+    """A parameter of the constructor of the agent's dependencies, and whether it must be given."""
 
     name: str
     kind: str

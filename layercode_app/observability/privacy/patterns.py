@@ -127,7 +127,7 @@ def _places_of_names(text: str, lowered: str) -> list[int]:
 
 
 def _named_at(text: str, start: int) -> tuple[str, int] | None:
-    """Return the masked form of the named secret that begins at `start`, and the place where the secret ends."""
+    """Return the masked form of the secret with its name, such as `password=...`, at `start`, and where it ends."""
     for pattern, by in _NAMED:
         if found := pattern.match(text, start):
             return found.expand(by), found.end()

@@ -51,7 +51,7 @@ def _addresses(files: Sequence[ScenarioFile], scripts: Sequence[str]) -> list[st
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files of a folder, except hidden files, caches and logs. An agent may read any of them."""
+    """Return all files of a folder that an agent may read. Hidden files, caches and logs are left out."""
     return sorted(path for path in folder.rglob("*") if _matters(path.relative_to(folder)) and path.is_file())
 
 
