@@ -67,7 +67,8 @@ class Checkpoint:
         """
         try:
             self.record.outlasting.remove(work)
-            if live.saving or call is not None:
+            # After a hand-over, the end of the turn saves only the state of the other agent.
+            if live.saving or call is not None or live.state is not self.state:
                 await live.saved.wait()
                 _report_late(self.services, live, call)
                 what = f"The effects of {f'the tool {call.name}' if call else 'background work'}"

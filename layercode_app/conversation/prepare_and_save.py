@@ -226,6 +226,9 @@ class Work:
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
             self.services.late.keep(record, changes, [*self.jobs, *task_jobs(record)], keep_unspoken)
             record.error_category = record.error_category or "store"
+        except Exception:
+            live.saved.set()  # The turn is not saved again, and work that outlasts it waits for this.
+            raise
         live.saved.set()
 
     async def _leave(self) -> None:

@@ -15,7 +15,7 @@ from pydantic_ai.usage import RequestUsage
 
 from layercode_app import StoreError, Turn, TurnRecord, VoiceAgent
 from layercode_app.conversation.late_work import note_late
-from layercode_app.journal.record import SUMMARY_STAGE, Kind, ModelCall
+from layercode_app.journal.record import SUMMARY_STAGE, Json, Kind, ModelCall
 from layercode_app.journal.stores.base import Change, Store
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.observability import metrics
@@ -27,6 +27,10 @@ pytestmark = pytest.mark.anyio
 
 class Notes(BaseModel):
     made: int = 0
+
+
+class Paid(BaseModel):
+    paid: int = 0
 
 
 class Desk:
@@ -97,6 +101,55 @@ async def test_what_background_work_does_after_its_turn_is_saved_and_counted(row
     assert (day["turns"], day["input_tokens"]) == (1, 5000)
     assert day["cost"] == pytest.approx(record.cost)
     assert (tokens(rows, "input"), tokens(rows, "output")) == (5000, 700)
+
+
+async def test_background_work_that_ends_after_a_hand_over_saves_its_agents_state() -> None:
+    desk, store, handed = Desk(), MemoryStore(), asyncio.Event()
+    billing = VoiceAgent("billing", state=Paid)
+
+    @desk.voice.on_message
+    async def hand_over(turn: Turn[Notes]) -> str:
+        turn.background(make(turn))
+        turn.hand_to("billing", now=True)
+        return ""
+
+    async def make(turn: Turn[Notes]) -> None:
+        await handed.wait()
+        turn.state.made += 1
+        handed.clear()
+
+    @billing.on_message
+    async def answer(turn: Turn[Paid]) -> str:
+        handed.set()
+        while handed.is_set():
+            await asyncio.sleep(0)
+        return "Billing."
+
+    async with open_call(desk.voice, others=[billing], store=store) as call:
+        assert (await call.say("invoice")).spoken == "Billing."
+        async with asyncio.timeout(100):
+            while (await store.conversation(call.conversation_id)).state.get("made") != 1:
+                await asyncio.sleep(0.01)
+
+
+class Faulty(MemoryStore):
+    """A journal that fails to save the end of a turn, with an error that is no StoreError."""
+
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+        if record.finished and record.user_text:
+            raise RuntimeError("a fault of the driver")
+        return await super().save(record, state=state)
+
+
+async def test_background_work_is_saved_although_the_save_of_its_turn_raised() -> None:
+    desk = Desk()
+    async with open_call(desk.voice, store=Faulty()) as call:
+        with pytest.raises(RuntimeError, match="a fault of the driver"):
+            await call.say("file it")
+        desk.proceed.set()
+        async with asyncio.timeout(100):
+            while not (await call.records())[-1].outcomes:
+                await asyncio.sleep(0.01)
 
 
 async def test_a_conversations_budget_counts_background_work_of_turns_and_data_events() -> None:
