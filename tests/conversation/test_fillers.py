@@ -92,7 +92,7 @@ async def test_after_the_first_words_an_agent_without_a_model_speaks_none() -> N
     [
         ("", {"ending": True}),
         ("run", {"answered": True}),
-        ("hang_up", {"asked": True}),
+        ("hang_up", {"_asked": True}),
         ("", {"goodbye": "Bye."}),
         ("", {"stopping": Status.FAILED}),
     ],
