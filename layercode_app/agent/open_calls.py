@@ -50,7 +50,7 @@ class OpenCalls:
         self._connecting: set[asyncio.Task[None]] = set()
 
     def note(self, voice: VoiceAgent[Any, Any], event: Event) -> None:
-        """Record from an event that a call is open or has ended. When a call starts, connect in the background."""
+        """Record from an event that a call is open or has ended. At its start, connect to the model's provider."""
         if voice.agent is None:
             return
         if isinstance(event, SessionEnd):

@@ -179,7 +179,9 @@ async def _publish(live: LiveTurn, store: Store) -> None:
             except StoreError as error:
                 if not away:
                     logger.warning(
-                        "Listeners of turn {} on other workers wait for the journal: {}", live.record.turn_id, error
+                        "Callers who hear turn {} through other workers wait for the journal: {}",
+                        live.record.turn_id,
+                        error,
                     )
                 away = True
         await asyncio.sleep(FOLLOW_SECONDS)

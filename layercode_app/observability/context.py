@@ -129,7 +129,7 @@ def for_reader() -> Iterator[None]:
 
 
 def for_a_caller() -> bool:
-    """Return whether this task works for a caller, so that its errors may quote what the caller said."""
+    """Return whether this task works for a caller. If so, the text of its errors may contain what the caller said."""
     return _current.get() is not None or request.get() is not None or _for_reader.get()
 
 

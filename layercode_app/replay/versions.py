@@ -30,10 +30,10 @@ class Versions:
 
 
 def versions_of(recording: Recording, name: str, voice: VoiceAgent[Any, Any]) -> Versions:
-    """Return the recorded versions of the agent `name`, and the current version of `voice`, which answers for it.
+    """Return the recorded versions of the agent `name`, and the current version of `voice`, the agent that answers now.
 
-    The current version is that with the offline model. It is None if a real model was recorded. A version depends on
-    the model's name, so the two would always differ.
+    A version depends on the model's name. The current version is the one with the offline model, so it cannot be
+    compared with versions that were recorded with a real model: then it is None.
     """
     turns = [turn for turn in recording.spoken if turn.agent == name]
     recorded = list(dict.fromkeys(turn.fingerprint for turn in turns))

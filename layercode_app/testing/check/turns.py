@@ -152,7 +152,7 @@ async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
 
 @check(
     "turns.interrupted",
-    "after an interruption the next turn is answered and knows the earlier words",
+    "after an interruption, the next turn is answered, and the agent still knows what the caller said before",
     why="callers interrupt, often with important words",
     fix="Detect the disconnect, stop the model, and save the caller's words before you call the model.",
 )
