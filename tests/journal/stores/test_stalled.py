@@ -52,6 +52,18 @@ async def fixed(other: Store, record: TurnRecord) -> None:
 Lost = Callable[[Store, TurnRecord], Awaitable[None]]
 
 
+def clerk(model: Any, booked: list[str]) -> VoiceAgent[Any, Any]:
+    """Return an agent with this model and a tool that books a table."""
+    agent = Agent(FunctionModel(stream_function=model))
+
+    @agent.tool_plain
+    async def book() -> str:
+        booked.append("a table")
+        return "booked"
+
+    return VoiceAgent("clerk", agent)
+
+
 @pytest.mark.parametrize("lose", [taken_over, displaced])
 async def test_it_starts_no_tool(worker: Open, lose: Lost) -> None:
     here, other = await worker(), await worker()
@@ -63,14 +75,7 @@ async def test_it_starts_no_tool(worker: Open, lose: Lost) -> None:
         await lose(other, record)
         yield {0: DeltaToolCall(name="book", json_args="{}", tool_call_id="c1")}
 
-    agent = Agent(FunctionModel(stream_function=model))
-
-    @agent.tool_plain
-    async def book() -> str:
-        booked.append("a table")
-        return "booked"
-
-    heard = await asyncio.wait_for(admit(TurnHandler(here), VoiceAgent("clerk", agent), BOOK), 100)
+    heard = await asyncio.wait_for(admit(TurnHandler(here), clerk(model, booked), BOOK), 100)
     assert (heard, booked) == ("", [])
 
 
@@ -100,8 +105,8 @@ async def test_the_caller_hears_an_apology_if_the_turn_is_marked_as_crashed(
         await mark()
         return "booked"
 
-    clerk = VoiceAgent("clerk", agent, apology="Sorry.", tool_apology="Sorry. Please check your booking.")
-    heard = await asyncio.wait_for(admit(TurnHandler(here), clerk, BOOK), 100)
+    voice = VoiceAgent("clerk", agent, apology="Sorry.", tool_apology="Sorry. Please check your booking.")
+    heard = await asyncio.wait_for(admit(TurnHandler(here), voice, BOOK), 100)
     assert heard == ("Sorry." if before else "Sorry. Please check your booking.")
     assert booked == ([] if before else ["a table"])
     record = await here.get("c", "t")
@@ -131,12 +136,5 @@ async def test_a_turn_goes_on_when_its_conversation_is_forgotten(worker: Open) -
         await other.forget("c")
         yield {0: DeltaToolCall(name="book", json_args="{}", tool_call_id="c1")}
 
-    agent = Agent(FunctionModel(stream_function=model))
-
-    @agent.tool_plain
-    async def book() -> str:
-        booked.append("a table")
-        return "booked"
-
-    heard = await asyncio.wait_for(admit(TurnHandler(here), VoiceAgent("clerk", agent), BOOK), 100)
+    heard = await asyncio.wait_for(admit(TurnHandler(here), clerk(model, booked), BOOK), 100)
     assert (heard, booked) == ("Booked.", ["a table"])
