@@ -12,6 +12,7 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from ..journal.cost import price_of
+from ..journal.model_usage import add_usage
 from ..journal.record import SUMMARY_STAGE, Kind, ModelCall, TurnRecord
 from ..journal.stores.base import Store
 
@@ -97,7 +98,4 @@ def _add_to(record: TurnRecord, responses: Sequence[ModelResponse]) -> None:
         counted["unpriced_requests"] = int(price is None)
         name = response.model_name or ""
         record.requests.append(ModelCall(name, at, None, at, "done", SUMMARY_STAGE, counted, price))
-        for key, amount in counted.items():
-            record.usage[key] = record.usage.get(key, 0) + amount
-        if price is not None:
-            record.cost = (record.cost or 0.0) + price
+        add_usage(record, counted, price)

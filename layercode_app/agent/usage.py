@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,8 @@ from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
 from ..conversation import model_requests
 from ..conversation.turn import Turn
 from ..journal.cost import price_of
-from ..journal.record import ModelCall, Stage, TurnRecord
+from ..journal.model_usage import add_usage
+from ..journal.record import ModelCall, Stage
 from .plain_messages import dump_messages
 
 COUNTED = ("requests", "tool_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
@@ -111,7 +112,7 @@ def write_down(
     if again := sum(_sent_back(part) for message in messages for part in message.parts):
         counted["validation_retries"] = again
     record.model = next((call.model for call in reversed(record.requests) if call.answers), record.model)
-    _add(record, counted, cost)
+    add_usage(record, counted, cost)
 
 
 def _sent_back(part: Any) -> bool:
@@ -134,10 +135,3 @@ def _with_helpers(
     for name in UNKNOWN:
         counted[name] = counted.get(name, 0) + helpers.usage.get(name, 0)
     return cost if helpers.cost is None else max(cost or 0.0, own_cost + helpers.cost)
-
-
-def _add(record: TurnRecord, counted: Mapping[str, int], cost: float | None) -> None:
-    for name, amount in counted.items():
-        record.usage[name] = record.usage.get(name, 0) + amount
-    if cost is not None:
-        record.cost = (record.cost or 0.0) + cost

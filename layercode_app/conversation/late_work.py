@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ..journal.model_usage import add_usage
 from ..journal.record import Kind, ModelCall, ToolCall, TurnRecord, is_of_job
 from .lasting import in_background
 from .live import LiveTurn
-from .stages import add_usage
 
 Run = Callable[[Coroutine[Any, Any, Any]], None]
 """Runs a coroutine in the background."""
@@ -60,7 +60,7 @@ def _copy_usage(live: TurnRecord, record: TurnRecord) -> None:
     record.requests = [replace(call, usage=dict(call.usage)) for call in live.requests] + of_jobs
     record.model, record.usage, record.cost = live.model, dict(live.usage), live.cost
     for call in of_jobs:
-        add_usage(record, call)
+        add_usage(record, call.usage, call.cost)
 
 
 def _note_result(call: ToolCall, record: TurnRecord) -> None:
@@ -79,5 +79,5 @@ def usage_of(record: TurnRecord, requests: Sequence[ModelCall]) -> TurnRecord:
     # The kind of a data event, because the turn itself was counted when it ended.
     used = TurnRecord(*record.key, Kind.DATA, record.agent, started_at=record.started_at, requests=list(requests))
     for call in requests:
-        add_usage(used, call)
+        add_usage(used, call.usage, call.cost)
     return used

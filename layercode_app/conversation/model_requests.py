@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ..journal.model_usage import add_usage
 from ..journal.record import ModelCall
 
 if TYPE_CHECKING:
@@ -114,8 +115,7 @@ def insert_hedge(live: LiveTurn, hedge: Hedge, now: float) -> None:
     else:
         row.hedge = "lost"
     _insert(live, row, call, after=not hedge.won)
-    for name, amount in row.usage.items():
-        live.record.usage[name] = live.record.usage.get(name, 0) + amount
+    add_usage(live.record, row.usage, None)
 
 
 def _insert(live: LiveTurn, row: ModelCall, call: ModelCall, *, after: bool) -> None:
@@ -125,8 +125,5 @@ def _insert(live: LiveTurn, row: ModelCall, call: ModelCall, *, after: bool) -> 
 
 
 def _merge(row: ModelCall, call: ModelCall) -> None:
-    for name, amount in call.usage.items():
-        row.usage[name] = row.usage.get(name, 0) + amount
-    if call.cost is not None:
-        row.cost = (row.cost or 0.0) + call.cost
+    add_usage(row, call.usage, call.cost)
     row.ended_ms = call.ended_ms

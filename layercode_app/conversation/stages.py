@@ -12,7 +12,8 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from ..journal.cost import cost_of, price_of
-from ..journal.record import HELPER, ModelCall, Stage, TurnRecord
+from ..journal.model_usage import add_usage
+from ..journal.record import HELPER, ModelCall, Stage
 from ..observability import spans
 from . import model_requests
 
@@ -112,7 +113,7 @@ def write_down_helpers(live: LiveTurn) -> None:
     helpers, live.run.helpers = live.run.helpers, None
     if helpers is not None:
         live.record.model = live.record.model or helpers.model
-        add_usage(live.record, helpers)
+        add_usage(live.record, helpers.usage, helpers.cost)
 
 
 def _price(response: ModelResponse) -> float | None:
@@ -128,12 +129,4 @@ def _price(response: ModelResponse) -> float | None:
 
 def _add(stage: Stage, call: ModelCall) -> None:
     stage.model = call.model
-    add_usage(stage, call)
-
-
-def add_usage(total: Stage | TurnRecord, part: Stage | ModelCall) -> None:
-    """Add the usage and the cost of `part` to those of `total`."""
-    for name, amount in part.usage.items():
-        total.usage[name] = total.usage.get(name, 0) + amount
-    if part.cost is not None:
-        total.cost = (total.cost or 0.0) + part.cost
+    add_usage(stage, call.usage, call.cost)

@@ -35,10 +35,22 @@ class Share:
 
     def add(self, usage: Mapping[str, int], cost: float | None) -> None:
         """Add the usage and the cost of one request."""
-        for name, amount in usage.items():
-            self.usage[name] = self.usage.get(name, 0) + amount
-        if cost is not None:
-            self.cost = (self.cost or 0.0) + cost
+        add_usage(self, usage, cost)
+
+
+class Total(Protocol):
+    """A turn, a stage, a request or a share, to which usage can be added."""
+
+    usage: dict[str, int]
+    cost: float | None
+
+
+def add_usage(total: Total, usage: Mapping[str, int], cost: float | None) -> None:
+    """Add usage, and a cost in dollars if it is known, to those of `total`."""
+    for name, amount in usage.items():
+        total.usage[name] = total.usage.get(name, 0) + amount
+    if cost is not None:
+        total.cost = (total.cost or 0.0) + cost
 
 
 def shares_of(turn: Shared) -> list[Share]:
