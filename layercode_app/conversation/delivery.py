@@ -144,9 +144,12 @@ def begin_again(record: TurnRecord, *, posts_handoffs: bool = False) -> None:
     spoken = record.before + record.spoken_text
     record.pending, record.resumes, record.error = None, "", None
     record.outlasting = []
-    # Tools that have run do not run again, so the tasks that they may have added must stay.
+    # Tools that have run do not run again, so what they may have recorded must stay.
     if not record.tools:
         record.tasks = []
+        # An agent that handed this turn over does not answer again either.
+        if not record.handed_by:
+            record.outcomes, record.counts, record.notes = [], {}, []
     elif posts_handoffs:
         add_handoffs(record)
     record.before = spoken if not spoken or spoken[-1].isspace() else spoken + " "

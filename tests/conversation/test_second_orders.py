@@ -15,11 +15,12 @@ from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import Message, VoiceAgent
+from layercode_app import Message, Turn, VoiceAgent
 from layercode_app.agent.runner import AgentRunner
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.heard import correct
 from layercode_app.conversation.history import messages_of
+from layercode_app.conversation.recorded import record_count, record_outcome
 from layercode_app.journal.record import Speech, Status, ToolCall, TurnRecord
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.settings.limits import Limits
@@ -137,6 +138,35 @@ async def test_a_second_delivery_of_a_crashed_turn_keeps_what_was_heard_before()
     assert ("assistant", f"I ordered it. {APOLOGY}") in transcript(messages_of(record))
     # A third delivery repeats the second.
     assert await shop.say("rolls, please", "t1") == APOLOGY
+
+
+@pytest.mark.parametrize("handed_by", [[], ["first"]], ids=["alone", "handed over"])
+async def test_a_second_attempt_counts_nothing_twice(handed_by: list[str]) -> None:
+    store, voice = MemoryStore(), VoiceAgent("shop")
+
+    @voice.on_message
+    async def answer(turn: Turn) -> str:
+        turn.outcome("booked")
+        turn.count("rolls", 3)
+        return "Booked."
+
+    dead = turn("c", "t1", user_text="rolls, please")
+    await store.begin(dead, history_tokens=0)
+    store._turns[dead.key].owner = dead.owner = "a worker that died"
+    dead.handed_by, dead.notes = list(handed_by), ["[noted]"]
+    record_outcome(dead, "booked", None)
+    record_count(dead, "rolls", 3, {})
+    await store.save(dead)
+
+    event = Message.model_validate(
+        {"session_id": "s", "conversation_id": "c", "turn_id": "t1", "text": "rolls, please"}
+    )
+    await TurnHandler(store).admit(AgentRunner(voice), event, Ear().listener, received=time.perf_counter())
+    record = await store.get("c", "t1")
+    assert record is not None
+    # What an agent recorded before it handed the turn over stays, because that agent does not answer again.
+    times = 2 if handed_by else 1
+    assert (len(record.outcomes), record.counts, len(record.notes)) == (times, {"rolls": 3 * times}, times - 1)
 
 
 def twice_begun() -> TurnRecord:
