@@ -120,14 +120,18 @@ class Run(Work):
         note_jobs(live.record, self.noted, self.jobs)
         live.check_state()
         await live.checkpoint()
-        services.states.let_go(live.record.conversation_id, self.state)
-        self.state = live.state = None
         self.first = self.first or self.agent.name
         begin_again(live, self.agent.name)
         before, self.agent = self.agent, services.agents()[name]
-        self.begun.state = (await services.store.conversation(live.record.conversation_id)).state
-        await current_agent.enter(services, self.agent, live.record, self.begun, was=before)
-        turn = self.prepare()
+        left = self.state
+        try:
+            self.begun.state = (await services.store.conversation(live.record.conversation_id)).state
+            await current_agent.enter(services, self.agent, live.record, self.begun, was=before)
+            turn = self.prepare()
+        finally:
+            # Not earlier: background work of the first agent may start until here, and shares its state.
+            if self.state is not left:
+                services.states.let_go(live.record.conversation_id, left)
         await self.recall(turn)
         return turn
 

@@ -16,7 +16,7 @@ from pydantic_ai.usage import RequestUsage
 from layercode_app import StoreError, Turn, TurnRecord, VoiceAgent
 from layercode_app.conversation.late_work import note_late
 from layercode_app.journal.record import SUMMARY_STAGE, Json, Kind, ModelCall
-from layercode_app.journal.stores.base import Change, Store
+from layercode_app.journal.stores.base import Change, Conversation, Store
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.observability import metrics
 from layercode_app.reports.usage_totals import totals_by_day
@@ -130,6 +130,61 @@ async def test_background_work_that_ends_after_a_hand_over_saves_its_agents_stat
         async with asyncio.timeout(100):
             while (await store.conversation(call.conversation_id)).state.get("made") != 1:
                 await asyncio.sleep(0.01)
+
+
+class SlowToRead(MemoryStore):
+    """A journal whose reads of a conversation wait for `free`, once `reading` is cleared. Then the read sets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading, self.free = asyncio.Event(), asyncio.Event()
+        self.reading.set()
+        self.free.set()
+
+    async def conversation(self, conversation_id: str) -> Conversation:
+        self.reading.set()
+        await self.free.wait()
+        return await super().conversation(conversation_id)
+
+
+async def test_background_work_that_begins_during_a_hand_over_shares_its_agents_state() -> None:
+    desk, store, proceed = Desk(), SlowToRead(), asyncio.Event()
+    billing = VoiceAgent("billing", state=Paid)
+    states, tasks = [], []
+
+    @desk.voice.on_message
+    async def hand_over(turn: Turn[Notes]) -> str:
+        states.append(turn.state)
+        if turn.text == "invoice":
+            store.reading.clear()
+            store.free.clear()
+            tasks.append(asyncio.create_task(begin_late(turn)))
+            turn.hand_to("billing", now=True)
+        return "Desk."
+
+    async def begin_late(turn: Turn[Notes]) -> None:
+        await store.reading.wait()
+        turn.background(make(turn))
+        store.free.set()
+
+    async def make(turn: Turn[Notes]) -> None:
+        await proceed.wait()
+        turn.state.made += 1
+
+    @billing.on_message
+    async def answer(turn: Turn[Paid]) -> str:
+        if turn.text == "back":
+            turn.hand_to("desk", now=True)
+        return "Billing."
+
+    async with open_call(desk.voice, others=[billing], store=store) as call:
+        assert (await call.say("invoice")).spoken.endswith("Billing.")
+        assert (await call.say("back")).spoken.endswith("Desk.")
+        proceed.set()
+        async with asyncio.timeout(100):
+            while (await store.conversation(call.conversation_id)).state.get("made") != 1:
+                await asyncio.sleep(0.01)
+    assert states[0] is states[1]
 
 
 class Faulty(MemoryStore):
