@@ -50,6 +50,7 @@ class TurnHandler(Draining):
         agents: Callable[[], Mapping[str, AgentProtocol]] = dict,
         used: Callable[[TurnRecord], None] = lambda record: None,
         interrupted: Callable[[TurnRecord], None] = lambda record: None,
+        crashed: Callable[[TurnRecord], None] = lambda record: None,
     ) -> None:
         self.store = store
         enqueue = enqueue or store.enqueue
@@ -60,7 +61,7 @@ class TurnHandler(Draining):
         self.services = Services(
             store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late, agents=agents
         )
-        self.services.used, self.services.interrupted = used, interrupted
+        self.services.used, self.services.interrupted, self.services.crashed = used, interrupted, crashed
         super().__init__(self.services.saves)
         store.on_signal(self._obey)
 
@@ -251,8 +252,7 @@ class TurnHandler(Draining):
     ) -> None:
         live.add(listener)
         tokens = self.services.tokens(agent)
-        posts = bool(self.limits.handoff_url)
-        await earlier_turns.settle(self.store, event, begun, self._corrections, tokens=tokens, posts_handoffs=posts)
+        await earlier_turns.settle(self.services, event, begun, self._corrections, tokens=tokens)
         called, agent = agent, await current_agent.current(self.services, agent, live.record, begun)
         if agent.remembers:
             live.record.history_start = begun.history[0].position if begun.history else 0

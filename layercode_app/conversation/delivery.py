@@ -73,11 +73,18 @@ async def patiently(read: Callable[[], Awaitable[T]]) -> T:
         await asyncio.sleep(FOLLOW_SECONDS)
 
 
-async def displace(store: Store, turn: TurnRecord, *, posts_handoffs: bool = False) -> bool:
+async def displace(
+    store: Store,
+    turn: TurnRecord,
+    *,
+    posts_handoffs: bool = False,
+    crashed: Callable[[TurnRecord], None] = lambda record: None,
+) -> bool:
     """Ask another worker to stop an older turn. If the worker does not stop the turn, mark the turn as ended.
 
     Return whether the worker itself ended the turn. If it did not, it may still overwrite the mark with its own record.
-    `posts_handoffs` tells whether hand-offs to a person are posted to LAYERCODE_HANDOFF_URL.
+    `posts_handoffs` tells whether hand-offs to a person are posted to LAYERCODE_HANDOFF_URL. `crashed` is called with
+    the turn's record if the worker is dead, unless another worker has ended the turn first.
     """
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
@@ -87,21 +94,32 @@ async def displace(store: Store, turn: TurnRecord, *, posts_handoffs: bool = Fal
         logger.warning("The worker that runs turn {} did not end the turn within {} s", turn.turn_id, DISPLACE_SECONDS)
         await store.update(*turn.key, _supersede)
     else:
-        await end_unrun(store, turn, crash, posts_handoffs=posts_handoffs)
+        was_running = False
+
+        def mark(record: TurnRecord) -> None:
+            nonlocal was_running
+            was_running = not record.finished
+            crash(record)
+
+        ended = await end_unrun(store, turn, mark, posts_handoffs=posts_handoffs)
+        if ended is not None and was_running:
+            crashed(ended)
     return False
 
 
-async def end_unrun(store: Store, turn: TurnRecord, change: Change, *, posts_handoffs: bool = False) -> None:
-    """Change the record of a turn that no worker runs.
+async def end_unrun(
+    store: Store, turn: TurnRecord, change: Change, *, posts_handoffs: bool = False
+) -> TurnRecord | None:
+    """Change the record of a turn that no worker runs, and return it. Return None if the turn was deleted meanwhile.
 
     If this ends the turn, enqueue its tasks, because the tools that added them do not run again.
     """
     ended = await store.update(*turn.key, change)
-    # A turn that was deleted meanwhile has no tasks any more.
     if ended is not None and ended.finished:
         if posts_handoffs:
             add_handoffs(ended)
         await enqueue_tasks(ended, store.enqueue)
+    return ended
 
 
 async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:

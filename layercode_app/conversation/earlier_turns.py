@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from ..journal.record import TurnRecord
 from ..journal.stores.base import Begun, Store
 from ..webhook import InterruptionContext, Message, TurnEvent
 from . import delivery
 from .corrections import Corrections
+from .prepare_and_save import Services
 
 
-async def settle(
-    store: Store,
-    event: TurnEvent,
-    begun: Begun,
-    corrections: Corrections,
-    *,
-    tokens: int,
-    posts_handoffs: bool = False,
-) -> None:
+async def settle(services: Services, event: TurnEvent, begun: Begun, corrections: Corrections, *, tokens: int) -> None:
     """End older turns that still run, apply the event's interruption, and reload the history if it may have changed.
 
     When a turn is taken over from a dead worker, this function is called again, because that worker may have died
     before it had done all of this.
     """
-    record = begun.record
-    slow = [turn for turn in begun.displaced if not await delivery.displace(store, turn, posts_handoffs=posts_handoffs)]
+    store, record = services.store, begun.record
+    slow = [turn for turn in begun.displaced if not await _displaced(services, turn)]
     if begun.displaced:
         # The displaced turns may have changed the state until they ended.
         begun.state = (await store.conversation(record.conversation_id)).state
@@ -37,6 +31,11 @@ async def settle(
                 await corrections.send(context, turn)
     if stale:
         begun.history = await store.history(record.conversation_id, tokens=tokens, before=record.position)
+
+
+async def _displaced(services: Services, turn: TurnRecord) -> bool:
+    posts = bool(services.limits.handoff_url)
+    return await delivery.displace(services.store, turn, posts_handoffs=posts, crashed=services.crashed)
 
 
 def _tells_what_was_heard(context: InterruptionContext) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import steady_clock
-from .crashed_turn import crash
-from .record import Kind, TurnRecord
+from .record import TurnRecord
 from .stores.base import Job, Store
-from .task_jobs import add_handoffs, enqueue_tasks
+from .stuck_turns import end_stuck, is_stuck
 
 LATE_SECONDS = 900.0
 """A job that is overdue by more than this is reported: either no worker runs jobs, or the job's retries fail."""
@@ -42,27 +41,13 @@ async def check_journal(store: Store, *, fix: bool = False, posts_handoffs: bool
     try:
         async for record in store.turns():
             found.turns += 1
-            if await _is_stuck(store, record):
+            if await is_stuck(store, record):
                 found.stuck.append(record)
     except (ValueError, KeyError, TypeError) as error:
         found.unreadable = f"{type(error).__name__}: {error}"
     found.late = [job for job in await store.pending_jobs() if job.due_at < steady_clock.now() - LATE_SECONDS]
     for record in found.stuck if fix else []:
-        # If the claim fails, another worker has taken over the turn and will end it.
-        if await store.claim(record):
-            crash(record)
-            if posts_handoffs:
-                add_handoffs(record)
-            await enqueue_tasks(record, store.enqueue)
-            await store.save(record)
+        # Otherwise another worker has taken over the turn and will end it.
+        if await end_stuck(store, record, posts_handoffs=posts_handoffs):
             found.fixed += 1
     return found
-
-
-async def _is_stuck(store: Store, record: TurnRecord) -> bool:
-    """Return whether a turn is running and its worker is dead.
-
-    A session event is never stuck. If it is recorded as running, its hooks have not succeeded yet, and they run again
-    when the event is delivered again.
-    """
-    return not record.finished and record.kind is not Kind.SESSION and not await store.alive(record.owner)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import orjson
 from loguru import logger
 
+from ..journal.crashed_turn import marked_as_crashed
 from ..journal.record import TurnRecord
 from . import context, debug_run, metrics, request_spans, spans
 from .logs import write_turn
@@ -90,7 +91,7 @@ def turn_finished(record: TurnRecord) -> None:
     """Report an ended turn to every sink."""
     if debug_run.verbose:
         debug_run.log_messages(record.messages)
-    _log_line(record)
+    log_line(record)
     if spans.recording():
         spans.annotate(_attributes(record))
     metrics.record_turn(record)
@@ -103,7 +104,8 @@ def data_finished(record: TurnRecord) -> None:
     metrics.record_usage(record)
 
 
-def _log_line(record: TurnRecord) -> None:
+def log_line(record: TurnRecord) -> None:
+    """Write the canonical log line of a turn that ended."""
     timings, status = record.timings, str(record.status)
     total, ttfs = timings.get("total"), timings.get("ttfs")
     fields = {
@@ -125,7 +127,8 @@ def _log_line(record: TurnRecord) -> None:
     foreign = "\n".join((record.model, str(record.error_category), record.error_detail, *fields.get("models", ())))
     if (request := context.request.get()) is not None:
         foreign += _add_request(fields, request)
-    write_turn(f"turn {status}{_took(total)}, {_first_speech(ttfs)}", fields, foreign)
+    end = "its worker died" if marked_as_crashed(record) else _first_speech(ttfs)
+    write_turn(f"turn {status}{_took(total)}, {end}", fields, foreign)
 
 
 def _took(total: float | None) -> str:

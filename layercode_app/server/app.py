@@ -29,6 +29,7 @@ from ..journal.stores import create_store
 from ..journal.stores.base import Store
 from ..journal.task_jobs import HANDOFF
 from ..observability import metrics, spans
+from ..observability.crashed import turn_crashed
 from ..observability.setup import keep_metrics
 from ..observability.turns import data_finished, turn_finished
 from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
@@ -101,7 +102,7 @@ class LayerCode:
             self._count_late,
         )
         self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF), elsewhere=dispatch.retry_elsewhere)
-        self.watch = Watch(self.settings, self.store, self.jobs.enqueue)
+        self.watch = Watch(self.settings, self.store, self.jobs.enqueue, crashed=self._count_crashed)
         self.turns = TurnHandler(
             self.store,
             limits=Limits.of(self.settings),
@@ -112,6 +113,7 @@ class LayerCode:
             agents=lambda: self.runners,
             used=self._count_late,
             interrupted=self._count_interruption,
+            crashed=self._count_crashed,
         )
         self.sessions = SessionHandler(self.turns.services, self.jobs, self.turns.running)
         self.authorize = Authorize(self.settings, self.store)
@@ -332,6 +334,11 @@ class LayerCode:
         """Count the interruption of a turn that was counted as complete when it ended."""
         metrics.add(metrics.INTERRUPTIONS, 1, record.agent)
         self.watch.count_interruption(record)
+
+    def _count_crashed(self, record: TurnRecord) -> None:
+        """Report and count a turn that failed because its worker died."""
+        turn_crashed(record)
+        self.watch.count(record)
 
     def _count_late(self, record: TurnRecord) -> None:
         """Count usage that a job or background work of a turn adds to it, such as the job that writes a summary."""

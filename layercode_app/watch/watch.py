@@ -1,4 +1,4 @@
-"""Run usage counting, budgets, alerts and retention for the server."""
+"""Run usage counting, budgets, alerts, retention and the search for crashed turns for the server."""
 
 from __future__ import annotations
 
@@ -16,25 +16,34 @@ from ..reports.usage_totals import interruption_of, totals_of
 from ..settings import Settings
 from .alerts import ALERT_MESSAGE, ALERTS, Alerts
 from .budgets import WARNED, Budgets
+from .crashed_turns import CRASHED_TURNS, SEARCH_SECONDS, CrashedTurns
 from .pending import WRITE_SECONDS, PendingTotals
 from .refusals import Refusals
 
 RETENTION = "retention"
 RETENTION_SECONDS = 3600.0
-CHORES = ("alert", RETENTION)
+CHORES = ("alert", RETENTION, CRASHED_TURNS)
 """Prefixes of the ids of the jobs that this module enqueues."""
 LATER_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
 
 
 class Watch:
-    """Usage, budgets, alerts and retention. Raises ConfigurationError for invalid settings.
+    """Usage, budgets, alerts, retention and crashed turns. Raises ConfigurationError for invalid settings.
 
-    Alerts and retention are recurring jobs. The worker that leases an alert job runs it for all workers of its service.
-    The worker that leases the retention job runs it for the whole journal.
+    Alerts, retention and the search for crashed turns are recurring jobs. The worker that leases an alert job runs it
+    for all workers of its service. The worker that leases another of these jobs runs it for the whole journal.
+    `crashed` is called with the record of each turn that was ended because its worker had died.
     """
 
-    def __init__(self, settings: Settings, store: Store, enqueue: Callable[[Job], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        enqueue: Callable[[Job], Awaitable[bool]],
+        *,
+        crashed: Callable[[TurnRecord], None] = lambda record: None,
+    ) -> None:
         self._store = store
         self._retention_days = settings.retention_days
         self._enqueue = enqueue
@@ -42,6 +51,7 @@ class Watch:
         self._pending = PendingTotals(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
         self.refusals = Refusals(store, self._pending)
         self.budgets = Budgets(settings, store, self._pending)
+        self.crashed_turns = CrashedTurns(settings, store, crashed)
         self.alerts = Alerts(settings, store, self._pending, self.refusals, enqueue)
 
     async def stop(self) -> None:
@@ -59,10 +69,11 @@ class Watch:
         if self.alerts.rules:
             await self._enqueue(Job(self.alerts.job_id, ALERTS, "", {}, due_at=now))
         await self._enqueue(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
+        await self._enqueue(Job(CRASHED_TURNS, CRASHED_TURNS, "", {}, due_at=now + SEARCH_SECONDS))
 
     def does(self, job: Job) -> bool:
         """Return whether `run` handles this job."""
-        return job.name in (ALERTS, ALERT_MESSAGE, RETENTION)
+        return job.name in (ALERTS, ALERT_MESSAGE, RETENTION, CRASHED_TURNS)
 
     def is_of_another_service(self, job: Job) -> bool:
         """Return whether only another service, which shares the journal, can run this job."""
@@ -77,10 +88,17 @@ class Watch:
             await self.alerts.deliver(job)
             return None
         try:
-            return await (self.alerts.look(job) if job.name == ALERTS else self._prune())
+            return await self._run_chore(job)
         except Exception as error:  # noqa: BLE001 - a recurring job is always retried
             logger.opt(exception=error).error("The {} job failed and will be retried", job.name)
             return steady_clock.now() + LATER_SECONDS
+
+    async def _run_chore(self, job: Job) -> float | None:
+        if job.name == ALERTS:
+            return await self.alerts.look(job)
+        if job.name == CRASHED_TURNS:
+            return await self.crashed_turns.search()
+        return await self._prune()
 
     async def _prune(self) -> float:
         now = time.time()

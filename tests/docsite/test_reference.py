@@ -171,7 +171,7 @@ def _fields_of(tree: ast.AST) -> Iterator[str]:
 
 
 WRITES_FIELDS = {
-    "observability/turns": ("_log_line", "_some", "_add_request"),
+    "observability/turns": ("log_line", "_some", "_add_request"),
     "observability/json_lines": ("line_of", "write_plain", "_same"),
     "observability/context": ("ids",),
     "observability/setup": ("_common",),

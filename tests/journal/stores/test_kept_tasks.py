@@ -8,10 +8,13 @@ from layercode_app import Message, VoiceAgent
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.delivery import displace
 from layercode_app.journal.check_journal import check_journal
-from layercode_app.journal.record import Json, ToolCall
+from layercode_app.journal.record import Json, ToolCall, TurnRecord
 from layercode_app.journal.stores.base import Job, Store
 from layercode_app.journal.task_jobs import HANDOFF, HANDOFF_TASK
+from layercode_app.settings import Settings
 from layercode_app.settings.limits import Limits
+from layercode_app.watch import crashed_turns
+from layercode_app.watch.crashed_turns import CrashedTurns
 
 from .admitted import admit
 from .conftest import Open
@@ -95,16 +98,34 @@ async def test_by_a_check_of_the_journal(worker: Open) -> None:
     assert await jobs(here) == ENQUEUED
 
 
+async def test_by_the_search_for_crashed_turns(worker: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", -1.0)
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead)
+    await end(here, "search")
+    assert await jobs(here) == ENQUEUED
+    # A second search finds nothing to end.
+    await end(here, "search")
+    assert await jobs(here) == ENQUEUED
+
+
 async def end(store: Store, how: str) -> None:
-    """End the turn of the dead worker in one of three ways."""
+    """End the turn of the dead worker in one of four ways."""
     if how == "check":
         await check_journal(store, fix=True, posts_handoffs=True)
+    elif how == "search":
+        ended: list[TurnRecord] = []
+        await CrashedTurns(Settings(handoff_url="http://crm.test"), store, ended.append).search()
+        assert all(record.error == "CrashedTurnError" and record.notes for record in ended)
     else:
         await deliver(store, how)
 
 
-@pytest.mark.parametrize("how", ["old", "new", "check"])
-async def test_a_handoff_of_an_earlier_release_which_is_only_an_outcome(worker: Open, how: str) -> None:
+@pytest.mark.parametrize("how", ["old", "new", "check", "search"])
+async def test_a_handoff_of_an_earlier_release_which_is_only_an_outcome(
+    worker: Open, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", -1.0)
     dead, here = await worker(), await worker()
     await dies_after_a_tool(dead, CALL)
     await end(here, how)

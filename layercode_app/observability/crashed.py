@@ -1,0 +1,28 @@
+"""Report a turn whose worker died. Another worker does this after it has ended the turn."""
+
+from __future__ import annotations
+
+from contextvars import Context
+
+from loguru import logger
+
+from ..journal.record import Kind, TurnRecord
+from . import context, metrics
+from .turns import log_line
+
+
+def turn_crashed(record: TurnRecord) -> None:
+    """Report a turn or a data event whose worker died, to the log and the metrics."""
+    # In an empty context: the current request and span may be those of the next turn of the conversation.
+    Context().run(_report, record)
+
+
+def _report(record: TurnRecord) -> None:
+    with context.within(record):
+        # Not from the module `turns`, whose lines are off in an embedded app.
+        logger.error("The turn failed because its worker died")
+        if record.kind is Kind.DATA:
+            metrics.record_usage(record)
+        else:
+            log_line(record)
+            metrics.record_turn(record)

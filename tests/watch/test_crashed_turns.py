@@ -1,0 +1,174 @@
+"""A turn whose worker was killed is ended and reported by another worker, although nobody calls again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loguru import logger
+
+from layercode_app import LayerCode, Settings, Turn, TurnRecord, VoiceAgent
+from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.exceptions import DeliveryError
+from layercode_app.journal.record import Kind, Status
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Job
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.observability import context, metrics, turns
+from layercode_app.reports.usage_totals import totals_by_day
+from layercode_app.watch import crashed_turns
+from layercode_app.watch.crashed_turns import CRASHED_TURNS, CrashedTurns
+
+from ..calling import Caller, calling, settings
+from ..journal.stores.records import begin, turn
+from ..journals import SHARED, journal_url
+from ..server_process import SECRET, ServerProcess
+from ..waiting import until
+
+pytestmark = pytest.mark.anyio
+
+FAILED = ("payer", "message", "failed")
+SEARCH = Job(CRASHED_TURNS, CRASHED_TURNS, "", {})
+
+
+@pytest.fixture(params=SHARED)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return journal_url(request.param, request, tmp_path)
+
+
+async def killed_in_a_turn(store_url: str, folder: Path) -> None:
+    """Kill a server with kill -9 while the tool of a turn runs."""
+    server = ServerProcess(store_url, folder, LAYERCODE_FILLER="off").start()
+    try:
+        async with WebhookClient(f"{server.url}/api/agents/payer", SECRET) as client:
+            call = asyncio.create_task(Caller(client, "c", "s").say("pay", turn_id="t"))
+            await until(lambda: bool(server.paid))
+            await asyncio.to_thread(server.kill)
+            with suppress(DeliveryError):
+                await call
+    finally:
+        server.stop()
+
+
+async def test_a_killed_worker(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", 0.0)
+    rows: list[metrics.Row] = []
+    monkeypatch.setattr(metrics, "_sinks", [type("Sink", (), {"add": lambda self, given: rows.extend(given)})()])
+    lines: list[tuple[str | None, str]] = []
+    await killed_in_a_turn(store_url, tmp_path)
+    number = logger.add(lambda line: lines.append((context.ids().get("turn_id"), line.record["message"])))
+    app = LayerCode(VoiceAgent("payer", greeting="Hello."), settings=settings(tmp_path, store=store_url))
+    try:
+        async with calling(app):
+            async with asyncio.timeout(100):
+                # The lease of the dead worker must lapse first.
+                while not await totals_by_day(app.store):
+                    await app.watch.run(SEARCH)
+                    await asyncio.sleep(0.05)
+            record = await app.store.get("c", "t")
+            [day] = (await totals_by_day(app.store)).values()
+    finally:
+        logger.remove(number)
+    assert record is not None
+    assert (record.status, record.error) == (Status.FAILED, "CrashedTurnError")
+    assert "pay" in record.notes[0]
+    assert (day["turns"], day["failed"], day["tool_calls"]) == (1, 1, 1)
+    assert sum(amount for metric, amount, labels in rows if (metric, labels) == (metrics.TURNS, FAILED)) == 1
+    # The line of each turn is off in an app that has not enabled it.
+    assert [line for line in lines if line[0] == "t"] == [("t", "The turn failed because its worker died")]
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """The log lines of turns, with the ids of their turns, as an app logs them that has enabled these lines."""
+    lines: list[str] = []
+    number = logger.add(lambda line: lines.append(f"{context.ids().get('turn_id')}: {line.record['message']}"))
+    logger.enable(turns.__name__)
+    yield lines
+    logger.disable(turns.__name__)
+    logger.remove(number)
+
+
+async def crash(store_url: str, record: TurnRecord) -> None:
+    """Store a running turn whose worker has died."""
+    dead = create_store(store_url)
+    await dead.open()
+    await begin(dead, record)
+    await dead.close()
+
+
+async def test_the_next_turn_reports_it_and_itself(store_url: str, tmp_path: Path, lines: list[str]) -> None:
+    app = LayerCode(answering(), settings=settings(tmp_path, store=store_url))
+    async with calling(app) as caller:
+        await crash(store_url, turn(caller.conversation_id, "t", agent="payer"))
+        await caller.say("hello", turn_id="next")
+        async with asyncio.timeout(100):
+            while (await totals_by_day(app.store)).get(today(), {}).get("turns") != 2:
+                await asyncio.sleep(0.05)
+        assert (await totals_by_day(app.store))[today()]["failed"] == 1
+    assert lines[:2] == ["t: The turn failed because its worker died", "t: turn failed, its worker died"]
+    assert [line for line in lines if line.startswith("next: turn complete in ")]
+
+
+async def test_a_data_event_is_no_turn(tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", -1.0)
+    store_url = f"sqlite:///{tmp_path}/journal.sqlite3"
+    usage = {"requests": 1, "input_tokens": 7}
+    await crash(store_url, turn("c", "d", agent="payer", kind=Kind.DATA, usage=usage, model="gpt-5-mini"))
+    await crash(store_url, turn("c", "e", agent="payer", kind=Kind.SESSION))
+    app = LayerCode(answering(), settings=settings(tmp_path, store=store_url))
+    async with calling(app):
+        await app.watch.run(SEARCH)
+        async with asyncio.timeout(100):
+            while not (days := await totals_by_day(app.store)):
+                await asyncio.sleep(0.05)
+        # Its hooks run again when the session event is delivered again.
+        session = await app.store.get("c", "e")
+    assert "turns" not in days[today()]
+    assert days[today()]["input_tokens"] == 7
+    assert session is not None
+    assert not session.finished
+    assert [line for line in lines if line.startswith("d:")] == ["d: The turn failed because its worker died"]
+
+
+async def test_a_young_turn_is_left_to_its_second_delivery(tmp_path: Path) -> None:
+    store_url = f"sqlite:///{tmp_path}/journal.sqlite3"
+    app = LayerCode(answering(), settings=settings(tmp_path, store=store_url))
+    async with calling(app) as caller:
+        await crash(store_url, turn(caller.conversation_id, "t", agent="payer"))
+        await app.watch.run(SEARCH)
+        assert (await caller.say("hello", turn_id="t")).spoken == "Paid."
+
+
+async def test_the_first_search_reads_a_day_and_the_next_ones_less(tmp_path: Path) -> None:
+    now, store = time.time(), MemoryStore()
+    ended: list[TurnRecord] = []
+    search = CrashedTurns(Settings(), store, ended.append)
+    for age in (200_000, 80_000, 20_000):
+        await begin(store, turn("c", f"{age}", agent="payer", started_at=now - age))
+        store._turns["c", f"{age}"].owner = "a worker that died"
+    await search.search()
+    assert [record.turn_id for record in ended] == ["20000", "80000"]
+    await begin(store, turn("c", "late", agent="payer", started_at=now - 20_000))
+    store._turns["c", "late"].owner = "a worker that died"
+    await search.search()
+    assert len(ended) == 2
+
+
+def answering() -> VoiceAgent[Any, Any]:
+    voice = VoiceAgent("payer")
+
+    @voice.on_message
+    async def answer(turn: Turn) -> str:
+        return "Paid."
+
+    return voice
+
+
+def today() -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime())
