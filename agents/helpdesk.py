@@ -57,7 +57,7 @@ def subject(question: str) -> list[str]:
 
 @cache
 def knowledge() -> Knowledge:
-    """Return the articles, which are indexed at the first question."""
+    """Return the articles. They are indexed when the first question comes."""
     return Knowledge(FOLDER)
 
 

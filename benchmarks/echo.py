@@ -44,8 +44,8 @@ class Pair(NamedTuple):
 def measure() -> Pair:
     """Drive two new servers alternately, because the speed of a shared machine changes from second to second.
 
-    New servers are started for each measurement. The reason is that one of two identical processes may be some percent
-    slower for its whole life.
+    New servers are started for each measurement, because one of two identical processes may be some percent slower for
+    its whole life.
     """
     pair = Pair([], [], 0)
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:

@@ -25,7 +25,7 @@ from .servers import serving
 
 ROUNDS, SECONDS, CONNECTIONS, CONVERSATIONS = 3, 4, 16, 64
 PREPARED = {"bare": 120_000, "ours": 40_000}
-"""The requests of a round. They must last for SECONDS; the script exits if they do not."""
+"""The number of requests for a round. If wrk sends all of them before SECONDS have passed, its script exits."""
 SCRIPT = """
 local requests
 function init(args) requests = io.open(os.getenv("REQUESTS"), "rb") end

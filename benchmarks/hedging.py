@@ -5,7 +5,8 @@
 Uses the real turn engine with a SQLite journal and two callers; each turn is a new conversation. The model's first
 token comes after 0.2 to 0.4 s, but in one of 20 requests, chosen at random, after 3 s. Each round is played with and
 without hedging, with the same random seed. A hedged request is sent again after 0.6 s. Aims: the p99 of the first word
-is at most the hedge's delay plus the p50 plus 100 ms, with at most 7 % more requests. Medians of three rounds.
+is at most the sum of the hedge's delay, the p50 and 100 ms; and at most 7 % more requests are sent. The figures are
+medians of three rounds.
 """
 
 from __future__ import annotations

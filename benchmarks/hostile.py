@@ -204,8 +204,12 @@ async def rest_idle(server: Running) -> Counter[str]:
         server.look()
         if number == PARTS // 2:
             for reader, _ in silent:
-                assert await reader.read(1) == b"", "a silent connection is closed after LAYERCODE_HEADER_TIMEOUT"
-    assert not any(reader.at_eof() for reader, _ in resting), "a resting one is kept for LAYERCODE_KEEP_ALIVE"
+                assert await reader.read(1) == b"", (
+                    "a silent connection must be closed without an answer after LAYERCODE_HEADER_TIMEOUT"
+                )
+    assert not any(reader.at_eof() for reader, _ in resting), (
+        "a connection that was answered must stay open for LAYERCODE_KEEP_ALIVE"
+    )
     for _, writer in [*silent, *resting]:
         writer.close()
     return Counter({f"rested for {time.perf_counter() - begun:.0f} s": 2 * IDLE})
@@ -226,7 +230,7 @@ async def be_slow(server: Running) -> Counter[str]:
                 await writer.drain()
                 await asyncio.sleep(0.2)
         ended[
-            f"sender {'of a body' if number % 2 else 'of a head'} cut off after {time.perf_counter() - begun:.0f} s"
+            f"client with a slow {'body' if number % 2 else 'header'} disconnected after {time.perf_counter() - begun:.0f} s"
         ] += 1
         writer.close()
 
@@ -241,7 +245,7 @@ async def be_slow(server: Running) -> Counter[str]:
                     taken += 1
                     await asyncio.sleep(1)
         writer.close()
-        ended[f"listener took some {taken // 10 * 10} bytes"] += 1
+        ended[f"slow listener read about {taken // 10 * 10} bytes"] += 1
 
     work = asyncio.gather(*(send(n) for n in range(SLOW)), *(listen(n) for n in range(SLOW)))
     while not work.done():
@@ -249,7 +253,7 @@ async def be_slow(server: Running) -> Counter[str]:
         await asyncio.sleep(1)
     await work
     log = server.log.read_text(errors="replace")
-    ended["listeners that the server let go"] = log.count("does not read the answer")
+    ended["slow listeners that the server disconnected"] = log.count("does not read the answer")
     return ended
 
 
@@ -276,7 +280,7 @@ async def attack(server: Running, kind: str) -> bool:
 
 
 def main() -> int:
-    """Run the kinds of attack that were asked for, each on a new server."""
+    """Run the kinds of attack that the command line names, or all, each on a new server. Return 1 if one failed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8_192)), hard))
     wrong = []
@@ -287,7 +291,7 @@ def main() -> int:
             with running(folder, agent="talker", agents=Path(folder, "agents"), LAYERCODE_API_KEY="test") as server:
                 if not uvloop.run(attack(server, kind)):
                     wrong.append(kind)
-    print(f"not well: {wrong}" if wrong else "all is well")
+    print(f"failed: {wrong}" if wrong else "all is well")
     return int(bool(wrong))
 
 

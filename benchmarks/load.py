@@ -40,7 +40,7 @@ class Measured:
     """The time of each turn in milliseconds: to its first speech (`first`), and to its end (`total`).
 
     `seconds` is the time that all turns took together. `failures` is the number of turns that failed; a lost connection
-    counts once, also if it had more turns to send.
+    counts once, even if it had more turns to send.
     """
 
     seconds: float = 0.0

@@ -27,7 +27,7 @@ ROUNDS = 3
 async def hold(port: int, pid: int, callers: int) -> float:
     """Let `callers` calls stream at the same time, then disconnect them.
 
-    Return by how many kilobytes per call the process `pid` grew meanwhile.
+    Return how much the memory of the process `pid` grew while the calls streamed, in kilobytes per call.
     """
     before = rss(pid)
     run = time.time_ns()

@@ -53,7 +53,7 @@ RESULT = {"item": "rye bread", "price": 4.2, "in stock": 12, "allergens": ["glut
 class Measured:
     """The measurements of one call.
 
-    `shares` tells for each request which fraction of its text, from the beginning on, is the same as in the previous
+    `shares` has a fraction for each request: how much of its text, counted from the beginning, equals the previous
     request. `histories` has the number of tokens in the messages of each request.
     """
 
@@ -64,7 +64,7 @@ class Measured:
     _before: str = ""
 
     def add(self, messages: list[ModelMessage], info: AgentInfo, turn: int) -> None:
-        """Measure one request to the model, which belongs to the turn with this number."""
+        """Measure one model request of turn number `turn`."""
         written = _written(messages, info)
         if self._before:
             self.shares.append(_common(self._before, written) / len(written))
@@ -127,7 +127,7 @@ async def _nobody(frames: Sequence[Frame]) -> None:
 def measure(turns: int, *, steps: bool) -> Measured:
     """Measure a call whose history exceeds its budget.
 
-    If `steps` is true, many old turns are dropped at a time, else as few as possible.
+    If `steps` is true, many old turns are dropped at a time; otherwise, as few as possible.
     """
     with tempfile.TemporaryDirectory() as folder:
         if steps:
@@ -138,7 +138,9 @@ def measure(turns: int, *, steps: bool) -> Measured:
 
 def main(arguments: list[str]) -> int:
     turns = int(arguments[0]) if arguments else TURNS
-    print(f"{turns} turns, budget {Limits().history_tokens:,} tokens; share of each request that begins the same\n")
+    print(
+        f"{turns} turns, budget {Limits().history_tokens:,} tokens; share that equals the beginning of the previous request\n"
+    )
     print(f"{'':14}{'mean':>8}{'p50':>8}{'p10':>8}{'least':>8}   longest history   newest turns")
     mean, complete = 0.0, False
     for name, steps in (("turn by turn", False), ("in steps", True)):

@@ -38,7 +38,7 @@ class StepError(Exception):
 
 
 class Workshop:
-    """A folder in which one project at a time is made and checked, and the tools for that.
+    """A folder to make and check one project at a time, with the tools for this work.
 
     Workshops that run at the same time need different `bench` numbers, which name their folders.
     """

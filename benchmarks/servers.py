@@ -170,7 +170,7 @@ def ours_with_guard() -> Any:
 def serving(factory: str, folder: str, *, cpu: int | None = None) -> Iterator[tuple[int, int]]:
     """Serve an app in a separate process. Yield the port and the process id.
 
-    `factory` is the name of the function of this module that returns the app. `folder` is the working directory.
+    `factory` names the function of this module that returns the app. `folder` is the working directory.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -190,7 +190,7 @@ def serving(factory: str, folder: str, *, cpu: int | None = None) -> Iterator[tu
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
-            # A bare app does not notice that its callers have disconnected, and waits for its streams.
+            # A bare app does not notice that its callers have disconnected, and waits until its streams end.
             process.kill()
             process.wait(5)
 

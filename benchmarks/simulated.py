@@ -77,9 +77,7 @@ def main() -> int:
     logger.disable("layercode_app")
     seconds, grown, messages = measure(asked.calls, asked.turns)
     used = time.process_time()
-    print(
-        f"{asked.calls} calls with {messages} messages: {seconds:.1f} s (aim {AIM_SECONDS:g} s), {used:.1f} s of it on a core"
-    )
+    print(f"{asked.calls} calls with {messages} messages: {seconds:.1f} s (aim {AIM_SECONDS:g} s), {used:.1f} s of CPU")
     print(f"memory grew by {grown:.1f} MB after the first quarter (aim {AIM_MEGABYTES:g} MB)")
     return int(seconds > AIM_SECONDS or grown > AIM_MEGABYTES)
 

@@ -143,7 +143,7 @@ def costs(chosen: Sequence[str]) -> int:
                 found[name].append(_against_off(environments[name]))
                 collector.bodies.clear()
                 collector.headers.clear()
-    print(f"{'':18} CPU ms a turn of 30   ratio (least, most)   us a frame more")
+    print(f"{'':18} CPU ms of 30 frames   ratio (least, most)  us per extra frame")
     for name, of in found.items():
         short, long = (statistics.median(getattr(one, field) for one in of) for field in ("short", "long"))
         ratios = sorted(one.ratio for one in of)
@@ -178,7 +178,7 @@ def _against_off(environment: Mapping[str, str]) -> Cost:
 
 
 def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
-    """Drive the servers alternately. Return the CPU milliseconds per turn of each, including the exports afterwards."""
+    """Drive the servers alternately. Return each server's CPU milliseconds per turn, including the exports afterwards."""
     before = [cpu_seconds(process) for _, process in servers]
     for number in range(SLICES):
         for port, _ in servers if number % 2 else reversed(servers):
@@ -189,7 +189,7 @@ def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
 
 
 def faults() -> int:
-    """Print how faulty sinks change the p99 of the time to first speech. Return 1 if it changes too much."""
+    """Print how faulty sinks change the p99 of the time to first speech. Return 1 if a p99 exceeds the aim."""
     with contextlib.ExitStack() as stack:
         urls = {mood: stack.enter_context(collecting(mood)).url for mood in ("ok", "hang", "error", "garbage")}
         urls["refused"] = refused_url()

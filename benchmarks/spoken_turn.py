@@ -84,7 +84,7 @@ def cost(side: Side, port: int, process: psutil.Process) -> float:
 
 
 def main() -> int:
-    """Measure the servers by turns, in several rounds. Print the CPU per turn of each, and its ratio to the bare app.
+    """Measure the servers alternately, in several rounds. Print each server's CPU per turn, and its ratio to the bare app.
 
     Return 1 if `run` with all sinks needs more than `AIM` times the CPU of the bare app, else 0.
     """
@@ -104,8 +104,8 @@ def main() -> int:
     base = found[servers[0][0].name]
     ratios = {name: statistics.median(a / b for a, b in zip(of, base, strict=True)) for name, of in found.items()}
     for name, of in found.items():
-        print(f"{name:24} {statistics.median(of):6.2f} ms of CPU a turn, {ratios[name]:.2f} of bare")
-    print(f"aim: at most {AIM} of bare with all sinks")
+        print(f"{name:24} {statistics.median(of):6.2f} ms of CPU per turn, {ratios[name]:.2f} times bare")
+    print(f"aim: with all sinks, at most {AIM} times bare")
     return int(ratios["run, all sinks"] > AIM)
 
 

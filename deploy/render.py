@@ -1,6 +1,6 @@
 """Write this repository's own Dockerfile, compose file and Kubernetes manifests from the templates of new projects.
 
-python deploy/render.py, or `make deploy`. A test asserts that they are what the templates make.
+python deploy/render.py, or `make deploy`. A test asserts that these files are up to date with the templates.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from layercode_app.scaffold.render import File, render_templates
 ROOT = Path(__file__).parent.parent
 OURS = Answers(ROOT, "layercode-app", "starter", None, ("docker", "k8s", "redis"))
 PLACES = {"Dockerfile": "", ".dockerignore": "", "compose.yaml": "", "k8s": "deploy/kubernetes"}
-"""What of a project this repository has too, and where, if not at the same place."""
+"""The files and folders of a new project that this repository needs, with their folders here ("": the same path)."""
 
 
 def files() -> Iterator[File]:
-    """The files, with their paths in this repository."""
+    """Yield the rendered files, with their paths in this repository."""
     for file in render_templates(OURS, source=True):
         first, *rest = file.path.parts
         if first in PLACES:

@@ -39,7 +39,7 @@ def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int
 
 
 def burst(port: int, path: str, *, callers: int = CALLERS, turns: int = TURNS) -> Measured:
-    """Drive a server for one round: each of the callers sends this many turns."""
+    """Drive a server for one round: `callers` callers send `turns` turns each."""
     return uvloop.run(drive(port, path, callers=callers, turns=turns, limit=60))
 
 
@@ -59,7 +59,7 @@ def start_all(
 
 
 def keep(result: Result, measure: str, measured: Measured, **more: float) -> None:
-    """Record the figures of a round, or that it failed."""
+    """Record the figures of a round. If a turn failed, record that the measure failed."""
     if measured.failures or not measured.total:
         result.fail(measure, f"{measured.failures} of {len(measured.total) + measured.failures} turns failed")
         return

@@ -1,4 +1,7 @@
-"""Install each peer once from its registry, into a separate folder under build/peers."""
+"""Install the packages of each peer once from their registry, into a separate folder under build/peers.
+
+Bare ASGI and our server need no installation: they run from this checkout.
+"""
 
 from __future__ import annotations
 
@@ -99,8 +102,8 @@ def _install_node(folder: Path, needs: Node) -> dict[str, str]:
 def find_python(least: tuple[int, int], given: str | None = None) -> str:
     """Return the path of a Python whose version is at least `least`.
 
-    If `given` names a Python, only this one is tried. Otherwise the running Python is tried, then those on PATH, then
-    those of uv or pyenv. Raises NotRunError if none is new enough.
+    If `given` names a Python, only this Python is tried. Otherwise these are tried, in this order: the running Python,
+    the Pythons on PATH, and the Pythons of uv or pyenv. Raises NotRunError if none is new enough.
     """
     named = [given] if given else [sys.executable, *(f"python3.{minor}" for minor in range(least[1], 15)), *_managed()]
     test = f"import ensurepip, sys; sys.exit(sys.version_info < {least})"
@@ -108,8 +111,8 @@ def find_python(least: tuple[int, int], given: str | None = None) -> str:
         if shutil.which(name) and subprocess.run([name, "-c", test], capture_output=True, timeout=30).returncode == 0:
             return str(shutil.which(name))
     wanted = ".".join(map(str, least))
-    found = f"{given} is none" if given else "none was found; name one with --python312"
-    raise NotRunError(f"it needs Python {wanted} or newer, and {found}")
+    found = f"{given} is older or does not run" if given else "none was found; name one with --python312"
+    raise NotRunError(f"it needs Python {wanted} or newer, but {found}")
 
 
 def _managed() -> list[str]:
@@ -128,7 +131,7 @@ def _run(command: list[str], *, cwd: Path | None = None) -> str:
     try:
         done = subprocess.run(command, cwd=cwd, env=quiet, capture_output=True, text=True, timeout=LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
-        raise NotRunError(f"`{Path(command[0]).name}` took more than {LIMIT_SECONDS} s to install it") from None
+        raise NotRunError(f"`{Path(command[0]).name}` took more than {LIMIT_SECONDS} s to install the peer") from None
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
         raise NotRunError(f"it could not be installed: {last}")

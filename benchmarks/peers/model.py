@@ -3,9 +3,9 @@
 The server needs so little CPU that it does not affect the figures.
 
 The load generator says "hello there", and the answer has ten words, ten milliseconds apart. The answer to "hold" is one
-word, and its stream stays open. `THIRTY` and `ORDER` are answered with thirty words, `ORDER` after a tool call. The
-answer to any other text repeats what the caller has said so far, but leaves out the last text if it is a question. This
-shows whether a backend has the history.
+word, and its stream stays open. The answer to `THIRTY` is thirty words; the answer to `ORDER` is a tool call, then thirty
+words. The answer to any other text repeats all texts of the caller so far, without the last text if it is a question.
+This shows whether a backend has the history.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding
 COMMON = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-test"}
 REMEMBERED_WORDS = 12
 THIRTY, ORDER = "thirty words please", "order thirty words please"
-"""What callers say to hear thirty words, without or after a call of the tool `order`."""
+"""Texts of a caller. The answer to both is thirty words; the answer to ORDER first calls the tool `order`."""
 
 
 def _chunk(payload: str) -> bytes:

@@ -91,7 +91,7 @@ def running(peer: Peer, mode: Mode, model_url: str, core: int | None) -> Iterato
 def _environment(peer: Peer, mode: Mode, port: int, model_url: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     if peer.needs is None:
-        # Our server runs from this checkout. Other peers must find only their own packages.
+        # Our server and bare ASGI run from this checkout. The other peers must find only their own packages.
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return kept | {
         "PORT": str(port), "NODE_ENV": "production", "ECHO": str(int(mode == "echo")),
@@ -118,7 +118,7 @@ def _answer(peer: Peer, port: int, process: subprocess.Popen[bytes]) -> None:
         if got.startswith(b"HTTP/1.1 200"):
             return
         time.sleep(0.05)
-    raise NotRunError(f"it did not answer with 200 in {START_SECONDS:.0f} s, but with {got!r}")
+    raise NotRunError(f"it did not answer with 200 within {START_SECONDS:.0f} s; its last answer: {got!r}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -126,6 +126,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
-        # Some peers do not notice that their callers have disconnected, and wait for their streams.
+        # Some peers do not notice that their callers have disconnected, and wait until their streams end.
         process.kill()
         process.wait()

@@ -13,16 +13,16 @@ from .results import Result
 
 Cell = Callable[[Result], str]
 AIMS = (
-    ("echo throughput, times the older tool's", "older", echo.MEASURE, "per_second", "at least", 6.0),
-    ("echo throughput, of bare ASGI's", "bare", echo.MEASURE, "per_second", "at least", 0.4),
-    ("echo p99, times bare ASGI's", "bare", echo.MEASURE, "p99", "at most", 4.0),
+    ("echo throughput, divided by the older tool's", "older", echo.MEASURE, "per_second", "at least", 6.0),
+    ("echo throughput, divided by bare ASGI's", "bare", echo.MEASURE, "per_second", "at least", 0.4),
+    ("echo p99, divided by bare ASGI's", "bare", echo.MEASURE, "p99", "at most", 4.0),
     *(
-        (f"first speech {which}, 50 callers, {arrivals}, times bare ASGI's", "bare", ttfs.name(50, arrivals),
+        (f"first speech {which} of 50 callers, {arrivals}, divided by bare ASGI's", "bare", ttfs.name(50, arrivals),
          f"ttfs_{which}", "at most", 1.05)
         for arrivals in ttfs.ARRIVALS
         for which in ("p50", "p99")
     ),
-    ("memory per open stream, times bare ASGI's", "bare", memory.MEASURE, "kb", "at most", 1.15),
+    ("memory per open stream, divided by bare ASGI's", "bare", memory.MEASURE, "kb", "at most", 1.15),
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _figures(results: Sequence[Result]) -> str:
     bare = next((result for result in results if result.peer.key == "bare"), None)
     rows: list[tuple[str, str, Cell]] = [("conformance checks passed", conformance.MEASURE, _checks)]
-    rows += [("echo: turns per second (of bare)", echo.MEASURE, lambda r: _throughput(r, bare))]
+    rows += [("echo: turns per second (ratio to bare ASGI)", echo.MEASURE, lambda r: _throughput(r, bare))]
     rows += [("echo: p50, p99 in ms", echo.MEASURE, lambda r: _pair(r, echo.MEASURE, "p50", "p99"))]
     rows += [("echo: CPU per turn, in µs", echo.MEASURE, lambda r: _one(r, echo.MEASURE, "cpu_us", ".0f"))]
     for callers in ttfs.TURNS:
@@ -49,9 +49,9 @@ def _figures(results: Sequence[Result]) -> str:
             rows.append((title, measure, lambda r, m=measure: _pair(r, m, "ttfs_p50", "ttfs_p99")))  # type: ignore[misc]
     rows += [
         ("memory per open stream, in KB", memory.MEASURE, lambda r: _one(r, memory.MEASURE, "kb", ".0f")),
-        ("until all streams have spoken, in s", memory.MEASURE, lambda r: _one(r, memory.MEASURE, "seconds", ".1f")),
-        ("memory before them, in MB", memory.MEASURE, lambda r: _one(r, memory.MEASURE, "idle_mb", ".0f")),
-        ("start to first 200, in s", startup.MEASURE, lambda r: _one(r, startup.MEASURE, "seconds", ".2f")),
+        ("time until all streams spoke, in s", memory.MEASURE, lambda r: _one(r, memory.MEASURE, "seconds", ".1f")),
+        ("memory before the streams open, in MB", memory.MEASURE, lambda r: _one(r, memory.MEASURE, "idle_mb", ".0f")),
+        ("start to first answer with 200, in s", startup.MEASURE, lambda r: _one(r, startup.MEASURE, "seconds", ".2f")),
     ]
     shown = [[title, *(_cell(r, measure, cell) for r in results)] for title, measure, cell in rows]
     return _table(["", *(r.peer.title for r in results)], [row for row in shown if not {*row[1:]} <= {"-", "not run"}])
@@ -90,7 +90,7 @@ def _peers(results: Sequence[Result]) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
         peer = result.peer
         rows.append([peer.title, f"not run: {result.not_run}" if result.not_run else versions, peer.loop, peer.model, peer.keeps])  # fmt: skip
-    return _table(["peer", "versions", "loop and parser", "asks the model through", "keeps"], rows).replace(
+    return _table(["peer", "versions", "loop and parser", "calls the model through", "what it keeps"], rows).replace(
         "---:", "---"
     )
 
@@ -101,7 +101,7 @@ def _findings(results: Sequence[Result]) -> str:
     for result in checked:
         skipped = result.checks["skipped"]
         names = ", ".join(f"`{name}`" for name in result.checks["failed"]) or "none"
-        rows.append([result.peer.title, names + (f"; could not be told: {', '.join(skipped)}" if skipped else "")])
+        rows.append([result.peer.title, names + (f"; skipped: {', '.join(skipped)}" if skipped else "")])
     return _table(["peer", "checks that failed"], rows).replace("---:", "---") if checked else ""
 
 
