@@ -74,7 +74,7 @@ async def suggest(kind: str) -> list[str]:
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """Answer offline for the small and the larger model. Only the larger model has tools. It answers after a delay."""
+    """Answer offline for the small and the larger model. Only the larger model has tools; it answers after a delay."""
     if not scene.offers("reserve"):
         yield "With pleasure, let me see."
     elif "reserve" in scene.results:

@@ -123,7 +123,7 @@ async def around(folder: Path, turns: int, postgres: str, redis: str) -> bool:
 def main() -> int:
     """Print the figures. Return 1 if the last copy differs from the original, else 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=100_000, help="turns that the journal holds")
+    parser.add_argument("--turns", type=int, default=100_000, help="number of turns in the journal to copy")
     turns = parser.parse_args().turns
     logger.remove()
     with tempfile.TemporaryDirectory() as name:

@@ -230,7 +230,7 @@ async def be_slow(server: Running) -> Counter[str]:
                 await writer.drain()
                 await asyncio.sleep(0.2)
         ended[
-            f"client with a slow {'body' if number % 2 else 'header'} disconnected after {time.perf_counter() - begun:.0f} s"
+            f"sender of a slow {'body' if number % 2 else 'header'} disconnected after {time.perf_counter() - begun:.0f} s"
         ] += 1
         writer.close()
 

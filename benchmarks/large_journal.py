@@ -142,7 +142,7 @@ async def link_away(server: PostgresServer) -> None:
 def main() -> int:
     """Print the figures. Return 1 if an aim was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=1_000_000, help="turns that the journal holds already")
+    parser.add_argument("--turns", type=int, default=1_000_000, help="number of turns to fill the journal with first")
     copies = parser.parse_args().turns // SAMPLES
     logger.remove()
     server = PostgresServer(durable=True)

@@ -8,7 +8,7 @@ characters before the first difference from the previous request are shared; pro
 
 When the history exceeds its token budget, the oldest turns are dropped. Two ways are compared: "turn by turn" drops as
 few turns as possible, as earlier releases did, and "in steps" drops many turns at a time, as this release does. Both
-have the same budget, 8,000 tokens by default. Aim: 90 % of the tokens are shared on average, and every request contains
+have the same budget, 8,000 tokens by default. Aim: on average, 90 % of a request is shared, and every request contains
 the newest turns.
 """
 
@@ -138,9 +138,7 @@ def measure(turns: int, *, steps: bool) -> Measured:
 
 def main(arguments: list[str]) -> int:
     turns = int(arguments[0]) if arguments else TURNS
-    print(
-        f"{turns} turns, budget {Limits().history_tokens:,} tokens; share that equals the beginning of the previous request\n"
-    )
+    print(f"{turns} turns, budget {Limits().history_tokens:,} tokens; share that repeats the previous request\n")
     print(f"{'':14}{'mean':>8}{'p50':>8}{'p10':>8}{'least':>8}   longest history   newest turns")
     mean, complete = 0.0, False
     for name, steps in (("turn by turn", False), ("in steps", True)):

@@ -1,8 +1,9 @@
-"""Make one project and do everything with it that its owner would do, in a new virtual environment.
+"""Make one project, then install, test, lint, type-check and run it, as its owner would, in a new virtual environment.
 
 Only uv and a wheel of this checkout are installed in advance. The Makefile of each project installs everything into a
 new virtual environment. Projects share only caches: uv's downloads (hard-linked into each environment), compiled
-bytecode and mypy's cache. The caches stay valid because every project is made in the same folder.
+bytecode and mypy's cache. The caches stay valid because a workshop makes all its projects in the same folder, and has a
+separate mypy cache.
 """
 
 from __future__ import annotations

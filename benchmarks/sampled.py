@@ -32,8 +32,8 @@ _roots: list[Any] = []
 def held(roots: Iterable[Any]) -> Counter[str]:
     """Return the sizes of the containers that can be reached from the roots and from this package's modules.
 
-    A key has the form `HOLDER.ATTRIBUTE`; the holder is the class or module to which the container belongs. The sizes of
-    containers with the same key are added up.
+    A key has the form `HOLDER.ATTRIBUTE`; the holder is the class or module to which the container belongs. The
+    sizes of containers with the same key are added up.
     """
     found: Counter[str] = Counter()
     seen: set[int] = set()

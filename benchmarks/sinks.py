@@ -178,7 +178,7 @@ def _against_off(environment: Mapping[str, str]) -> Cost:
 
 
 def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
-    """Drive the servers alternately. Return each server's CPU milliseconds per turn, including the exports afterwards."""
+    """Drive the servers alternately. Return each server's CPU milliseconds per turn, with the exports afterwards."""
     before = [cpu_seconds(process) for _, process in servers]
     for number in range(SLICES):
         for port, _ in servers if number % 2 else reversed(servers):

@@ -130,7 +130,8 @@ async def _nowhere(frames: Sequence[Frame]) -> None:
 async def growth(url: str, turns: int = 0) -> float:
     """Fill the journal with `turns` turns, then return the CPU time of a call's turn 1,000 divided by that of turn 10.
 
-    Two calls are measured, without and with a spending budget. The larger ratio is returned.
+    Return the larger ratio of two calls, without and with a spending budget. The ratio of a third call, with the default
+    history budget, is only printed.
     """
     store = create_store(url)
     await store.open()
@@ -209,7 +210,7 @@ def postgres_server() -> Iterator[str]:
 def main() -> int:
     """Print the cost per turn in each store, and the ratio of turn 1,000 to turn 10. Return 1 if the aim was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=100_000, help="turns the journal holds already")
+    parser.add_argument("--turns", type=int, default=100_000, help="number of turns to fill the journal with first")
     turns = parser.parse_args().turns
     logger.remove()
     with tempfile.TemporaryDirectory() as folder, redis_server(folder) as redis:
