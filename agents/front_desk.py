@@ -102,7 +102,7 @@ agent = VoiceAgent(
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """Answer without a model. The script finds the stage from the available tools. If a tool returns a question, ask it."""
+    """Answer without a model. The available tools show which stage it is. If a tool returns a question, ask it."""
     result = str(scene.answered[-1].result) if scene.answered else ""
     if "book_appointment" in scene.results:
         yield result if "Booked" in result else "Then I have not booked it. Which day or time would suit you better?"

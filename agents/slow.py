@@ -30,7 +30,7 @@ agent = VoiceAgent(
 
 @agent.on_message
 async def answer(turn: Turn[None, Pace]) -> AsyncIterator[str]:
-    """Say `PARTS` one by one, with a silence before each. If the caller interrupts, the remaining parts are not said."""
+    """Say `PARTS` one by one, each after a silence. If the caller interrupts, the remaining parts are not said."""
     if "wait" in turn.text.lower():
         yield f"Fine. So far I was heard to say: {turn.past[-1].heard}" if turn.past else "Fine, I am waiting."
         return

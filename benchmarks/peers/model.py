@@ -3,9 +3,9 @@
 The server needs so little CPU that it does not affect the figures.
 
 The load generator says "hello there", and the answer has ten words, ten milliseconds apart. The answer to "hold" is one
-word, and its stream stays open. The answer to `THIRTY` is thirty words; the answer to `ORDER` is a tool call, then thirty
-words. The answer to any other text repeats all texts of the caller so far, without the last text if it is a question.
-This shows whether a backend has the history.
+word, and its stream stays open. The answer to `THIRTY` is thirty words; the answer to `ORDER` is a tool call, then
+thirty words. The answer to any other text repeats all texts of the caller so far, without the last text if it is a
+question. This shows whether a backend has the history.
 """
 
 from __future__ import annotations
