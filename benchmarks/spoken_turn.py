@@ -84,7 +84,7 @@ def cost(side: Side, port: int, process: psutil.Process) -> float:
 
 
 def main() -> int:
-    """Measure the servers alternately, in several rounds. Print the CPU per turn, and the ratio to the bare app.
+    """Measure the servers alternately in several rounds. Print each server's CPU per turn and its ratio to bare ASGI.
 
     Return 1 if `run` with all sinks needs more than `AIM` times the CPU of the bare app, else 0.
     """
