@@ -17,7 +17,7 @@ from .staging import stage
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
 SHIM = "https://unpkg.com/iframe-worker/shim"
-"""The only script that the generator's offline search loads from another host. It is replaced with our own."""
+"""The only script that the generator's offline search loads from another host. The build replaces it with our own."""
 
 
 def build(site: Path) -> list[str]:

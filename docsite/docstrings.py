@@ -14,14 +14,14 @@ def class_text(found: type) -> str:
 
 
 def attribute_texts(found: type) -> dict[str, str]:
-    """Return the string below each attribute of a class, by the attribute's name."""
+    """Return a dict from the name of each attribute of a class to the string below the attribute."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(found))).body[0]
     assert isinstance(tree, ast.ClassDef)
     return statement_texts(tree.body)
 
 
 def statement_texts(body: list[ast.stmt]) -> dict[str, str]:
-    """Return the string below each assignment, by the assigned name."""
+    """Return a dict from each assigned name to the string below its assignment."""
     texts = {}
     for one, below in itertools.pairwise(body):
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):

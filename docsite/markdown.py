@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table. Its cells are Markdown; each is put on one line."""
+    """Return a Markdown table. The cells are Markdown; line breaks in a cell become spaces."""
     lines = [_row(head), _row(["---"] * len(head)), *(_row([_cell(text) for text in row]) for row in rows)]
     return "\n".join(lines) + "\n"
 

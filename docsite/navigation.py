@@ -27,7 +27,7 @@ ORDER = {
 }
 """The order of the pages in a folder. Pages that are not listed follow, sorted by name."""
 ELSEWHERE = {"explanation": ("benchmarks",)}
-"""Pages that are directly in `docs/` but are not how-to pages, by their kind."""
+"""The names of pages that are directly in `docs/` but are of another kind than how-to pages, by that kind's folder."""
 
 
 def title_of(page: Path) -> str:

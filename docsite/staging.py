@@ -34,7 +34,7 @@ def stage(root: Path, folder: Path) -> None:
         place = OUTSIDE[name]
         page = folder / place
         page.parent.mkdir(exist_ok=True)
-        # The search shall not find old changes: other pages say what is true now.
+        # Keep the changelog out of the search: it describes old behaviour, the other pages the present behaviour.
         front = "---\nsearch:\n  exclude: true\n---\n" if name == "CHANGELOG.md" else ""
         page.write_text(front + on_site((root / name).read_text(encoding="utf-8"), name, place), encoding="utf-8")
 

@@ -9,7 +9,7 @@ if (location.protocol === "file:") {
       const inner = this.frame.contentWindow;
       inner.importScripts = (...urls) =>
         urls.reduce((before, one) => before.then(() => load(inner, one)), Promise.resolve());
-      // Both directions are asynchronous and copy the data, as a worker's are.
+      // As with a worker, messages in both directions are sent asynchronously, and their data is copied.
       inner.postMessage = (data) => {
         const event = new MessageEvent("message", { data: structuredClone(data) });
         setTimeout(() => {

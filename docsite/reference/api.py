@@ -21,7 +21,7 @@ INTRODUCTIONS = {
     "layercode_app.testing": "# Python API: test kit\n\nEverything here is imported from `layercode_app.testing`; see "
     "[Testing an agent](../testing.md).\n",
 }
-"""The public packages, and how their pages begin."""
+"""The public packages, each with the beginning of its page."""
 
 
 def package_page() -> str:

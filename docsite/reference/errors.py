@@ -37,7 +37,7 @@ FIXES = {
     "overload": "Raise `LAYERCODE_MAX_TURNS`, or start more workers.",
     "budget": "Raise the budget in `layercode.toml`, or the agent's usage limit.",
     "parsing": "Read the rejected output on the dev page; simplify the output type, or choose a stronger model.",
-    "tool": "`sessions explain` names the tool; its traceback is in the log and in Sentry.",
+    "tool": "`sessions explain` names the tool; the traceback is in the log and in Sentry.",
     "internal": "The dev page shows the file and the line; the traceback is in the log and in Sentry.",
 }
 """General fixes for categories whose exact fix depends on the error."""
@@ -45,7 +45,7 @@ IMPACTS = {
     "nothing": "All was well, or nothing could be said to the caller.",
     "filler": "A filler covered a silence.",
     "apology": "An apology was spoken.",
-    "cut": "The provider cut the answer off. If it ended in mid-sentence, `LAYERCODE_CUT_ANSWER` was spoken after it.",
+    "cut": "The provider cut the answer off. After a cut in mid-sentence, `LAYERCODE_CUT_ANSWER` was spoken.",
     "refusal": "A budget was used up, a guard objected, or a tool was deferred; the refusal was spoken.",
     "busy": "`LAYERCODE_BUSY` was spoken, and no agent ran.",
     "goodbye": "The server shut down, and `LAYERCODE_GOODBYE` was spoken.",
@@ -60,8 +60,9 @@ def page() -> str:
             "## Classes\n",
             block((exceptions.__doc__ or "").partition("\n\n")[2], "text"),
             (
-                "A command that ends with one of these prints its message and exits with this code. With `--verbose` it\n"
-                "also prints the traceback. A refused request is answered with the HTTP status.\n"
+                "A command that ends with one of these errors prints the error's message and exits with this code.\n"
+                "With `--verbose`, the command also prints the traceback. A request that is refused with one of these\n"
+                "errors is answered with its HTTP status.\n"
             ),
             table(("error", "meaning", "HTTP status", "exit code"), map(_row, classes())),
             "## Categories of failed turns\n",

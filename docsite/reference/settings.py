@@ -12,12 +12,13 @@ from ..markdown import code, escaped, table
 
 INTRODUCTION = """# Settings
 
-A setting is taken from the first of these that has it: an argument of `load_settings` or an option of the command, the
-environment, `.env`, `layercode.toml`, the default. In `layercode.toml` a setting has the name in the third column.
-`layercode-create-app doctor` shows the value of each setting and where it comes from.
+A setting may have a value in several places. The first of these places counts: an argument of `load_settings` or an
+option of the command, then the environment, `.env`, `layercode.toml`, and the default. In `layercode.toml`, a setting
+has the name in the third column. `layercode-create-app doctor` shows the value of each setting and where the value
+comes from.
 
-Model providers read their own variables, such as `OPENAI_API_KEY` and `OPENAI_BASE_URL`, and OpenTelemetry its
-`OTEL_*` variables.
+The client libraries of model providers read variables that are not listed here, such as `OPENAI_API_KEY` and
+`OPENAI_BASE_URL`. OpenTelemetry reads the variables that begin with `OTEL_`.
 """
 
 

@@ -41,7 +41,10 @@ def page() -> str:
             ),
             "## Spans\n",
             _two("span", SPANS),
-            "PydanticAI's own spans (`invoke_agent`, `chat`, `execute_tool`) are below these, without content.\n",
+            (
+                "PydanticAI's own spans (`invoke_agent`, `chat`, `execute_tool`) are children of these spans.\n"
+                "They have no content unless `LAYERCODE_CAPTURE_CONTENT=true`.\n"
+            ),
             "## Span attributes\n",
             _two("attribute", ATTRIBUTES),
             "## Log fields\n",

@@ -13,7 +13,7 @@ _core: Any = getattr(logger, "_core", None)
 
 
 def handlers() -> Mapping[int, object] | None:
-    """Return the handlers by number, or None if this release does not expose them."""
+    """Return a mapping from each handler's number to the handler; None if this release of Loguru does not expose it."""
     found: Mapping[int, object] | None = getattr(_core, "handlers", None)
     return found
 

@@ -47,8 +47,9 @@ def use_http2(client: Any) -> bool:
 def wrap_transports(client: Any, wrapper: Callable[[Any], Any]) -> bool:
     """Wrap the transports of an HTTP client, including those for proxies; return whether that was possible.
 
-    Transports that are wrapped already stay as they are. The client accepts transports only in its constructor, which
-    has already been called. So the client's private attributes are changed. If it does not have them, nothing changes.
+    A transport that is already wrapped is not wrapped again. The client accepts transports only in its constructor,
+    which has already been called. So this function changes private attributes of the client. If the client does not
+    have these attributes, nothing changes.
     """
     if not hasattr(client, "_transport"):
         return False

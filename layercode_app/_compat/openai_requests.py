@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 SENDS_JSON: Final = ("openai.resources.chat.completions.completions", "openai.resources.responses.responses")
-"""The modules that convert the values of a request. Their types have no field with another name or format in JSON."""
+"""The client's modules that convert the values of a request.
+
+In the types of these requests, every field has the same name and format in Python and in JSON.
+"""
 CONVERTER: Final = "async_maybe_transform"
 NOT_SENT: Final = frozenset({"Omit", "NotGiven"})
 """The client's types for a parameter that was not given."""
@@ -76,7 +79,10 @@ def _is_as(client: Any, before: Mapping[str, Any]) -> bool:
 
 
 def _only_others(convert: Any) -> Any:
-    """Return a converter that returns JSON values unconverted, and calls `convert` for all others."""
+    """Return a converter that returns a dict of JSON values without converting it, and calls `convert` for other data.
+
+    Parameters that were not given are left out of the dict.
+    """
 
     async def converted(data: object, expected_type: object) -> Any:
         if isinstance(data, dict):

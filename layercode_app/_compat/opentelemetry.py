@@ -16,10 +16,11 @@ _UNKNOWN = object()
 
 
 def provider_may_be_set() -> bool:
-    """Return whether the global tracer provider may have been set. OpenTelemetry keeps it in a private variable.
+    """Return False if no global tracer provider is set, and True if one is set or may be set.
 
-    The public `trace.get_tracer_provider()` searches the environment as long as no provider is set. So call it only if
-    this function returns True. In a release of OpenTelemetry without the private variable, the result is always True.
+    Call the public `trace.get_tracer_provider()` only after a True: as long as no provider is set, each call of it
+    searches the environment. OpenTelemetry keeps the provider in a private variable. If a release of OpenTelemetry has
+    no such variable, the result is always True.
     """
     return getattr(trace, "_TRACER_PROVIDER", _UNKNOWN) is not None
 
@@ -37,7 +38,8 @@ def send_encoded(exporter: OTLPSpanExporter) -> Callable[[bytes], bool] | None:
 def preferences(exporter: MetricExporter) -> dict[str, Any]:
     """Return the temporality and aggregation that an exporter prefers, as arguments for a wrapping exporter.
 
-    If they are missing, the SDK's defaults apply: cumulative sums and explicit histogram buckets.
+    A preference that the exporter does not have is None. Then the SDK's default applies: cumulative sums, or explicit
+    histogram buckets.
     """
     names = ("preferred_temporality", "preferred_aggregation")
     return {name: getattr(exporter, f"_{name}", None) for name in names}
@@ -61,4 +63,7 @@ def _no_cache(span: ReadableSpan) -> dict[str, Any]:
 
 
 cache_of: Callable[[ReadableSpan], dict[str, Any]] = vars if hasattr(ReadableSpan(""), "__dict__") else _no_cache
-"""Return the `__dict__` of a span, to cache its encoding in it. Spans without one are encoded each time."""
+"""Return the dict in which the encoding of a span is cached: the span's `__dict__`.
+
+If spans have no `__dict__`, the dict is a new one each time, so nothing is cached.
+"""

@@ -19,9 +19,9 @@ UNKNOWN: Final = object()
 def default_instrumentation() -> Any:
     """Return the argument of the last call of `Agent.instrument_all`: settings, True or False.
 
-    Return UNKNOWN if the installed release of PydanticAI does not expose it. Then this package always sets its own
-    settings again, and a turn's run has two capabilities, TurnTools and PydanticAI's instrumentation, instead of one
-    that combines them.
+    Return UNKNOWN if the installed release of PydanticAI does not expose this argument. Then this package always sets
+    its own settings again. And the run of a turn has two capabilities, TurnTools and PydanticAI's instrumentation,
+    instead of one capability that combines both.
     """
     from pydantic_ai import Agent
 
@@ -38,11 +38,11 @@ def can_replace_events(stream: StreamedResponse) -> bool:
 
 
 def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None:
-    """Make a stream yield these events. If PydanticAI sets a deadline for the request afterwards, it applies to them.
+    """Make a stream yield these events. PydanticAI can still set a deadline for the request afterwards.
 
     PydanticAI refuses to set a deadline for a stream that was already read. This function therefore replaces the method
-    that sets the deadline: each event that is still to come must then arrive by the deadline. PydanticAI itself also
-    reads the first event early, if a capability, such as ModelFallback, handles failed requests.
+    that sets the deadline. The new method applies the deadline to the events that are still to come. PydanticAI itself
+    also reads the first event early, if a capability, such as ModelFallback, handles failed requests.
     """
     stream._event_iterator = events
     kept = weakref.ref(stream)  # The stream refers to the function below.
@@ -58,8 +58,8 @@ def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
     """Return whether a capability, such as ModelFallback, handles failed model requests.
 
     `Hooks` handle them only if a hook for failed requests is registered. If the installed release of PydanticAI does
-    not tell whether one is registered, the result is True for all `Hooks`. Then a request that fails after a tool call
-    is not retried.
+    not tell whether there is such a hook, the result is True for all `Hooks`. Then a request that fails after a tool
+    call is not retried.
     """
     from pydantic_ai.capabilities import AbstractCapability
 
@@ -85,7 +85,10 @@ def instructions(agent: Any) -> list[Any]:
 
 
 def capability_instructions(agent: Any) -> list[Any]:
-    """Return the instructions that come from an agent's capabilities; empty if they are not exposed."""
+    """Return the instructions that come from an agent's capabilities.
+
+    The list is empty if the installed release of PydanticAI does not expose them.
+    """
     return _unwrapped(getattr(agent, "_cap_instructions", None))
 
 
@@ -96,7 +99,7 @@ def _unwrapped(parts: Sequence[Any] | None) -> list[Any]:
 def system_prompts(agent: Any) -> list[Any] | None:
     """Return an agent's system prompts, and its functions that return system prompts; None if they are not exposed.
 
-    In that case the system prompts are sent as instructions, never as part of the history.
+    With None, the system prompts are sent as instructions, never as part of the history.
     """
     if not hasattr(agent, "_system_prompts"):
         return None
@@ -104,10 +107,10 @@ def system_prompts(agent: Any) -> list[Any] | None:
 
 
 def output_validators(agent: Any) -> Sequence[Any] | None:
-    """Return the output validators of an agent; None if they are not exposed.
+    """Return the output validators of an agent; None if the installed release of PydanticAI does not expose them.
 
-    In that case text is spoken while it streams, and is validated only when it has ended. And only a tool that is known
-    to need an approval can ask for one.
+    With None, text is spoken while it streams, although a validator may still reject it at its end. And a tool can ask
+    for an approval only if it is known before the run that a tool of the agent needs an approval.
     """
     found: Sequence[Any] | None = getattr(agent, "_output_validators", None)
     return found
@@ -116,8 +119,9 @@ def output_validators(agent: Any) -> Sequence[Any] | None:
 def prepare_output(agent: Any, output_type: list[Any]) -> None:
     """Let an agent build the schemas of this output type now, instead of in each run that gets the same list.
 
-    PydanticAI builds the schemas of the agent's own output type only once, but those of another one in each run. This
-    takes milliseconds if the types are nested models. If a release builds them elsewhere, each run builds them again.
+    PydanticAI builds the schemas of the agent's own output type only once, but the schemas of any other output type in
+    each run. This takes milliseconds if the types are nested models. If a release of PydanticAI builds the schemas
+    elsewhere, this function has no effect, and each run builds them again.
     """
     build = getattr(agent, "_prepare_output_schema", None)
     if build is None:
@@ -137,12 +141,13 @@ def prepare_output(agent: Any, output_type: list[Any]) -> None:
 def stopped_by_timeout(error: BaseException) -> bool:
     """Return whether PydanticAI raised this error because it stopped a tool at the timeout of the tool or its agent.
 
-    In that case PydanticAI raises ModelRetry, which asks the model to call the tool again. After a timeout within the
-    tool, the tool itself may raise ModelRetry, but then it was not stopped. So the result is True only if the package
-    `pydantic_ai` raised the ModelRetry. If a release raises it in another package, the result is False, and the changes
-    of the stopped tool are not undone.
+    When PydanticAI stops a tool, it raises ModelRetry, which asks the model to call the tool again. A tool may raise
+    ModelRetry itself, for example after a timeout inside the tool. Such a tool was not stopped. So the result is True
+    only if code of the package `pydantic_ai` raised the ModelRetry. If a release of PydanticAI raises it in another
+    package, the result is False, and the changes of the stopped tool are not undone.
 
-    The result is also False for an error of a helper agent that the tool runs, even if a tool of that agent timed out.
+    The result is also False if the error comes from a helper agent that the tool runs, even if a tool of the helper
+    agent timed out.
     """
     from pydantic_ai import ModelRetry
 
@@ -166,10 +171,10 @@ def _own_retry(error: BaseException) -> BaseException | None:
 
 
 def _in_inner_call(error: BaseException) -> bool:
-    """Return whether the error comes from a tool call within the tool, for example of a helper agent.
+    """Return whether the error comes from a tool call inside the tool, such as a tool call of a helper agent.
 
-    A tool manager calls a toolset, which runs the tool. So the traceback of an inner call has a tool manager within a
-    toolset. If a release moves either of them, the result is False.
+    PydanticAI's tool manager calls a toolset, and the toolset runs the tool. So if the tool called a tool itself, the
+    traceback has a tool manager after a toolset. If a release of PydanticAI moves these modules, the result is False.
     """
     modules = _modules(error)
     outer = next((n for n, name in enumerate(modules) if name.startswith("pydantic_ai.toolsets.")), len(modules))

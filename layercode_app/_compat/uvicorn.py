@@ -18,7 +18,7 @@ CYCLE = (
 )  # fmt: skip
 """The attributes that `BodyReceive` and `StreamSend` read or set on uvicorn's `RequestResponseCycle`."""
 FLOW = ("resume_reading", "write_paused")
-"""The attributes that `BodyReceive` and `StreamSend` use on the cycle's flow control."""
+"""The attributes of the cycle's `flow` (uvicorn's flow control) that `BodyReceive` and `StreamSend` use."""
 
 
 class _Parser(httptools.HttpRequestParser):
@@ -27,7 +27,7 @@ class _Parser(httptools.HttpRequestParser):
     def __init__(self, connection: CycleConnection) -> None:
         super().__init__(connection)
         self._connection = connection
-        # As in uvicorn: answer the first of several requests even if it asks to close the connection.
+        # As in uvicorn: ignore data after a request with `Connection: close`, so that this request is still answered.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
     @property
@@ -68,12 +68,12 @@ class CycleConnection(HttpToolsProtocol):
         self.parser = _Parser(self)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer the request, unless the parser will parse it again."""
+        """Begin to answer the request, unless the parser stops at it and will parse it again."""
         if not self.parser.stops:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note the end of the body, unless the parser will parse the request again."""
+        """Note the end of the body, unless the parser stops at the request and will parse it again."""
         if not self.parser.stops:
             super().on_message_complete()
 
