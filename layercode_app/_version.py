@@ -19,10 +19,10 @@ def older_distribution() -> str:
 
 
 def shadow_of(older: str) -> str:
-    """Return a warning that an older distribution is installed beside this one, with its version."""
+    """Return a warning that version `older` of the older distribution is installed together with this one."""
     return (
-        f"the older {OLDER} {older} is installed beside layercode-app; the command `{OLDER}` belongs to the one "
-        "that was installed last"
+        f"the older {OLDER} {older} is installed together with layercode-app; the command `{OLDER}` runs the "
+        "distribution that was installed last"
     )
 
 

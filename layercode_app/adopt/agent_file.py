@@ -23,7 +23,7 @@ class AgentFile:
     name: str
     path: str
     fill_in: list[str] = field(default_factory=list)
-    """The functions that the user must fill in before the agent can answer, each with what to write there."""
+    """The functions that the user must fill in before the agent can answer. Each entry also says what to write."""
     imports: Imports = field(default_factory=lambda: Imports(set(OWN)))
     _parts: list[str] = field(default_factory=list)
     _arguments: list[str] = field(default_factory=list)
@@ -71,7 +71,7 @@ class AgentFile:
         lines = ["    if isinstance(output, str):\n        return output\n"] if str in kinds and others else []
         text = only_text_field(others[0]) if len(others) == 1 else ""
         named = " or ".join(self.imports.source_of(kind) for kind in others)
-        # If the type cannot be named, a type checker does not know that the field is a string.
+        # Use `str()` if a type cannot be named in the file: a type checker does not know that the field is a string.
         spoken = f"str(output.{text})" if ANY in sources else f"output.{text}"
         spoken = spoken if others else "output"
         body = f"return {spoken}" if text or not others else self._to_do("spoken", f"return a sentence about {named}")
@@ -97,7 +97,11 @@ class AgentFile:
         )
 
     def _scripted(self, scene: str, call: str) -> str:
-        """Return the body of the offline script: an answer that the agent's output type accepts, or a `raise`."""
+        """Return the body of the offline script.
+
+        It yields an answer that the agent's output type accepts. If no such answer is found, it raises an error that
+        tells the user to fill in the script.
+        """
         if speaks_text(self.existing.agent):
             return 'yield f"You said: {scene.text}"'
         example = example_of(self.existing.agent.output_type)

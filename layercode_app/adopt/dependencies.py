@@ -1,4 +1,4 @@
-"""Inspect an agent's dependency type: must each turn create an instance, and with which arguments?"""
+"""Inspect an agent's dependency type. Find out if each turn must create an instance, and with which arguments."""
 
 from __future__ import annotations
 

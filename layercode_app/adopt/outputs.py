@@ -75,7 +75,7 @@ def example_of(output: Any) -> tuple[str, dict[str, Any]] | str | None:
 
 
 def output_tool(output: Any) -> str:
-    """Return the name of the tool with which a model answers, the first of several; "" if it answers with text."""
+    """Return the name of the first tool with which a model can answer; "" if a model answers with text."""
     from pydantic_ai.messages import ModelResponse
     from pydantic_ai.models.function import AgentInfo, FunctionModel
 
@@ -106,7 +106,10 @@ def _tool_call(output: Any) -> tuple[str, dict[str, Any]] | None:
 
 
 def _json_text(output: Any) -> str | None:
-    """Return the text with which a model answers a `NativeOutput` or `PromptedOutput`, for its first type."""
+    """Return an example of the JSON text that a model answers for a `NativeOutput` or `PromptedOutput`.
+
+    The example fits the first of the output types. Return None if no valid example is found.
+    """
     from pydantic_ai import ToolOutput
     from pydantic_ai.messages import ModelResponse, TextPart
     from pydantic_ai.models.function import FunctionModel
@@ -125,7 +128,7 @@ def _parts(model: Model, output: Any) -> list[Any]:
     from pydantic_ai import Agent
 
     try:
-        # Not `run_sync`, which leaves its event loop open.
+        # Do not use `run_sync`, because it leaves its event loop open.
         result = asyncio.run(Agent(model, output_type=output).run("Hello"))
     except Exception:  # noqa: BLE001 - the user's validators may reject any made-up value
         return []

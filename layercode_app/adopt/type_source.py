@@ -28,7 +28,7 @@ class Imports:
         return local
 
     def lines(self, *, library: bool) -> list[str]:
-        """Return the import lines: with `library` those of the standard library, else those of all other packages."""
+        """Return the import lines for the standard library if `library` is true, else those for all other packages."""
         found = {name: names for name, names in self._lines.items() if _is_standard(name) is library}
         return [f"from {module} import {', '.join(sorted(found[module]))}" for module in sorted(found)]
 
@@ -62,7 +62,7 @@ def literal(value: Any) -> str:
         return "{" + ", ".join(f"{literal(name)}: {literal(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list):
         return f"[{', '.join(map(literal, value))}]"
-    # `repr` puts a text that contains only double quotes in single quotes.
+    # Formatters prefer double quotes. For a text that contains double quotes, they write what `repr` returns.
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and '"' not in value else repr(value)
 
 

@@ -71,7 +71,7 @@ class BoundedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Send the request, and retry it after a transient error before its first token. Raises any other error."""
+        """Send the request. Retry it if a transient error occurs before the first token; raise any other error."""
         while True:
             async with AsyncExitStack() as stack:
                 opened = super().request_stream(messages, model_settings, model_request_parameters, run_context)

@@ -27,7 +27,10 @@ _ISSUERS = re.compile(
 
 
 def has_card_number(text: str) -> bool:
-    """Return whether the text contains a card number: the issuer's prefix and length, and a valid check digit."""
+    """Return whether the text contains a card number.
+
+    A card number has the prefix and the length that a card issuer uses, and a valid check digit.
+    """
     return any(
         _ISSUERS.fullmatch(number) and luhn(number) for groups in _digit_groups(text) for number in _numbers_in(groups)
     )

@@ -93,7 +93,10 @@ def _default_question(name: str, description: str) -> str:
 
 
 class _Fields(string.Formatter):
-    """Fills in the fields of a question, from the tool call's arguments, else the state, else the metadata."""
+    """Fills in the fields of a question.
+
+    Each value comes from the tool call's arguments, else from the state, else from the metadata.
+    """
 
     def __init__(self, turn: Turn[Any, Any], args: dict[str, Any]) -> None:
         self._args, self._turn = args, turn

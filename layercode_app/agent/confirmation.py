@@ -3,7 +3,7 @@
 The tool calls that wait for the caller's answer are in the record of the turn that asked (`conversation/pending.py`). A
 plain yes or no is recognised in code: the next run begins with a response that makes the same tool calls, and these are
 approved or denied. Any other answer goes to the model. If the model repeats a tool call with the same arguments, the
-caller has agreed to it. If the model changes the arguments, the caller is asked again.
+tool call counts as approved. If the model changes the arguments, the caller is asked again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RunInput:
     approvals: Mapping[str, Any] = field(default_factory=dict)
     """The decision about each tool call at the end of `lead`, by the id of the tool call: True, or a ToolDenied."""
     offered: Pending | None = None
-    """The tool calls that count as approved by the caller if the model repeats them."""
+    """The tool calls about which the caller was asked. If the model repeats one of them, it counts as approved."""
 
 
 async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: DeferredToolRequests) -> None:

@@ -140,7 +140,7 @@ async def _keep(part: Any, name: str, opened: asyncio.Event, closing: asyncio.Ev
             opened.set()
             await closing.wait()
     except Exception as error:  # noqa: BLE001 - a part that cannot be opened must not keep the others from serving
-        # Only the type: the message may quote a header or a URL with its key.
+        # Log only the type of the error in the message: the error's text may quote a header, or a URL with its key.
         what, why = type(part).__name__, type(error).__name__
         logger.opt(exception=error).error("Agent {!r} could not open {}: {}", name, what, why)
     finally:

@@ -65,8 +65,8 @@ def check_saved_fields(kind: Any) -> None:
 def _is_hidden(kind: Any, name: str, secret: SecretStr | SecretBytes) -> bool:
     """Return whether the saved JSON of this field shows asterisks instead of a secret.
 
-    The field gets the secret itself, a list with it, and a dictionary with it, and is saved each time. `secret` holds
-    the text "probe". If any of the saved texts contains "probe", the result is False.
+    Save the field with three values: the secret itself, a list that contains it, and a dictionary that contains it.
+    `secret` holds the text "probe". If any of the saved texts contains "probe", the result is False.
     """
     saved = []
     for value in (secret, [secret], {"key": secret}):

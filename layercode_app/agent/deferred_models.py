@@ -1,8 +1,8 @@
 """Import agent files even if the API key of a model that they name is missing.
 
-`Agent("openai:gpt-5-mini")` creates its model at once and fails without a key. That would be too early: whether to
-answer offline or to refuse is decided later. So while agent files are imported, a stand-in replaces each model without
-a key.
+`Agent("openai:gpt-5-mini")` creates its model at once and fails without a key. An import is too early for this error:
+only later is it decided whether the agent answers offline or is refused. So while agent files are imported, a stand-in
+replaces each model whose key is missing.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Found:
         after the file. Raises ConfigurationError if there are several agents and no default.
         """
         own = sorted({*self.own(), *(path.stem for path in self.failed if not _is_shipped(path))})
-        # The other agents of a file are those to which its agent hands a call.
+        # A file may define several agents: the agent named after the file, and agents to which it hands calls.
         after_file = [name for name in own if name not in self.files or self.files[name].stem == name]
         own = after_file if len(after_file) == 1 and len({self.files.get(name) for name in own}) == 1 else own
         if len(own) > 1:
@@ -208,7 +208,7 @@ def load_file(path: Path) -> ModuleType:
 
     Raises AgentImportError with the file's own traceback.
     """
-    # `Path.resolve` raises RuntimeError for a symbolic link to itself; here, the import reports it.
+    # Do not use `Path.resolve`: it raises RuntimeError for a symbolic link to itself. The import reports such a link.
     digest = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:8]
     name = f"{PRIVATE_PACKAGE}.{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, path)

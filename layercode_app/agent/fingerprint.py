@@ -14,7 +14,7 @@ from .instructions import instructions_of
 from .models import given_model
 
 _SOURCES: WeakKeyDictionary[object, str] = WeakKeyDictionary()
-"""The source of each function, as it was first read. If the file is changed later, the function is still the same."""
+"""The source of each function. It is read only once: a later change of the file does not change the loaded function."""
 
 
 class Declaration(Protocol):

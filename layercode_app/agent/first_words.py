@@ -47,7 +47,7 @@ class Turnstile:
 
 
 _turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, Turnstile] = WeakKeyDictionary()
-"""A turnstile for each event loop. It does not refer to its loop, which could never be deleted otherwise."""
+"""A turnstile for each event loop. A turnstile does not refer to its loop, so that Python can delete the loop."""
 
 
 def turnstile_of(loop: asyncio.AbstractEventLoop) -> Turnstile:

@@ -60,7 +60,7 @@ class HedgedModel(WrapperModel):
 
     @property
     def settings(self) -> ModelSettings | None:
-        """The settings of the model. None if the second model is another one: each model then adds its own settings."""
+        """The settings of the model. None if the second request goes to another model: each then adds its settings."""
         return None if self._is_other else super().settings
 
     @property
@@ -70,7 +70,7 @@ class HedgedModel(WrapperModel):
     def prepare_messages(
         self, messages: list[ModelMessage], model_request_parameters: ModelRequestParameters | None = None
     ) -> list[ModelMessage]:
-        """Prepare the messages for the first model. Keep the given messages, because the second prepares its own."""
+        """Prepare the messages for the first model. Keep the unprepared messages for the second model."""
         self._unprepared = messages
         return super().prepare_messages(messages, model_request_parameters)
 
@@ -179,7 +179,8 @@ class _Race:
 class _Request:
     """One request. Its task opens the stream, waits for the first event, and keeps the stream open until `over` is set.
 
-    The task calls `send`, so that an error there is an error of this request alone. If `span` is not empty, the request is recorded in a span of that name.
+    The task itself calls `send`, so that an error of `send` fails only this request. If `span` is not empty, the
+    request is recorded in a span of that name.
     """
 
     def __init__(self, model: Model, send: Callable[[], Opened], span: str = "") -> None:

@@ -16,7 +16,7 @@ DecoratorT = TypeVar("DecoratorT", bound=Callable[..., Any])
 
 
 def _decorator(register: DecoratorT) -> DecoratorT:
-    """Make a method a decorator that is used without parentheses. With them, it raises HookError."""
+    """Make a method usable as a decorator without parentheses. If it is called without arguments, raise HookError."""
 
     @wraps(register)
     def registering(self: Hooks, *hook: Any, **named: Any) -> Any:
@@ -39,7 +39,7 @@ class Hooks:
     if not TYPE_CHECKING:  # A type checker would take this as permission for every name.
 
         def __getattr__(self, name: str) -> Any:
-            """Raise AttributeError. For a misspelt decorator, the error names the one that was meant."""
+            """Raise AttributeError. For a misspelt decorator, the error suggests the correct name."""
             if name.startswith("on_"):
                 raise AttributeError(_unknown_hook(name))
             if not name.startswith("_") and (meant := nearest(name, _public(Hooks))):
@@ -108,9 +108,10 @@ class Hooks:
 
     @_decorator
     def offline(self, script: Script) -> Script:
-        """Answer with this script if the model is `offline` or not set. In development, also if its key is missing.
+        """Answer with this script if the model is `offline` or not set.
 
-        With APP_ENV=production, a server does not start if no model is set.
+        In development, the script also answers if the model's key is missing. With APP_ENV=production, a server does
+        not start if no model is set.
         """
         check_script(script)
         self.script = script

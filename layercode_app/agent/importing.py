@@ -16,7 +16,9 @@ _MACHINERY = ("<frozen importlib", importlib.__file__, __file__)
 
 
 def import_module(name: str, *, asked: str, what: str = "Agent") -> ModuleType:
-    """Import a module. For error messages, `asked` is the address that the user typed, and `what` is what it names.
+    """Import a module. `asked` and `what` are only for error messages.
+
+    `asked` is the address that the user typed. `what` is the kind of object at this address.
 
     Raises AgentNotFoundError if the module does not exist, and AgentImportError with the module's traceback if it
     fails.

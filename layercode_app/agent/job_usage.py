@@ -48,7 +48,7 @@ class JobUsage:
         await self.store.update(*self.key, partial(_announce, work=self.work))
 
     async def run(self, writer: Agent[None, OutputT], prompt: str) -> OutputT:
-        """Run an agent and return its output. The usage is counted also if the run fails."""
+        """Run an agent and return its output. The usage is counted even if the run fails."""
         from pydantic_ai import capture_run_messages
 
         with capture_run_messages() as messages:
@@ -63,7 +63,7 @@ class JobUsage:
 
         So reports get the same sums from the records as from the totals.
         """
-        # The kind of a data event, because the job has usage, but is not a turn.
+        # Use the kind of a data event, because the job has usage, but is not a turn.
         spent = TurnRecord(*self.key, Kind.DATA, self.agent, started_at=time.time())
         _add_to(spent, responses=responses)
         try:
@@ -84,7 +84,7 @@ def _announce(record: TurnRecord, work: str) -> None:
 
 
 def _settle(record: TurnRecord, responses: Sequence[ModelResponse], work: str) -> None:
-    """Add the usage of a job to the record of its turn, and note that the job adds no more."""
+    """Add the usage of a job to the record of its turn. Remove the job from `outlasting`: it adds no more usage."""
     _add_to(record, responses)
     record.outlasting = [name for name in record.outlasting if name != work]
 

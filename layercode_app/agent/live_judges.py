@@ -39,7 +39,7 @@ SCORES: dict[str, Json] = {"yes": True, "no": False, "maybe": "maybe"}
 LONGEST_CALL = 60_000
 """Maximum characters of a transcript. Only the end of a longer call is judged."""
 RESERVED = {REVIEW: "a person's verdict on a call", FEEDBACK: "the caller's rating of a turn"}
-"""Scores that no judge may give, and what they are."""
+"""The names of scores that no judge may use, each with the meaning of the score."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ async def _case(store: Store, turns: Sequence[TurnRecord]) -> str:
     outcomes = [outcome["name"] for turn in turns for outcome in turn.outcomes]
     kept = await store.conversation(turns[0].conversation_id)
     own = own_fields(kept.state) | handed_fields(kept.state, {turn.agent for turn in turns})
-    # A secret that a field names, such as a tool's `password`, is also masked where the call repeats its value.
+    # Collect the secrets in fields such as a tool's `password`, so that they are masked in the whole transcript.
     calls = [{"args": call.args, "result": call.result} for turn in turns for call in turn.tools]
     with caller_secrets.only([kept.metadata, own, *(turn.metadata for turn in turns), *calls]):
         transcript = transcript_of([_without_secrets(turn) for turn in turns])[-LONGEST_CALL:]

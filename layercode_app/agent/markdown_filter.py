@@ -163,9 +163,9 @@ class MarkdownFilter:
         return char == " " and (mark in "#>" or (mark in "-+*" and count == 1))
 
     def _kept(self, mark: str, char: str) -> str:
-        """Return those of the characters held back that are spoken, because they are text and not markup.
+        """Return the part of the held characters that is spoken, because it is text and not markup.
 
-        Each character held back is a `mark`, such as the two asterisks of `**`. `char` is the character after them.
+        All held characters are the same: `mark`, such as the asterisk in `**`. `char` is the character after them.
         """
         held, before = self._held, self._before
         if mark in "`]":

@@ -159,7 +159,10 @@ def own_model(agent: Any) -> Model | str | None:
 
 
 def given_model(agent: Any) -> Any:
-    """Return the model that a capability gives the agent, or else the agent's `model`: a Model, a name or None."""
+    """Return the model that a capability gives the agent. Without such a capability, return the agent's `model`.
+
+    The result is a Model, the name of a model, or None.
+    """
     given = None if selects_model(agent) else _model_of_capabilities(agent)
     return getattr(agent, "model", None) if given is None else given
 

@@ -50,7 +50,7 @@ class OpenCalls:
         self._connecting: set[asyncio.Task[None]] = set()
 
     def note(self, voice: VoiceAgent[Any, Any], event: Event) -> None:
-        """Record from an event that a call is open or has ended. At its start, connect to the model's provider."""
+        """Record that the call of this event is open or has ended. When it starts, connect to the model's provider."""
         if voice.agent is None:
             return
         if isinstance(event, SessionEnd):
@@ -62,7 +62,7 @@ class OpenCalls:
                 self._begin(voice, starts=isinstance(event, SessionStart))
 
     def open(self) -> None:
-        """Begin on a new event loop: forget the calls and the timer that an earlier loop has left, if it ended without `close()`."""
+        """Start with a new event loop. Forget the calls and the timer of a loop that ended without `close()`."""
         self._calls.clear()
         self._connecting.clear()
         self._timer = None

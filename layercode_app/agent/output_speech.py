@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOT_APPROVED = "I'm sorry, that can't be done during this call, so I have not done it."
 """Spoken when the agent defers a tool call to another program: the caller must know that the tool did not run."""
 NOT_RUN = "The tool was not run: it is executed by another program, which cannot be done during a call."
-"""The result of such a tool call, as the model reads it in the next turns."""
+"""The recorded result of a tool call that the agent deferred. The model reads it in the next turns."""
 
 
 async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, output: Any) -> None:
@@ -45,10 +45,10 @@ async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer
 
 
 def _speaks_approvals(voice: VoiceAgent[Any, Any]) -> bool:
-    """Return whether deferred tool calls are given to the developer's `speak`.
+    """Return whether the developer's `speak` is called with deferred tool calls.
 
-    This is so if there is a `speak`, the agent's own output type includes DeferredToolRequests, and no tool has a
-    `confirm`.
+    It is called with them if three conditions hold: there is a `speak`, the agent's own output type includes
+    DeferredToolRequests, and no tool has a `confirm`.
     """
     return voice.speak is not None and not voice.asks_first and not voice.confirm
 

@@ -43,7 +43,7 @@ def takes_deferred(agent: AbstractAgent[Any, Any]) -> bool:
 def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
     """Return the agent's output types plus `DeferredToolRequests`, for tool calls that wait for an approval.
 
-    If a run gets this list itself, not a copy, it need not build the schemas of the types.
+    Pass this list itself to the runs, not a copy of it: its schemas are then built only once.
     """
     from pydantic_ai import DeferredToolRequests
 
@@ -55,7 +55,10 @@ def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
 
 
 def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
-    """Return an error message if a run of the agent cannot end with tool calls that wait for an approval, else ""."""
+    """Return an error message if an output validator keeps runs from ending with tool calls that wait for an approval.
+
+    Return "" if runs can end with such tool calls.
+    """
     if may_defer(agent) or not _validators(agent):
         return ""
     return (

@@ -8,7 +8,7 @@ from contextvars import Context
 from ..conversation.timeout import Timeout
 
 UNBOUNDED = 86_400.0
-"""The timeout in seconds that is used for `seconds=0`, which means no timeout."""
+"""The timeout, in seconds, that is used if there should be no timeout (`seconds=0`)."""
 
 
 class Pauses(Timeout):
@@ -40,6 +40,7 @@ class Pauses(Timeout):
         if left <= 0:
             super()._pass()
             return
-        # One timer serves the whole answer, so a piece needs no new one. It fires next when the pause may be too long.
+        # A piece arrived after the timer was set, so set it again, for the time when the current pause is too long.
+        # Therefore the arrival of a piece needs no new timer.
         # Use an empty context: a cancelled timer would keep the context of the turn in memory until it was due.
         self._timer = self._task.get_loop().call_later(min(left, self._seconds), self._pass, context=Context())

@@ -47,7 +47,7 @@ def _note(record: TurnRecord, name: str) -> None:
 
 
 def _instructions(parameters: Any) -> str:
-    """Return the instructions whose changes would change the beginning of the request.
+    """Return the instructions that PydanticAI sends at the beginning of the request, even after they change.
 
     Parts with an id and `on_change="append"` are left out: PydanticAI keeps their first text at the beginning of the
     request, and appends the changed text at the end.
@@ -57,7 +57,7 @@ def _instructions(parameters: Any) -> str:
 
 
 def _tools(parameters: Any) -> str:
-    # The names suffice: a tool's schema changes with a release, not with a turn.
+    # Compare only the names of the tools: their schemas change with a release of the agent, not between turns.
     return " ".join(tool.name for tool in (*parameters.function_tools, *parameters.output_tools))
 
 

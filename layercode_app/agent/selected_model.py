@@ -27,11 +27,11 @@ class SelectedModel(AbstractCapability[Any]):
     wrap: Callable[[Model], Model]
 
     def get_model_settings(self) -> Callable[[Any], Any]:
-        """Return the function that returns the additional settings for a step of the run."""
+        """Return a function that PydanticAI calls for each step of the run, to get the additional settings."""
         return lambda ctx: self.settings_for(ctx.model)
 
     def get_wrapper_model(self, model: Model) -> Model:
-        """Note the model that will be sent the request, and return it in its wrappers."""
+        """Record in the turn that `model` gets the request. Return the model in its wrappers."""
         self.turn.model = model
         if (call := self.turn.live.run.request) is not None:
             call.model = model.model_name

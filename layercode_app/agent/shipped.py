@@ -9,4 +9,4 @@ from __future__ import annotations
 from pathlib import Path
 
 BUILT_IN = (Path(__file__).parent.parent / "agents", Path(__file__).parent.parent.parent / "agents")
-"""The possible folders: inside the package when it is installed, next to the package in a checkout."""
+"""The possible folders of the shipped agents: inside an installed package, or next to the package in a checkout."""

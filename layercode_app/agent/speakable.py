@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .pronunciation.filter import Lexicon
 
 LANGUAGES = {"en": False, "en-US": False, "en-GB": True}
-"""The languages for number words. The value tells whether 3/5 means the third of May."""
+"""The languages for number words. The value is True if the day comes first in a date: 3/5 is the third of May."""
 _REPLACE = '{"LayerCode": "layer code"}'
 
 

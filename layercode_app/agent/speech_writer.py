@@ -38,7 +38,10 @@ class SpeechWriter:
         self._held: list[str] = []
 
     async def say(self, text: str) -> None:
-        """Filter a piece of text, and speak what is not held back: it is handed to the socket before this returns."""
+        """Filter a piece of text, and speak the part that is not held back.
+
+        The spoken part has been handed to the socket when this method returns.
+        """
         await self._write(self._filter.feed(text))
 
     async def break_off(self) -> None:

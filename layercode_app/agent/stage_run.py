@@ -59,6 +59,6 @@ def _next_stage(following: tuple[str, ...], turn: Turn[Any, Any]) -> Tool[Any]:
 def without_other_stages(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], toolset: AbstractToolset[Any]
 ) -> AbstractToolset[Any]:
-    """Return the toolset without the tools that other stages list and the current stage does not."""
+    """Return the toolset without the tools that other stages list, unless the current stage lists them too."""
     stages = voice.stages
     return toolset.filtered(lambda ctx, tool: tool.name not in stages.claimed or tool.name in stages.of(turn).own_names)

@@ -96,7 +96,10 @@ async def summarise(
 
 
 def _note_summary(summary: Summary, covered: str, record: TurnRecord) -> None:
-    """Note a summary in the record of its turn, because the state has only the newest one and forks need earlier ones."""
+    """Copy a summary into the record of its turn.
+
+    A fork may need an earlier summary, and the conversation's state keeps only the newest one.
+    """
     record.summary = {"text": summary.text, "facts": list(summary.facts), "turn_id": covered}
 
 

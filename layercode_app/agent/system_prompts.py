@@ -31,10 +31,9 @@ def without_old_prompts(agent: Any, history: Sequence[ModelMessage]) -> list[Mod
 def instructions_for(agent: Any, history: Sequence[ModelMessage] | None) -> list[Callable[..., Any]]:
     """Return the agent's system prompts as instructions for a run with this history.
 
-    `history` is what `without_old_prompts` returned. Return an empty list if the run gets the system prompts without
-    such instructions: the history begins with them, or PydanticAI adds them. PydanticAI does so if there is no history,
-    or if the agent has the capability `ReinjectSystemPrompt`. Also return an empty list if the agent has no system
-    prompts.
+    `history` is the result of `without_old_prompts`. The list is empty if the run gets the system prompts in another
+    way: the history begins with them, or PydanticAI adds them. PydanticAI adds them if there is no history, or if the
+    agent has the capability `ReinjectSystemPrompt`. The list is also empty if the agent has no system prompts.
     """
     if not history or _prompts_of(agent) == [] or _reinjects(agent) or _begins_with_own(agent, history):
         return []
@@ -57,9 +56,9 @@ def _prompts_of(agent: Any) -> list[Any] | None:
 
 
 def _opening(message: ModelMessage) -> list[Any]:
-    """Return the system prompts with which a run began: they are before its user prompt.
+    """Return the system prompts with which a run began: they are directly before its user prompt.
 
-    A tool or a capability may add system prompts later in a run. These follow a tool result, or are alone.
+    System prompts that a tool or a capability added later in a run are not returned: no user prompt follows them.
     """
     parts = list(takewhile(lambda part: part.part_kind == "system-prompt", message.parts))
     following = message.parts[len(parts) : len(parts) + 1]
@@ -75,7 +74,7 @@ def _without_opening(message: ModelMessage) -> ModelMessage:
 
 
 def _reinjects(agent: Any) -> bool:
-    """Return whether the agent adds its system prompts to a history itself, with a capability of PydanticAI."""
+    """Return whether the agent has PydanticAI's capability that adds the agent's system prompts to a history."""
     given = getattr(getattr(agent, "root_capability", None), "capabilities", ())
     return any(isinstance(one, ReinjectSystemPrompt) for one in given)
 

@@ -58,7 +58,7 @@ async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, cou
     except Exception as error:  # noqa: BLE001 - notes are optional, so this job must not be retried
         logger.warning("No notes were taken of a caller: {}", type(error).__name__)
         return
-    # The call or its caller may have been forgotten while the model wrote.
+    # This saves nothing if the call or its caller was forgotten while the model wrote the notes.
     await write_notes_of_job(store, job, key, draft.facts, draft.corrected)
 
 

@@ -1,7 +1,7 @@
 """Remove reasoning from a model's text while the text streams. Reasoning is text between `<think>` or similar tags.
 
 Text without such tags is unchanged. Characters that may begin a tag are held back only until the next characters show
-whether it is one. So no word is delayed, and the size of the pieces does not change the result.
+whether they do. So no word is delayed, and the size of the pieces does not change the result.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class ThinkTags:
 
 
 def _may_become_tag(text: str) -> bool:
-    """Return whether more characters could complete this text to a tag."""
+    """Return whether more characters after this text could turn it into a complete tag."""
     lower = text.lower()
     begun = _NAME_BEGUN.fullmatch(lower)
     if begun is not None and any(name.startswith(begun["name"]) for name in NAMES):

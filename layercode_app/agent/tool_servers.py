@@ -122,7 +122,7 @@ class ToolServer:
         # The transport of a child process stays open after its contexts are exited: only `close` ends it.
         close = getattr(getattr(self.toolset, "client", None), "close", None)
         if close is not None:
-            # If the server is gone, this raises an error, but it closes the session nevertheless.
+            # If the server is gone, `close` raises an error, but still closes the session.
             with suppress(Exception):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await close()
@@ -159,7 +159,10 @@ class ToolServer:
             raise ToolFailed(LOST) from error
 
     async def _ready(self) -> bool:
-        """Return whether the server is open. Wait up to WAIT_SECONDS until it is, unless the last attempt failed."""
+        """Return whether the server is open.
+
+        If it is not open yet, wait for it, up to WAIT_SECONDS. Do not wait if the last attempt to open it failed.
+        """
         if not self._opened.is_set() and not self._failures:
             await _within(WAIT_SECONDS, self._opened.wait())
         return self._opened.is_set()

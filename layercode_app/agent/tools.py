@@ -53,11 +53,11 @@ class TurnTools(AbstractCapability[Any]):
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
     offered: Pending | None = None
-    """The tool calls that count as approved by the caller if the model repeats them."""
+    """The tool calls about which the caller was asked. If the model repeats one of them, it counts as approved."""
     _results: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
     """The results of the current response's tool calls, by tool and arguments."""
     _left: set[tuple[str, bytes]] | None = field(default=None, init=False)
-    """The tool calls of `offered` that the model has not repeated yet; None until its first tool call is checked."""
+    """The tool calls of `offered` that the model has not repeated yet; None until the first check of a tool call."""
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
@@ -92,14 +92,15 @@ class TurnTools(AbstractCapability[Any]):
         return None if kept is toolset else kept
 
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
-        """Approve tool calls that the model repeats after the caller was asked to confirm them and has answered."""
+        """Approve each tool call that the caller was asked to confirm, and that the model repeats after the answer."""
         agreed = [call.tool_call_id for call in requests.approvals if await self._agreed(call)]
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
 
     async def _agreed(self, call: Any) -> bool:
-        """Return whether the caller has agreed to this tool call, and would be asked the same question now.
+        """Return whether the caller has agreed to this tool call.
 
-        The result is True at most once for the same tool and arguments.
+        The result is False if the question about the tool call would now be another one. It is True at most once for
+        the same tool and arguments.
         """
         offered = self.offered
         if self._left is None:
@@ -143,7 +144,7 @@ class TurnTools(AbstractCapability[Any]):
             self._notice(entry)
 
     async def wrap_output_process(self, ctx: Any, *, output_context: Any, output: Any, handler: Any) -> Any:
-        """Run an output function. The model chose it, so a guard may undo its hang-up and its hand-over, as a tool's."""
+        """Run an output function. A guard can undo its hang-up and its hand-over, as it can undo those of a tool."""
         if not output_context.has_function:
             return await handler(output)
         with self.turn.live.in_output_function():
@@ -184,10 +185,10 @@ class TurnTools(AbstractCapability[Any]):
         return result
 
     async def _timed(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
-        """Run the tool and record its result or error. If it times out, raise ToolFailed, which tells the model so."""
+        """Run the tool and record its result or error. After a timeout, raise ToolFailed, with a text for the model."""
         live = self.turn.live
         try:
-            # `undoable` is the inner one, so that it sees the timeout as a cancellation.
+            # `undoable` is inside the timeout, so that a timeout reaches it as a cancellation.
             async with asyncio.timeout(live.run.tool_timeout):
                 with live.undoable(entry.effects, like_cancelled=_was_stopped):
                     result = clean_result(await work)
@@ -250,7 +251,7 @@ def _was_stopped(error: BaseException) -> bool:
 
 
 async def _sharing(shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
-    """Do the work, and pass its result or error to the identical calls of the same response."""
+    """Await `work`. Pass its result or error to the identical tool calls of the same response, which wait for it."""
     try:
         result = await work
     except BaseException as error:

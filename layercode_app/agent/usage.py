@@ -44,17 +44,17 @@ def requesting(running: Any, turn: Turn[Any, Any], responses: list[ModelResponse
 def _last_message(running: Any) -> Any:
     """Return the last message of a run, or None.
 
-    After a request, this is its response. The number of messages does not show which are new, because a capability,
-    such as ProcessHistory, may remove earlier ones before each request.
+    After a request, the last message is its response. The number of messages does not show which messages are new,
+    because a capability, such as ProcessHistory, may remove earlier messages before each request.
     """
     history = running.ctx.state.message_history
     return history[-1] if history else None
 
 
 def _describe(turn: Turn[Any, Any], call: ModelCall, response: ModelResponse | None, *, named: bool) -> None:
-    """Fill in the model and usage of a request. `response` is its response, if it had any.
+    """Fill in the model and usage of a request. `response` is None if the request had no response.
 
-    `named` means that the request's model became known after the request began: the agent selected it, for example.
+    `named` means that the request's model is already filled in, for example because the agent selected it.
     """
     before = [one.model for one in turn.record.requests if not one.stage and one.status == "done"]
     if before and not named:
@@ -69,9 +69,10 @@ def _describe(turn: Turn[Any, Any], call: ModelCall, response: ModelResponse | N
 def _note_attempts(
     turn: Turn[Any, Any], call: ModelCall, attempts: Sequence[ModelRequestAttempt], *, all_failed: bool = False
 ) -> None:
-    """Record each failed attempt of a fallback chain as a request. If a later model answered, count them as retries.
+    """Record each failed attempt of a fallback chain as a request.
 
-    If all models failed, the last attempt is not added, because `call` is its record.
+    If a later model answered, the failed attempts are counted as retries. If all models failed, the last attempt is not
+    added, because `call` already records it.
     """
     # A nested fallback chain that failed is also listed as an attempt, in addition to the attempts of its models.
     attempts = [attempt for attempt in attempts if not attempt.model_name.startswith("fallback:")]

@@ -341,7 +341,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
 
     @property
     def selects_model(self) -> bool:
-        """Whether the agent selects the model of each request itself, because no other model was chosen for it."""
+        """Whether the agent itself selects the model of each request. False if the server has set `model`."""
         return self.model is None and selects_model(self.agent)
 
     @property

@@ -29,7 +29,7 @@ Message: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str]]"
 VOICEMAIL = "voicemail"
 """The name of the outcome that is recorded when a message is left."""
 FIRST_MESSAGES = 3
-"""How many of the other side's first messages in a session may be the greeting of a machine."""
+"""The number of messages at the start of a session that are checked for a machine's greeting."""
 MOST_TRIES = 3
 """The agent's message is spoken at most this many times. It is repeated if the machine's greeting interrupts it."""
 _MACHINE = re.compile(
@@ -109,7 +109,7 @@ async def leave_message(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> bo
 
 
 def _tries(turn: Turn[Any, Any]) -> int:
-    """Return how often the message was spoken in this session if the previous turn spoke it, else 0."""
+    """Return how often the message was spoken in this session. Return 0 if the previous turn did not speak it."""
     last = turn.last
     if last is None or last.session_id != turn.session_id:
         return 0

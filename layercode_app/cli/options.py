@@ -31,7 +31,10 @@ def _writable(path: Path | None, *, in_new_folder: bool) -> Path | None:
 
 
 def _reserve_stdout(context: typer.Context, asked: bool) -> bool:
-    """Redirect the prints of agents and libraries to stderr until the command ends, because stdout must be JSON."""
+    """Send the prints of agents and libraries to stderr if JSON was asked for, because stdout must contain only JSON.
+
+    The redirection lasts until the command ends. Return `asked` unchanged.
+    """
     if asked:
         context.with_resource(reserving_stdout())
     return asked

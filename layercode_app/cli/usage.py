@@ -51,7 +51,8 @@ def _visible() -> Iterator[None]:
         yield
     except Exception as error:
         _suggest_option(error)
-        # Typer prints what `format_message` returns; the classes of usage errors are not public.
+        # Typer prints the result of `format_message`. Replace this method on the error itself, because the classes of
+        # usage errors are not public.
         if format_message := getattr(error, "format_message", None):
             text = visible_lines(format_message())
             error.format_message = lambda: text  # type: ignore[attr-defined]
@@ -59,7 +60,7 @@ def _visible() -> Iterator[None]:
 
 
 def _suggest_option(error: Any) -> None:
-    """Replace Typer's list of similar options with our own suggestion, or with none if no option is similar enough."""
+    """Remove Typer's list of similar options. Add our own suggestion if an option is similar enough."""
     if not hasattr(error, "possibilities") or error.ctx is None:
         return
     known = [name for param in error.ctx.command.params for name in (*param.opts, *param.secondary_opts)]

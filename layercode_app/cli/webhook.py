@@ -22,7 +22,7 @@ def url_of(argument: str | None, option: str | None, *, agent: str = "") -> str 
 
 
 def required_url(argument: str | None, option: str | None) -> str:
-    """Return the URL like `url_of`, with the same errors. Also raises BadParameter if neither value is given."""
+    """Return the result of `url_of`, with the same errors. Also raises BadParameter if neither value is given."""
     url = url_of(argument, option)
     if url is None:
         raise missing("URL", "the address of the webhook is missing")
@@ -31,7 +31,7 @@ def required_url(argument: str | None, option: str | None) -> str:
 
 def targets_of(arguments: Sequence[str] | None, urls: Sequence[str] | None) -> list[str]:
     """Return agent names and addresses: the arguments, then each `--url`. Raises BadParameter if there are none."""
-    # A target with a slash is an address, so a `--url` value without a slash gets one at its end.
+    # Only a target with a slash counts as an address. So append a slash to a `--url` value that has none.
     targets = [*(arguments or ()), *(one if "/" in one else f"{one}/" for one in urls or ())]
     if not targets:
         raise missing("URL|AGENT...", "an address or the name of an agent is missing")

@@ -119,7 +119,7 @@ def _place(number: int) -> str:
 
 
 def _parts(tokens: Sequence[str]) -> list[str]:
-    """Return what follows the street: the flat or floor, then the town and postcode as one text."""
+    """Return the parts after the street: the flat or floor, then the town and postcode as one text."""
     parts: list[str] = []
     town: list[str] = []
     at = 0
@@ -147,7 +147,7 @@ def _title(word: str) -> str:
 
 
 def say(value: str) -> str:
-    """Return the words that read an address back: short numbers as numbers, long ones digit by digit."""
+    """Return the words with which the agent repeats an address: short numbers as numbers, long ones digit by digit."""
     text = re.sub(r"\b(\d+)(?:st|nd|rd|th)\b", lambda match: ordinal(int(match[1])), value)
     text = re.sub(r"\b(\d+)([A-Z])\b", r"\1 \2", text)
     return re.sub(r"\d+", lambda match: _number(match[0]), text)
@@ -174,7 +174,7 @@ class Address(Collector[str]):
         return understand(heard)
 
     def say(self, value: str) -> str:
-        """Return the words that read an address back."""
+        """Return the words with which the agent repeats an address."""
         return say(value)
 
     def spell(self, value: str) -> str:

@@ -14,7 +14,7 @@ from .understood import Result, Unclear, Understood
 from .words import ORDINALS, doubtful, split
 
 CLOSE = 0.82
-"""Minimum similarity, from 0 to 1, at which words count as an option that they do not name exactly."""
+"""Minimum similarity, from 0 to 1, between the caller's words and an option that the words do not name exactly."""
 
 
 def understand(heard: str, *, options: Mapping[str, Sequence[str]]) -> Result[str]:
@@ -85,7 +85,7 @@ def _similar(tokens: Sequence[str], options: Mapping[str, Sequence[str]]) -> set
 
 
 def say(value: str) -> str:
-    """Return the words that read the option back."""
+    """Return the words with which the agent repeats the option."""
     return value
 
 
@@ -105,7 +105,7 @@ class Choice(Collector[str]):
         return understand(heard, options=self._options)
 
     def say(self, value: str) -> str:
-        """Return the words that read the option back."""
+        """Return the words with which the agent repeats the option."""
         return say(value)
 
     def from_json(self, kept: Any) -> str:

@@ -29,7 +29,7 @@ _ENDINGS = (
 def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
     """Return the code that was heard, in capitals, or a question for the caller.
 
-    Punctuation such as dashes is dropped if `pattern` matches only the code without it.
+    Punctuation, such as dashes, is dropped if the code with its punctuation does not match `pattern`.
     """
     tokens = _tokens(heard)
     start = next((at for at in range(len(tokens)) if tokens[at] not in LEAD | NOISE), len(tokens))
@@ -48,7 +48,7 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
 
 
 def written(heard: str) -> str:
-    """Return a part of a code as it is written, such as "AB4" for "a b four"; "" if the words contain anything else."""
+    """Return the written form of a part of a code, such as "AB4" for "a b four"; "" if other words are among them."""
     return _written(_tokens(heard))
 
 
@@ -88,7 +88,7 @@ def _sign(tokens: Sequence[str], at: int) -> tuple[str, int] | None:
 
 
 def say(value: str) -> str:
-    """Return the words that read a code back character by character, in groups."""
+    """Return the words with which the agent repeats a code character by character, in groups."""
     return spelled(value)
 
 
@@ -117,7 +117,7 @@ class Code(Collector[str]):
         return understand(heard, pattern=self._pattern)
 
     def say(self, value: str) -> str:
-        """Return the words that read a code back character by character, in groups."""
+        """Return the words with which the agent repeats a code character by character, in groups."""
         return say(value)
 
     def spell(self, value: str) -> str:
@@ -129,7 +129,7 @@ class Code(Collector[str]):
         return written(heard)
 
     def say_part(self, heard: str) -> str:
-        """Return the words that read the beginning of a code back."""
+        """Return the words with which the agent repeats the beginning of a code."""
         return spelled(written(heard))
 
     def from_json(self, kept: Any) -> str:

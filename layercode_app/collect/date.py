@@ -76,7 +76,7 @@ def _checked(found: date, today: date, direction: Direction, match: re.Match[str
 
 
 def say(value: date, *, with_year: bool = False) -> str:
-    """Return the words that read a date back with its weekday: "Thursday, the twelfth of November"."""
+    """Return the words with which the agent repeats a date with its weekday: "Thursday, the twelfth of November"."""
     return calendar_day(value, with_year=with_year)
 
 
@@ -106,7 +106,7 @@ class Date(Collector[date]):
         return understand(heard, today=self._clock().date(), direction=self._direction, day_first=self._day_first)
 
     def say(self, value: date) -> str:
-        """Return the words that read a date back with its weekday, and with the year if it is not the current year."""
+        """Return the words with which the agent repeats a date: with the weekday, and the year if it is another year."""
         return say(value, with_year=value.year != self._clock().year)
 
     def from_json(self, kept: Any) -> date:

@@ -144,7 +144,7 @@ def _written(tokens: Sequence[str]) -> str:
 
 
 def written(heard: str) -> str:
-    """Return a part of an e-mail address as it is written, from the words in which it was said."""
+    """Return the written form of a part of an e-mail address, such as "ann.smith" for "ann dot smith"."""
     return _written(_without_lead(respelled(_phrases(split(heard)))))
 
 
@@ -157,7 +157,7 @@ def _checked(text: str) -> Result[str]:
 
 
 def say(value: str) -> str:
-    """Return the words that read an address back: "ann dot smith at gmail dot com"."""
+    """Return the words with which the agent repeats an address: "ann dot smith at gmail dot com"."""
     return address(value)
 
 
@@ -180,7 +180,7 @@ class Email(Collector[str]):
         return understand(heard)
 
     def say(self, value: str) -> str:
-        """Return the words that read an address back: "ann dot smith at gmail dot com"."""
+        """Return the words with which the agent repeats an address: "ann dot smith at gmail dot com"."""
         return say(value)
 
     def spell(self, value: str) -> str:

@@ -38,7 +38,10 @@ HOLIDAYS: dict[str, Callable[[int], date]] = {
 
 
 def holiday(name: str, today: date, *, past: bool = False) -> date | None:
-    """Return the next day with this name, or with `past` the most recent one. Return None for an unknown name."""
+    """Return the next day with this name. With `past`, return the previous day with this name.
+
+    If `today` has this name, return `today`. Return None for an unknown name.
+    """
     make = HOLIDAYS.get(name)
     if make is None:
         return None

@@ -96,7 +96,7 @@ def _two_numbers(whole: Decimal, rest: Sequence[str]) -> tuple[Decimal, str] | N
 
 
 def say(value: Decimal, *, currency: str = "USD") -> str:
-    """Return the words that read an amount back: "twelve dollars and fifty cents"."""
+    """Return the words with which the agent repeats an amount: "twelve dollars and fifty cents"."""
     return money(value, currency)
 
 
@@ -116,7 +116,7 @@ class Money(Collector[Decimal]):
         return understand(heard, currency=self._currency)
 
     def say(self, value: Decimal) -> str:
-        """Return the words that read an amount back."""
+        """Return the words with which the agent repeats an amount."""
         return say(value, currency=self._currency)
 
     def to_json(self, value: Decimal) -> Json:

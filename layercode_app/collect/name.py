@@ -109,7 +109,7 @@ def _cased(word: str, *, first: bool) -> str:
 
 
 def say(value: str) -> str:
-    """Return the words that read a name back."""
+    """Return the words with which the agent repeats a name."""
     return value
 
 
@@ -130,7 +130,7 @@ class Name(Collector[str]):
         return understand(heard)
 
     def say(self, value: str) -> str:
-        """Return the words that read a name back."""
+        """Return the words with which the agent repeats a name."""
         return say(value)
 
     def spell(self, value: str) -> str:

@@ -40,7 +40,7 @@ def understand(
 ) -> Result[Decimal]:
     """Return the number that was heard, or a question for the caller.
 
-    A number outside the limits leads to a question, and with `whole` so does a number with a fraction.
+    A number outside the limits leads to a question. With `whole`, a number with a fraction leads to a question too.
     """
     tokens = split(heard)
     if doubtful(tokens):
@@ -107,7 +107,7 @@ def _with_fraction(tokens: Sequence[str], value: Decimal, at: int) -> tuple[Deci
 
 
 def say(value: Decimal) -> str:
-    """Return the words that read a number back."""
+    """Return the words with which the agent repeats a number."""
     return quantity(value)
 
 
@@ -129,7 +129,7 @@ class Number(Collector[Decimal]):
         return understand(heard, least=self._least, most=self._most, whole=self._whole)
 
     def say(self, value: Decimal) -> str:
-        """Return the words that read a number back."""
+        """Return the words with which the agent repeats a number."""
         return say(value)
 
     def from_json(self, kept: Any) -> Decimal:

@@ -44,7 +44,7 @@ def letter(tokens: Sequence[str], at: int, *, words: bool = False, sounds: bool 
 
 
 def _after_example(tokens: Sequence[str], at: int, found: str) -> int:
-    """Return the index after an example such as "as in alpha" or "for bravo", if there is one."""
+    """Return the index after an example such as "as in alpha" or "for bravo". Without an example, return `at`."""
     rest = list(tokens[at : at + 3])
     if len(rest) == 3 and rest[:2] == ["as", "in"] and rest[2].startswith(found):
         return at + 3

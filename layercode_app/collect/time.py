@@ -123,7 +123,7 @@ def _settled(hour: int, minute: int, part: str, earliest: int, latest: int) -> R
 
 
 def say(value: time) -> str:
-    """Return the words that read a time back with its part of the day: "four fifteen in the afternoon"."""
+    """Return the words with which the agent repeats a time and its part of the day: "four fifteen in the afternoon"."""
     return time_of_day(value)
 
 
@@ -153,7 +153,7 @@ class Time(Collector[time]):
         return understand(heard, now=self._clock(), earliest=self._earliest, latest=self._latest)
 
     def say(self, value: time) -> str:
-        """Return the words that read a time back with its part of the day."""
+        """Return the words with which the agent repeats a time with its part of the day."""
         return say(value)
 
     def from_json(self, kept: Any) -> time:

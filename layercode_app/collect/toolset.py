@@ -93,14 +93,14 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
 
     @abstractmethod
     def say(self, value: ValueT) -> str:
-        """Return the words that read the value back."""
+        """Return the words with which the agent repeats the value."""
 
     def spell(self, value: ValueT) -> str:
         """Return the words that spell the value."""
         return self.say(value)
 
     def say_part(self, heard: str) -> str:
-        """Return the words that read an incomplete value back."""
+        """Return the words with which the agent repeats an incomplete value."""
         return heard.strip(" .,")
 
     def part(self, heard: str) -> str:
@@ -172,7 +172,7 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         return both, joined
 
     def _taken(self, turn: Turn[Any, Any], heard: str, result: Result[ValueT]) -> str:
-        """Store the value that was understood, or the beginning of one. Return what the agent says next."""
+        """Store the value that was understood, or the beginning of a value. Return the agent's next words."""
         if isinstance(result, Understood):
             kept, spoken = self.to_json(result.value), self.say(result.value)
             before = self._answer(turn)

@@ -17,7 +17,7 @@ class Understood(Generic[ValueT]):
 
 @dataclass(frozen=True)
 class Incomplete:
-    """The beginning of a value. `ask` asks the caller to go on; `{so_far}` in it is replaced by what was heard."""
+    """The beginning of a value. `ask` asks the caller to go on. In it, `{so_far}` stands for the words heard so far."""
 
     ask: str
 

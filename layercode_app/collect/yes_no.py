@@ -58,7 +58,7 @@ def _answers(tokens: list[str]) -> set[bool]:
 
 
 def say(value: bool) -> str:
-    """Return the words that read the answer back."""
+    """Return the words with which the agent repeats the answer."""
     return "yes" if value else "no"
 
 
@@ -76,7 +76,7 @@ class YesNo(Collector[bool]):
         return understand(heard)
 
     def say(self, value: bool) -> str:
-        """Return the words that read the answer back."""
+        """Return the words with which the agent repeats the answer."""
         return say(value)
 
     def to_json(self, value: bool) -> Json:

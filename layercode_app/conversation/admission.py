@@ -35,7 +35,7 @@ class TurnHandler(Draining):
 
     `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns a mapping from names to
     the agents to which a call can be handed over. `used` is called with the usage that background work adds later, and
-    `interrupted` with each turn that was complete, but turns out to be interrupted.
+    `interrupted` with each turn that ended as complete, and is later found to have been interrupted.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class TurnHandler(Draining):
             self._let_go(live)
             if await self._follow(known, listener):
                 return True
-            # Its worker died, and another worker may have claimed the turn first.
+            # The turn's worker died. Another worker may claim the turn before this one does.
             live.ended.clear()
             if await self._taken(live, listener):
                 return True
@@ -216,7 +216,7 @@ class TurnHandler(Draining):
     async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
         """Retry the pending saves of this conversation now, because this turn needs the history and state in them.
 
-        If one of them was the save of this same turn, the turn has ended: replay it and return True.
+        If one of these saves belongs to this turn, the turn has already ended: replay it and return True.
         """
         known = await self.late.hurry(*record.key)
         if known is not None:
@@ -262,7 +262,10 @@ class TurnHandler(Draining):
 
 
 def _is_older(known: TurnRecord, running: TurnRecord) -> bool:
-    """Return whether the journal had `known` before `running`, whose position is 0 until it is in the journal."""
+    """Return whether `known` was written to the journal before `running`.
+
+    The position of `running` is 0 as long as the journal does not contain it.
+    """
     return not running.position or known.position < running.position
 
 

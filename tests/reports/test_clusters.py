@@ -1,4 +1,4 @@
-"""`sessions clusters` groups calls by what callers asked for: by similar words, or by names from a model."""
+"""`sessions clusters` groups calls by the callers' requests: by similar words, or by names from a model."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ TITLES = {
 }  # fmt: skip
 """Abbreviations before a name."""
 AFTER_A_NAME = {"St": "Street", "Dr": "Drive"}
-"""The meaning of these abbreviations after the name of a street."""
+"""Abbreviations that mean something else after a name, such as "Dr" in "Mulholland Dr"."""
 ENDING = {
     "etc.": "et cetera", "Jr.": "Junior", "Sr.": "Senior", "Ltd.": "Limited", "Corp.": "Corporation",
     "Blvd.": "Boulevard", "Rd.": "Road", "Ave.": "Avenue", "Apt.": "Apartment", "Inc.": "Incorporated",
@@ -68,7 +68,10 @@ SPELLED = {
     ),
     *("URL", "US", "USA", "USB", "UX", "VAT", "VIP", "VPN", "ETA", "AC", "OTP", "IBAN", "AM", "PM", "EST", "BBC"),
 }
-"""Acronyms with a vowel that are said letter by letter. Acronyms without a vowel always are, except those in HEARD."""
+"""Acronyms with a vowel that are said letter by letter.
+
+All acronyms without a vowel are said letter by letter too, except those in HEARD.
+"""
 HEARD = {"IBAN", "MR", "MRS", "DR", "ST"}
 """Words in capitals that are not said letter by letter, because they are said as a word."""
 SIGNS = {
@@ -94,7 +97,7 @@ def say_title(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_ending(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for an abbreviation; if the stream has already spoken its first letters, only the rest."""
+    """Return the words for an abbreviation. If its first letters were already spoken, return only the rest."""
     short = place.word + match["short"]
     stop = "." if short.endswith(".") and ends_sentence(match, place) and short not in ("e.g.", "i.e.", "vs.") else ""
     return ENDING[short][len(place.word) :] + stop

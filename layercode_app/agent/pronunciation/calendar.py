@@ -13,7 +13,7 @@ from .shapes import ABBREVIATED, CAPITAL, DIGIT, GAP, SHORT, SPACE, SUFFIX, TO, 
 HALF = one_of(["a.m.", "p.m.", "A.M.", "P.M.", "a.m", "p.m", "am", "pm", "AM", "PM"])
 _NEXT = SPACE + CAPITAL
 SENTENCE = Form(f"(?:(?P<rest>{_NEXT.full})|{BOUNDARY})", _NEXT.prefix)
-"""What must follow an abbreviation: the start of the next sentence, as the group `rest`, or the end of the token."""
+"""The form of the text after an abbreviation: the start of the next sentence (group `rest`), or no letter or digit."""
 
 
 def ends_sentence(match: re.Match[str], place: Place) -> bool:
@@ -134,7 +134,7 @@ _CLOCK2 = named("h2", SHORT) + maybe(text(":") + named("m2", times(DIGIT, 2, 2))
 def _short_months(head: str) -> Form:
     """Return a form that matches the rest of a date such as "Aug. 3", whose first letters were already spoken.
 
-    `head` is these letters. If `head` is "A", the form matches "ug. 3".
+    `head` contains the letters that were spoken. If `head` is "A", the form matches "ug. 3".
     """
     chosen = [name[len(head) :] for name in ABBREVIATED if head_of(name) == head]
     return named("month", one_of(chosen)) + maybe(text(".")) + SPACE + _DAY + _TO_DAY + _YEAR

@@ -22,7 +22,7 @@ from .shapes import HEADS
 LONGEST = 160
 """The maximum number of characters that are held back."""
 CONTEXT = 4
-"""How many of the words before a token may decide what the token is."""
+"""The number of words before a token that are remembered, because they may decide what the token is."""
 SENTENCE_ENDS = ".!?\n"
 
 KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]
@@ -69,7 +69,7 @@ class Pronouncer:
         self._begun: list[Kind] = []
         """The kinds of tokens that begin with the first held character."""
         self._open: list[Kind] = []
-        """The kinds of `_begun` whose token may still continue."""
+        """The kinds of tokens for which all held characters together may be the beginning of a token."""
         self._word = ""
         """The letters and digits of the current word that were already returned."""
         self._before: deque[str] = deque(maxlen=CONTEXT)
@@ -118,7 +118,10 @@ class Pronouncer:
         pending.extendleft(reversed(held[end:]))
 
     def _said(self, held: str) -> tuple[str, int]:
-        """Return the words for the longest token at the start of the held text, and the token's length, or ("", 0)."""
+        """Return the words for the longest token at the start of the held text, and the token's length.
+
+        Return ("", 0) if the held text does not start with a token.
+        """
         matches = [(match, kind) for kind in self._begun if (match := kind.full.match(held))]
         for match, kind in sorted(matches, key=lambda pair: (not pair[1].preferred, -_end(pair[0]))):
             end = _end(match)
@@ -150,7 +153,10 @@ def _end(match: re.Match[str]) -> int:
 
 
 def replacements(replace: Mapping[str, str]) -> list[Kind]:
-    """Return a list with the kind of token that `Speakable(replace=)` replaces, or an empty list."""
+    """Return a list with one kind of token, which matches the words that `replace` replaces.
+
+    The list is empty if `replace` is empty.
+    """
     if not replace:
         return []
     return [Kind(one_of(replace), lambda match, place: replace[match[0]], preferred=True)]

@@ -47,7 +47,7 @@ class Kind:
     form: Form
     say: Say
     when: Callable[[str], bool] = field(default=lambda word: not word)
-    """Return whether a token may begin after these letters of the same word, which were already spoken."""
+    """A function that returns whether a token may begin here. It gets the part of the word that was already spoken."""
     open: bool = False
     """Whether a letter or digit may directly follow the token."""
     preferred: bool = False

@@ -57,7 +57,10 @@ SCALES = {
 
 
 def say_number(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for a number. Its digits and the words before it show if it is a code, a year or a quantity."""
+    """Return the words for a number.
+
+    The digits of the number and the words before it decide whether it is a code, a year or a quantity.
+    """
     written = match["n"]
     if written.isdigit():
         if (len(written) > 2 and _is_code(place)) or (written[0] == "0" and len(written) > 1):

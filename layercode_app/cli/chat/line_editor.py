@@ -80,7 +80,7 @@ def _output() -> Output | None:
 
 @contextmanager
 def _no_echo() -> Iterator[None]:
-    """Hide what is typed while the agent speaks, and keep it for the next prompt."""
+    """Hide the characters that are typed while the agent speaks. They stay in the terminal for the next prompt."""
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     quiet = termios.tcgetattr(terminal)

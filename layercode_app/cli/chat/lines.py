@@ -40,7 +40,7 @@ async def open_lines() -> AsyncIterator[Lines]:
 
 
 class PipedLines:
-    """The lines of stdin. Bytes that are invalid in its encoding are replaced, and a note on stderr says so."""
+    """The lines of stdin. Bytes that are invalid in its encoding are replaced, and stderr gets a note about them."""
 
     hint = "Ctrl-C interrupts."
 
@@ -56,7 +56,7 @@ class PipedLines:
         return self._decoded(line) if line else None
 
     def _read_line(self) -> bytes:
-        """Read up to the next line end, without `sys.stdin`, whose lock would block the exit during a read."""
+        """Read up to the next line end. Read the file descriptor: the lock of `sys.stdin` would block the exit."""
         while (end := self._read_bytes.find(b"\n", self._searched)) < 0:
             self._searched = len(self._read_bytes)
             chunk = os.read(sys.stdin.fileno(), CHUNK) if sys.stdin else b""

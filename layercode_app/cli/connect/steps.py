@@ -1,4 +1,7 @@
-"""The steps of `connect`. Each step skips what is already done. `restore` undoes them, but deletes no created agent."""
+"""The steps of `connect`. A step that is already done is skipped.
+
+`restore` restores `.env` and the webhook. It does not delete an agent that `connect` created.
+"""
 
 from __future__ import annotations
 

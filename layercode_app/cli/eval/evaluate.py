@@ -57,7 +57,7 @@ def evaluate(
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of scenario files.")] = False,
 ) -> None:
-    """Evaluate an agent with scenarios of turns and expectations. A judge model decides what cannot be checked by code."""
+    """Evaluate an agent with scenarios of turns and expectations. A judge model checks what code cannot check."""
     from ...output.terminal import print_json
     from ...testing.evals import scenario
     from ...testing.evals.distinct import distinct
@@ -114,7 +114,10 @@ def evaluate(
 
 
 def _check_compared(option: str, values: list[str]) -> None:
-    """Refuse an empty value, and the same value twice: results are listed by agent and model."""
+    """Raise BadParameter if a value is empty or given twice.
+
+    The results are listed by agent and model, so the results of two equal values could not be told apart.
+    """
     if not all(value.strip() for value in values):
         raise typer.BadParameter("the value is empty; expected a name, or omit the option", param_hint=option)
     if twice := [value for number, value in enumerate(values) if value in values[:number]]:

@@ -23,13 +23,13 @@ NARROW = 72
 LEAST_NAME = 8
 """Minimum room, in characters, for a scenario's name."""
 BESIDE, BESIDE_NARROW = 47, 31
-"""The characters beside the names: figures, the turn, and the spaces between them."""
+"""The width of everything except the names, in characters: the figures, the turn, and the spaces between them."""
 LEAST_FIGURE = {"runs": 5, "spent": 7}
 """Minimum width, in characters, of figures that grow during the evaluation."""
 GAP = "  "
 """The space between two columns."""
 AROUND = 2
-"""The lines besides rows and the text below: the head, and the line on which the cursor stands."""
+"""The number of lines that are neither rows nor the text below: the head, and the line of the cursor."""
 
 
 class LiveTable:

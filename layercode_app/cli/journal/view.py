@@ -84,7 +84,7 @@ def copy_and_print(source_url: str, target_url: str, *, as_json: bool) -> None:
 
 
 def _place(url: str) -> str:
-    """Return the URL, or the file's whole path for SQLite, because a path can be written in several ways."""
+    """Return the URL. For SQLite, return the file's absolute path instead, because several paths may mean one file."""
     return str(Path(url.removeprefix(SQLITE)).resolve()) if url.startswith(SQLITE) else url
 
 
@@ -168,7 +168,7 @@ def _source(url: str | None) -> str:
 
 
 def _read(url: str, read: Callable[[Store], Awaitable[T]], *, source: str) -> T:
-    """Read from the store at a URL. Errors about the URL name `source`, which is where the URL comes from."""
+    """Read from the store at a URL. `source` tells where the URL comes from, and is mentioned in errors about it."""
 
     async def work() -> T:
         with naming(source):

@@ -20,7 +20,10 @@ OURS = frozenset((
     "turn_id", "session_id", "trace_id", "conversation_id", "number", "version", "kind", "status", "started_at", "agent",
     "model", "models", "usage", "impact", "totals",
 ))  # fmt: skip
-"""Fields of a row that hold no words of the caller. Inside an agent's data, fields with these names may hold some."""
+"""Fields of a row that are not masked, because they hold no words of the caller.
+
+An agent's data may have fields with the same names, which may hold such words. These fields are masked.
+"""
 LEFT_OUT = ("requests", "record", "said", "heard_until", "diff", "failure")
 """Fields that are left out: they repeat the words in pieces, or are long and useless to an assistant."""
 

@@ -1,4 +1,4 @@
-"""The tools of the MCP server: those that read the journal, and those that run an agent."""
+"""The tools of the MCP server. Some read the journal, others run an agent."""
 
 from __future__ import annotations
 

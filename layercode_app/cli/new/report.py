@@ -1,4 +1,4 @@
-"""Report what `new` created, and what to do next."""
+"""Report the files that `new` created, and the next steps."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from ...scaffold.render import File
 
 @dataclass(frozen=True)
 class Made:
-    """What `new` created, or with --dry-run would create."""
+    """The project that `new` created, or that it would create without --dry-run."""
 
     answers: Answers
     files: Sequence[File]
     why: str
-    """Why the project contains the wheel, or why it can be installed only on this machine. Empty if neither is true."""
+    """The reason why the project contains the wheel, or why the project can be installed only on this machine.
+
+    Empty if neither is true.
+    """
     created: bool
     """False for a dry run."""
     repository: bool

@@ -67,7 +67,7 @@ def make(given: Given) -> None:
 
 def _create(given: Given, answers: Answers, template: Template) -> None:
     """Write the files, create the repository, and report both. With --dry-run, only report."""
-    # These imports are slow, and a wrong answer is reported without them.
+    # Import these modules only here, because they are slow to import: a wrong answer is reported before.
     from ...scaffold.git import create_repository
     from ...scaffold.render import render
     from ...scaffold.vendoring import choose

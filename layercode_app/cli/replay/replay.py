@@ -29,16 +29,14 @@ def replay(
     keep: Annotated[
         list[str] | None, typer.Option(help="With --promote: do not replace this personal detail. Repeatable.")
     ] = None,
-    agent: Annotated[
-        str | None, typer.Option(help="Use this agent in place of the one that began the call. Default: that one.")
-    ] = None,
+    agent: Annotated[str | None, typer.Option(help="Use this agent instead of the agent that began the call.")] = None,
     agents: AgentsDir = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay a recorded call against the current agent and show the differences.
 
-    Exit with 1 if there are any, if no turn was replayed, or if an agent of the call cannot be loaded.
+    Exit with 1 if there are differences, if no turn was replayed, or if an agent of the call cannot be loaded.
     """
     from .session import Replaying, promote_recording, replay_recording
 

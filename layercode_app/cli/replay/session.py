@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Replaying:
-    """The arguments of `replay` that say what to replay."""
+    """The arguments of `replay` that select the recording and the agent."""
 
     source: str
     agent: str | None

@@ -1,4 +1,4 @@
-"""Group calls by what the callers asked for, and show the groups that are not covered by a scenario."""
+"""Group calls by the callers' requests, and show the groups that no scenario covers."""
 
 from __future__ import annotations
 

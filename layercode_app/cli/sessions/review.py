@@ -120,7 +120,7 @@ def _asked(store: str | None, conversation: str) -> bool:
 
 
 def _try(work: Callable[[], None]) -> bool:
-    """Do the work and return true, or print why it cannot be done."""
+    """Call `work` and return True. If it fails, print the reason and return False."""
     try:
         work()
     except (ConfigurationError, NotRecordedError) as error:
@@ -130,7 +130,7 @@ def _try(work: Callable[[], None]) -> bool:
 
 
 def write_scenario(store: str | None, conversation: str, options: ScenarioOptions) -> list[dict[str, Any]]:
-    """Write a scenario from a call, and return which words were replaced.
+    """Write a scenario from a call, and return the words that were replaced.
 
     Raises ConfigurationError if the file exists, the goal is missing, or the file cannot be written.
     """

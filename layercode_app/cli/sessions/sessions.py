@@ -125,7 +125,7 @@ def clusters(since: Annotated[str, typer.Option(help="A duration such as 24h, or
              scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("evals"),
              limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of groups.")] = 20,
              store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
-    """Group calls by what callers asked for. Show each group's results and cost, and the groups without a scenario."""
+    """Group calls by the callers' requests. Show each group's results and cost, and the groups without a scenario."""
     from ...reports.report import beginning
     from .clusters import print_clusters
 

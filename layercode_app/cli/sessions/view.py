@@ -201,7 +201,7 @@ def forget_caller(caller: str, store: str | None, *, yes: bool, as_json: bool) -
 
     notes = with_journal(store, lambda journal: notes_of(journal, caller))
     if not notes:
-        # A job may be about to take notes on the caller's last call.
+        # Forget the caller even without notes: a pending job may be about to take notes on the last call.
         with_journal(store, lambda journal: forget_notes(journal, caller))
         raise NotRecordedError(f"There are no notes of caller {caller!r}.")
     if not as_json:
