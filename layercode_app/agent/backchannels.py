@@ -66,7 +66,7 @@ def _phrases(names: tuple[str, ...]) -> Phrases:
 def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
     """Return whether the message consists only of listening sounds, and interrupted a reply that asked no question.
 
-    The reply must be of the same session, and not a goodbye.
+    The result is False if the reply was a goodbye, or belongs to an earlier session.
     """
     last = turn.last
     if last is None or last.status not in (Status.INTERRUPTED, Status.SUPERSEDED) or last.impact == "goodbye":

@@ -141,8 +141,8 @@ class Decision:
     async def end(self) -> None:
         """After the run, drop the tool calls that are still pending.
 
-        But if the caller did not hear the question about them, keep the tool calls and ask the question again, unless
-        another agent has taken over the conversation.
+        If the caller did not hear the question about them, and no other agent has taken over the conversation, keep the
+        tool calls and ask the question again.
         """
         if self._turn.record.pending is not self._kept:
             return

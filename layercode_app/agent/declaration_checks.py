@@ -245,7 +245,10 @@ def _check_deps(name: str, wanted: Any, deps: object) -> None:
 
 
 def _check_turn(name: str, what: str, given: Any, expected: Any) -> None:
-    """Raise DeveloperError unless `given` is the model that the agent's Turn[State, Metadata] expects for `what`."""
+    """Raise DeveloperError unless `given` is the model class that the agent expects for its `state` or `metadata`.
+
+    `what` is "state" or "metadata". `expected` is the class from the agent's `Turn[State, Metadata]`.
+    """
     if not (isinstance(expected, type) and issubclass(expected, BaseModel)):
         return
     if given is None:

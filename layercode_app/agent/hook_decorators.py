@@ -95,7 +95,7 @@ class Hooks:
 
     @_decorator
     def on_event(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` for every event that is not answered with speech, also if its type is unknown."""
+        """Call `await hook(event)` for every event that is not answered with speech, even if its type is unknown."""
         return self._add("event", hook)
 
     @_decorator

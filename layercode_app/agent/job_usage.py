@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OutputT = TypeVar("OutputT")
 Count: TypeAlias = "Callable[[TurnRecord], None]"
-"""Adds the usage of a record to the usage totals and the metrics. The turn itself was counted when it ended."""
+"""Adds the usage of a job, in a record, to the usage totals and the metrics. The turn was counted when it ended."""
 
 
 @dataclass(frozen=True)

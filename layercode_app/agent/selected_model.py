@@ -17,9 +17,9 @@ from ..conversation.turn import Turn
 
 @dataclass
 class SelectedModel(AbstractCapability[Any]):
-    """A capability of one turn's run. It writes the selected models into the turn, and wraps each one for its request.
+    """A capability of one turn's run. It writes each selected model into the turn, and wraps the model for its request.
 
-    `settings_for` returns the additional settings of a model's requests, and `wrap` returns the model in its wrappers.
+    `settings_for` returns the additional settings for a model's requests. `wrap` returns a model in its wrappers.
     """
 
     turn: Turn[Any, Any]

@@ -90,7 +90,7 @@ class SpeechWriter:
         await self._thinking.said()
         live = self._turn.live
         text = text if live.spoken.begun else text.lstrip()
-        # This text belongs to the last response, but the response counter already stands at the next one.
+        # This text belongs to the last response, but the counter has already moved on to the next response.
         live.run.response -= 1
         try:
             await self._turn.live.speak_out(text, source)

@@ -99,7 +99,7 @@ class Stages:
 
     @cached_property
     def claimed(self) -> frozenset[str]:
-        """The names of the agent's own tools that are limited to the stages that list them."""
+        """The names of the agent's own tools that a stage lists. Only the stages that list such a tool have it."""
         return frozenset(name for stage in self.by_name.values() for name in stage.own_names)
 
     @cached_property

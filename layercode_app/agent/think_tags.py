@@ -141,6 +141,7 @@ def _cleaned(parts: Sequence[ModelResponsePart]) -> list[ModelResponsePart]:
         if not is_blank(text):
             cleaned.append(part if text == part.content else replace(part, content=text))
         elif part.id is not None:
-            # The provider expects to get back each item that it sent. PydanticAI sends this item without text.
+            # Keep an item with an id even if its text is blank, because the provider expects to get back each item that
+            # it sent. PydanticAI then sends the item without text.
             cleaned.append(replace(part, content=""))
     return cleaned

@@ -27,7 +27,7 @@ class Thinking:
     """
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-        # A hook usually asks a small model about the caller's words, so it is not run if there are none.
+        # A hook usually asks a small model about the caller's words, so a message without words does not run it.
         hooks = None if is_blank(turn.text) else voice.hooks.get("thinking")
         self._turn = turn
         self._hook = hooks[0] if hooks else None

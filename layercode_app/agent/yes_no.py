@@ -114,7 +114,7 @@ POLITE: Final = (
 
 
 def plain_answer(text: str, yes: Iterable[str] = (), no: Iterable[str] = ()) -> Literal["yes", "no"] | None:
-    """Return "yes" or "no" if the text says only that, else None. `yes` and `no` are additional answers."""
+    """Return "yes" or "no" if the text is a plain yes or no, else None. `yes` and `no` are additional answers."""
     agrees, refuses = _phrases(tuple(texts_of("yes", tuple(yes))), tuple(texts_of("no", tuple(no))))
     if agrees.fit(text):
         return "yes"

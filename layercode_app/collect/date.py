@@ -106,7 +106,10 @@ class Date(Collector[date]):
         return understand(heard, today=self._clock().date(), direction=self._direction, day_first=self._day_first)
 
     def say(self, value: date) -> str:
-        """Return the words with which the agent repeats a date: with the weekday, and the year if it is another year."""
+        """Return the words with which the agent repeats a date with its weekday.
+
+        The year is included only if it is not the current year.
+        """
         return say(value, with_year=value.year != self._clock().year)
 
     def from_json(self, kept: Any) -> date:

@@ -115,7 +115,7 @@ def _phrases(tokens: Sequence[str]) -> list[str]:
 
 
 def _without_lead(tokens: list[str]) -> list[str]:
-    """Drop introductory words and noise. Keep such a word before "dot" or the like: it may belong to the address."""
+    """Drop introductory words and noise. Keep such a word directly before "dot" or another sign of an address."""
     start, end = 0, len(tokens)
     while start < end and (tokens[start] in LEAD or tokens[start] in NOISE):
         if start + 1 < end and tokens[start + 1] in SIGNS and tokens[start:].count("at") < 2:

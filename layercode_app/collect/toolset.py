@@ -128,7 +128,7 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         answer = self._answer(turn)
         if answer.value is None:
             return f"I have no {self.name} yet. {self.question}"
-        # A new value that the caller began to say is given up. Otherwise the next words would continue it.
+        # Drop a new value that the caller has only begun to say. Otherwise the next words would continue it.
         self._put(turn, answer.model_copy(update={"confirmed": True, "partial": ""}))
         return self._joined("Thank you.", turn)
 

@@ -60,4 +60,4 @@ def test_without_git_there_is_a_project_but_git_cannot_be_asked_for(tmp_path: Pa
     assert not list(tmp_path.iterdir())
     told = python(NEW, tmp_path, **nowhere)
     assert told.returncode == 0, told.stderr
-    assert f"{COMMIT} # after git init" in told.stdout
+    assert f"{COMMIT} # run git init first" in told.stdout

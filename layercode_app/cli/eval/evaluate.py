@@ -1,4 +1,4 @@
-"""`eval`: play scenario files against an agent and show where the replies differ from what was expected."""
+"""`eval`: play scenario files against an agent, and show where its replies differ from the expected replies."""
 
 from __future__ import annotations
 

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def most_urgent(rows: Sequence[Row], most: int) -> list[Row]:
-    """Return all rows if there is room. Else the running rows come first, then failed, waiting and passed rows."""
+    """Return the rows to show, at most `most`.
+
+    If there is no room for all rows, running rows are preferred, then failed, then waiting, and then passed rows.
+    """
     if len(rows) <= most:
         return list(rows)
     return sorted(rows, key=_urgency)[: max(1, most)]

@@ -24,7 +24,7 @@ def size(value: Json) -> int:
 def fitted(value: Json, most: int = ROW_BYTES) -> Json:
     """Return the value with long texts and lists shortened until it has at most `most` bytes.
 
-    If that is not possible, return an object that only says so.
+    If the value is still too large, return an object with only a note about its size.
     """
     if size(value) <= most:
         return value

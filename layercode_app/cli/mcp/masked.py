@@ -29,7 +29,10 @@ LEFT_OUT = ("requests", "record", "said", "heard_until", "diff", "failure")
 
 
 class Masked:
-    """Masks the texts of one conversation. It learns what to mask from all turns, which must include their bodies."""
+    """Masks the texts of one conversation.
+
+    It learns which names and secrets to mask from all turns of the conversation. The turns must include their bodies.
+    """
 
     def __init__(self, turns: Sequence[TurnRecord]) -> None:
         for turn in turns:

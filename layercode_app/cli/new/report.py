@@ -72,7 +72,7 @@ def next_steps(made: Made) -> list[str]:
         f"cd {shlex.quote(str(answers.folder))}": "",
         "make run": run,
         "make test": f"then edit agents/{answers.module}.py",
-        commit: "" if made.repository else "after git init, if this is not a repository yet",
+        commit: "" if made.repository else "run git init first if this folder is not in a repository",
     }
     if answers.folder.resolve() == Path.cwd():
         del steps[next(iter(steps))]
