@@ -64,8 +64,8 @@ def has_functions(output: Any) -> bool:
 def example_of(output: Any) -> tuple[str, dict[str, Any]] | str | None:
     """Return an example of a model's answer; None if no valid example is found.
 
-    The example is the name of an output tool and its arguments. If the model answers with JSON text, the example is such
-    a text.
+    The example is the name of an output tool and its arguments. If the model answers with JSON text, the example is
+    such a text.
     """
     if inspect.isroutine(output):
         arguments = _arguments(output)
