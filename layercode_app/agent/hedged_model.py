@@ -60,7 +60,10 @@ class HedgedModel(WrapperModel):
 
     @property
     def settings(self) -> ModelSettings | None:
-        """The settings of the model. None if the second request goes to another model: each then adds its settings."""
+        """The settings of the model, or None if the second request goes to another model.
+
+        In that case, each of the two models adds its own settings.
+        """
         return None if self._is_other else super().settings
 
     @property

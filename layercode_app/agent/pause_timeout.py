@@ -40,7 +40,7 @@ class Pauses(Timeout):
         if left <= 0:
             super()._pass()
             return
-        # A piece arrived after the timer was set, so set it again, for the time when the current pause is too long.
-        # Therefore the arrival of a piece needs no new timer.
+        # No pause is too long yet. Set the timer again, for the time when the current pause would be too long. So one
+        # timer serves the whole answer, and the arrival of a piece needs no new timer.
         # Use an empty context: a cancelled timer would keep the context of the turn in memory until it was due.
         self._timer = self._task.get_loop().call_later(min(left, self._seconds), self._pass, context=Context())

@@ -67,7 +67,7 @@ def make(given: Given) -> None:
 
 def _create(given: Given, answers: Answers, template: Template) -> None:
     """Write the files, create the repository, and report both. With --dry-run, only report."""
-    # Import these modules only here, because they are slow to import: a wrong answer is reported before.
+    # Import these modules only here: they are slow to import, and are not needed to report a wrong answer.
     from ...scaffold.git import create_repository
     from ...scaffold.render import render
     from ...scaffold.vendoring import choose
