@@ -26,7 +26,7 @@ Carried: TypeAlias = dict[str, Any]
 id of the turn or data event that stored it."""
 
 KEY = "layercode.carried"
-"""The beginning of the keys of the waiting output. A key is used again when its output was spoken.
+"""The prefix of the keys under which waiting output is stored. After the output was spoken, its key is used again.
 
 The output is in the conversation's metadata, because every turn reads the metadata anyway.
 """
@@ -102,7 +102,7 @@ async def keep(store: Store, record: TurnRecord, said: Sequence[Carried]) -> Non
     output = [{**one, "of": [record.started_at, record.turn_id]} for one in said]
     async with _keeping.setdefault(record.conversation_id, asyncio.Lock()):
         metadata = (await store.conversation(record.conversation_id)).metadata
-        # Another worker may store output at the same time, so each worker writes only keys of its own.
+        # Another worker may store output at the same time, so each worker writes only keys with its own id.
         keys = (f"{KEY}.{store.owner}.{number}" for number in count())
         if sorted_json(output) not in [sorted_json(value) for name, value in metadata.items() if _is_waiting(name)]:
             await store.establish(record.conversation_id, {next(key for key in keys if not metadata.get(key)): output})

@@ -41,8 +41,8 @@ class Checkpoint:
         """Save the running turn and enqueue its new notes, so that its tools do not run again if the worker dies.
 
         Return False if another worker has taken over or ended the turn, for example because this worker was stalled.
-        Then another worker answers the caller. Raises CrashedTurnError if the turn was marked as crashed, and no other
-        turn answers the caller.
+        The caller then gets the answer from the other worker. Raises CrashedTurnError if the turn was marked as
+        crashed, and the conversation has no newer turn that could answer the caller.
         """
         await self._enqueue_notes()
         if await self.services.states.save(self.record, self.state, self.flow):
@@ -67,7 +67,8 @@ class Checkpoint:
         """
         try:
             self.record.outlasting.remove(work)
-            # After a hand-over, the end of the turn saves only the state of the other agent.
+            # After a hand-over during the turn, the end of the turn saves only the state of the agent that took over, not
+            # the state of this agent.
             if live.saving or call is not None or live.state is not self.state:
                 await live.saved.wait()
                 _report_late(self.services, live, call)

@@ -55,7 +55,7 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
 
 
 async def _undoable(live: LiveTurn, answering: Awaitable[T]) -> T:
-    """Wait for the hooks. If they are cancelled, also because they time out, undo their changes."""
+    """Wait for the hooks, and return their answer. If the hooks are cancelled or time out, undo their changes."""
     with live.undoable():
         return await answering
 

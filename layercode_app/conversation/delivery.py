@@ -32,7 +32,7 @@ DISPLACE_SECONDS = 2.0
 `session.end` waits as long for the running turns of its session.
 """
 LOOKS_PER_SIGN_OF_LIFE = 20
-"""While waiting for a turn to end: the number of checks for its end between two checks that its worker is alive."""
+"""While a turn is awaited: after this many checks whether the turn has ended, check whether its worker is alive."""
 
 
 class CrashedTurnError(LayerCodeError):

@@ -13,7 +13,7 @@ from .live import LiveTurn
 from .prepare_and_save import Services
 
 NAME = "feedback"
-"""The key of feedback in the event's data, and the name of the score."""
+"""The key of the feedback in the data of an event. The score in the turn's record has the same name."""
 
 
 class Feedback(BaseModel):

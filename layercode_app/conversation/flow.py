@@ -35,12 +35,13 @@ OPENING = "layercode.opening"
 GREETED = "layercode.greeted"
 """The key of the sessions in which a delayed greeting was spoken."""
 RESUMED = "layercode.resumed"
-"""The key of the sessions of a conversation that has several sessions. `YES` marks each session that began after turns
-of another session."""
+"""The key under which a conversation's sessions are saved once it has several. The value of a session is `YES` if it
+began after turns of another session."""
 STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
 AGENT_STAGE = "agent "
-"""The prefix of the stage that times an agent which handed the rest of a turn to another agent."""
+"""The prefix of a stage's name, followed by the name of an agent. The stage shows how long this agent worked on a turn
+before it handed the rest of the turn to another agent."""
 REMOVED: Json = {"layercode.removed": True}
 """The stored value of an extra field that was removed from a state model. A key cannot be deleted from the journal."""
 KEPT = (AGENT, CALLERS, OPENING, GREETED, RESUMED, DATA_COSTS)
@@ -183,7 +184,7 @@ class Flow:
         self.keep(key, with_value(self.kept(key), session_id, value))
 
     def kept_for(self, key: str, session_id: str) -> str | None:
-        """Return a session's value under one of the keys in `KEPT`; None if it has none."""
+        """Return the value that `keep_for` saved for a session under this key; None if no value was saved."""
         return values_in(self.kept(key)).get(session_id)
 
     def resume(self, earlier: str, session_id: str) -> None:
@@ -230,7 +231,7 @@ class Flow:
     def settle(self) -> None:
         """Find the values that changed since the last call of `compare` or `settle`, and keep these changes for good.
 
-        Call it if neither a tool nor a data event made the changes: then nothing undoes them later.
+        Call this function if neither a tool nor a data event made the changes. No cancellation undoes them later.
         """
         self._undo.settle(self._read())
 

@@ -12,7 +12,8 @@ class HangUp:
 
     _asked = False
     final = False
-    """Whether code outside tools, such as a guard or a data event, asked to end the call. This request stays if a reply is refused."""
+    """Whether code outside tools, such as a guard or a data event, asked to end the call. A guard that refuses the reply
+    does not withdraw this request."""
     _undo: Undo | None = None
     """None until a tool or a data event begins."""
 

@@ -71,7 +71,7 @@ class InPlace:
             return new
         if isinstance(old, BaseModel):
             if type(old).__private_attributes__:
-                # Its private attributes, such as an index of its items, must fit its fields.
+                # Leave a model with private attributes unchanged. They may depend on its fields, like an index of items.
                 return old if old == new and same_json(dump_model(old)[0], dump_model(new)[0]) else new
             self._change_model(old, new)
         elif isinstance(old, dict):
@@ -164,9 +164,10 @@ class _Bases(dict[type, type | None]):
 
 
 def _count_parts(part: Any, times: Counter[int]) -> None:
-    """Count in `times`, by id, at how many places each container inside `part` occurs. `part` itself is counted too.
+    """Count how often `part`, and each container inside `part`, occurs. Add the counts to `times`, by the object's id.
 
-    A container is a model, a collection or a dataclass. What it contains is counted only at its first place.
+    A container is a model, a collection or a dataclass. If the same container occurs several times, its contents are
+    counted only once.
     """
     if not is_container(part):
         return

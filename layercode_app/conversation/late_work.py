@@ -55,7 +55,10 @@ def note_late(work: str, call: ToolCall | None, live: TurnRecord, record: TurnRe
 
 
 def _copy_usage(live: TurnRecord, record: TurnRecord) -> None:
-    """Copy the requests, usage and cost of `live` into `record`, the saved record. Keep what jobs have added to it."""
+    """Copy the requests, usage and cost of `live` into `record`, the saved record.
+
+    Requests that jobs have added to the saved record stay in it, with their usage and cost.
+    """
     of_jobs = [call for call in record.requests if is_of_job(call, record)]
     record.requests = [replace(call, usage=dict(call.usage)) for call in live.requests] + of_jobs
     record.model, record.usage, record.cost = live.model, dict(live.usage), live.cost
@@ -75,7 +78,10 @@ def _note_result(call: ToolCall, record: TurnRecord) -> None:
 
 
 def usage_of(record: TurnRecord, requests: Sequence[ModelCall]) -> TurnRecord:
-    """Return a record for the usage totals and the metrics, with only the usage of these requests of a turn."""
+    """Return a new record that has only these requests of a turn, and their usage and cost.
+
+    It is meant for the usage totals and the metrics, which already contain the rest of the turn.
+    """
     # The kind of a data event, because the turn itself was counted when it ended.
     used = TurnRecord(*record.key, Kind.DATA, record.agent, started_at=record.started_at, requests=list(requests))
     for call in requests:

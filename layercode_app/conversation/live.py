@@ -57,7 +57,7 @@ class LiveTurn:
     ending = False
     """Whether the turn has said everything and only has to be saved."""
     saving = False
-    """Whether the turn's end is being saved or is saved. Later changes to the record need a save of their own."""
+    """Whether the turn's end is being saved or is saved. Later changes to the record must be saved separately."""
     goodbye: str | None = None
     """At shutdown: the text to say at the end of the current sentence. Otherwise None."""
     followed = 0
@@ -173,7 +173,7 @@ class LiveTurn:
             self.record.tasks.append(handoff_call(self.record, number))
 
     def begin_work(self) -> int:
-        """Return a number for background work that begins now."""
+        """Return a new number that identifies background work which begins now."""
         self._works += 1
         return self._works
 
@@ -291,7 +291,7 @@ class LiveTurn:
                 effects |= self._effects(work, changed)
 
     def _effects(self, work: Running, changed: Sequence[str]) -> dict[str, Json]:
-        # The values of the fields may be large, or secrets that a later tool removes.
+        # Record only the names of the changed fields. Their values may be large, or secrets that a later tool removes.
         found: dict[str, Json] = {"fields": [key for key in changed if not key.startswith(RESERVED)], "said": work.said}
         if stage_key(self.record.agent) in changed:
             found["stage"] = self.record.at_stage

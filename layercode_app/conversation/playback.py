@@ -13,7 +13,7 @@ MOST_AHEAD_MS = 2000
 
 
 class Playback:
-    """The times of a turn's spoken frames. `catch_up` reads new frames on demand, so no work is done for each word."""
+    """The times of a turn's spoken frames. `catch_up` reads new frames on demand, so no code runs for each word."""
 
     def __init__(self, live: LiveTurn) -> None:
         self._live = live

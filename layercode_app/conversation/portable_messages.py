@@ -70,9 +70,10 @@ def without_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
 
 
 def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Return the messages of a run without what a provider refuses: blank texts, and responses of only reasoning.
+    """Return the messages of a run without blank texts, and without responses that contain only reasoning.
 
-    A blank text with an id stays: OpenAI accepts it, and requires it after the reasoning that came with it.
+    Providers refuse these. In requests, placeholders replace blank texts. A blank text of a response stays if it has
+    an id. OpenAI accepts such a text, and requires it after the reasoning that came with it.
     """
     kept = [message for message in messages if message.kind == "request" or not _says_nothing(message)]
     return [

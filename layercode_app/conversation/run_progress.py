@@ -18,9 +18,12 @@ class RunProgress:
     stage = ""
     """The stage in which the agent made its latest model request. Tool calls of the response belong to this stage."""
     helpers: Stage | None = None
-    """The usage of helper agents' models that is not in the record yet; None if there is none."""
+    """The part of the helper agents' usage that has not been added to the record yet; None if all of it has been added."""
     late_requests: list[ModelCall] | None = None
-    """The requests of helper agents that ended after the turn was reported; None until then."""
+    """The requests of helper agents that ended after the turn was reported, and that still have to be reported.
+
+    None until the turn is reported.
+    """
     late_tools: Sequence[ToolCall] = ()
     """The tool calls that were still running when the turn was reported."""
     answered = False

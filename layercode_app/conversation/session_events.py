@@ -34,7 +34,10 @@ SESSION_END = "session_end"
 CORRECT = "layercode.correct"
 """The name of jobs that correct turns which ran on after the end of their session."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-"""Seconds between the attempts of such a job. They grow with the time since the end of the session."""
+"""Limits of the seconds between two attempts of a `CORRECT` job.
+
+The seconds grow with the time since the end of the session.
+"""
 
 
 class SessionHandler:
@@ -99,7 +102,7 @@ class SessionHandler:
 
     async def _taken_over(self, known: TurnRecord) -> bool:
         """Claim an event whose earlier delivery failed or whose worker died; return whether that succeeded."""
-        # The first delivery may itself wait for a running turn, and then for its hooks.
+        # The first delivery may take this long: it may wait for a running turn, and then for the hooks of the event.
         patience = delivery.DISPLACE_SECONDS + self._services.limits.hook_timeout
         if await self._store.held_elsewhere(known):
             await delivery.wait_until(self._store, known, _tried, patience)
@@ -147,7 +150,7 @@ class SessionHandler:
         This job is separate from the job that runs the hooks, so that a retry does not run the hooks again.
         """
         state = (await self._store.conversation(event.conversation_id)).state
-        # After a hand-over, this may be another agent than the one that the platform calls.
+        # After a hand-over, the agent that recognised the caller may not be the agent that the platform calls.
         noting, key = caller_in(state, event.session_id)
         if key:
             payload = {"task": NOTES_OF_CALL, "arguments": {"key": key, "session_id": event.session_id}}

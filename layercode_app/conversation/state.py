@@ -74,10 +74,10 @@ class LiveState(Generic[ModelT]):
         return cls(model, fields, scope=scope)
 
     def forgotten(self, stored: dict[str, Json], received: float) -> bool:
-        """Return whether this state is of a conversation that was forgotten while a tool of an earlier turn ran.
+        """Return whether the conversation was deleted from the journal while a tool of an earlier turn still used this state.
 
-        `stored` was read from the journal after the time `received`. If this state was saved before that time, or its
-        save was refused, but none of its fields is stored, the conversation was forgotten in between.
+        `stored` was read from the journal after the time `received`. Return True if `stored` has none of this state's
+        fields, although the state was saved before `received`, or a save was refused.
         """
         return (bool(self.saved) or self.refused) and self.saved_at < received and not stored_fields(stored, self.scope)
 
@@ -166,8 +166,8 @@ class LiveState(Generic[ModelT]):
     def assign(self, model: Any) -> None:
         """Copy the values of `model` into the state. Raises DeveloperError unless `model` is of the state's class.
 
-        Each field gets another object, as if the field was assigned. The old objects of the fields are not changed,
-        because the app may still use them.
+        Each field is assigned a new object. The old objects of the fields are not changed, because the app may still
+        use them.
         """
         kind = type(self.model)
         if type(model) is not kind:
@@ -183,7 +183,8 @@ class LiveState(Generic[ModelT]):
     def _with(self, values: dict[str, Json]) -> ModelT | None:
         """Return a copy of the model with these values; None if they do not fit the model, which is logged."""
         kind, wrong = type(self.model), ""
-        # A value of the wrong type in another field must not prevent the restoring. The saved values fit the model.
+        # Another field may have a value of the wrong type now. Then restore with the saved values of the other fields,
+        # because the saved values fit the model.
         for others in (self.fields(), self.saved):
             fields = {key: value for key, value in (others | values).items() if value is not MISSING}
             try:
@@ -202,7 +203,10 @@ class LiveState(Generic[ModelT]):
         return dump_model(self.model)[0]
 
     def savable(self) -> tuple[dict[str, Json], StateError | None]:
-        """Return the fields that can be saved and loaded again, and an error that names the others, or None."""
+        """Return the fields that can be saved and loaded again, and an error that names the other fields.
+
+        The error is None if there are no other fields.
+        """
         fields, error = dump_model(self.model)
         if error is None and not self._is_loadable(fields):
             error = misfit(type(self.model), fields, changed=[self._name(key) for key in self.changes(fields)])
@@ -257,7 +261,7 @@ class LiveState(Generic[ModelT]):
     def _removed(self) -> dict[str, Json]:
         """Return the saved extra fields that were removed from the model, with the value `REMOVED`.
 
-        A saved field that the model never had is not one of them: the class of an older or newer release may have it.
+        Saved fields that the model never had are not returned: an older or newer release of the app may use them.
         """
         removed = self._extra - (self.model.model_extra or {}).keys() - self._declared() if self._extra else ()
         return {name: REMOVED for name in removed if name in self.saved}

@@ -26,7 +26,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 DUMPS = 5
 """How often a dump is tried. A plain tool in another thread may change a dict of the model during a dump."""
 _NOT_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
-"""The floats that JSON does not have, by the texts that stand for them in the journal. Pydantic reads these texts."""
+"""Maps texts in the journal to floats that JSON cannot represent. Pydantic reads these texts as the floats."""
 
 
 def load_model(kind: type[ModelT], fields: dict[str, Json]) -> ModelT:
@@ -71,7 +71,10 @@ def _dump(model: BaseModel) -> dict[str, Json]:
 
 
 def _in_order(model: BaseModel, dumped: dict[str, Json]) -> dict[str, Json]:
-    """Sort the sets in the dumped JSON. Otherwise each worker writes its own order, and an untouched set seems changed."""
+    """Return the dumped JSON with the items of every set sorted.
+
+    The order of a set differs between workers. Without sorting, an unchanged set would seem to be changed.
+    """
     return with_sorted_sets(model, dumped) if _traits_of(type(model)).sets else dumped
 
 
@@ -135,7 +138,8 @@ def _state_error(kind: type[BaseModel], told: str, fields: tuple[str, ...]) -> S
 
 def _named(dumped: dict[str, Json]) -> dict[str, Json]:
     """Return the JSON with texts such as "NaN" instead of the floats that are not finite."""
-    # `dump_json` writes such floats as null. Most states have none, and looking for them in each value takes longer.
+    # `dump_json` writes these floats as null. Most states contain no null, so the slow search in every value is rarely
+    # needed.
     return _with_names(dumped) if b"null" in dump_json(dumped) else dumped
 
 
@@ -195,7 +199,7 @@ def _traits_of(kind: type[BaseModel]) -> _Traits:
 def _read_traits(kind: type[BaseModel]) -> _Traits:
     try:
         with warnings.catch_warnings():
-            # A default that is not JSON, for example, has no effect on the answer.
+            # Pydantic warns, for example, about a default that is not JSON. This does not change the traits.
             warnings.simplefilter("ignore")
             schema = json.dumps(kind.model_json_schema(), default=str)
     except Exception:  # noqa: BLE001 - the model's own code may raise anything

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 SUMMARY_SHARE = 0.125
 """The share of the history's token budget that a summary may use."""
 DUE_SHARE = 0.85
-"""When all turns together exceed this share of their token budget, the older ones are summarised.
+"""The older turns are summarised when all turns together exceed this share of the token budget for turns.
 
-At that time all turns still fit the budget.
+The share is less than 1, so that turns are summarised while all of them still fit the budget.
 """
 FACTS_SHARE = 0.5
 """The share of a summary that its facts may use."""

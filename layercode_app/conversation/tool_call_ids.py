@@ -87,7 +87,7 @@ def _in_order(ids: Mapping[str, Sequence[str]]) -> dict[str, Iterator[str]]:
 
 
 def _with_ids(message: Any, kind: str, ids: Mapping[str, Iterator[str]]) -> Any:
-    """Return the message with the next new id for each of its parts of this kind."""
+    """Return the message with new tool call ids in its parts of this kind. `ids` yields the new ids of each old id."""
     parts = [
         replace(part, tool_call_id=next(ids[part.tool_call_id], part.tool_call_id))
         if part.part_kind == kind and part.tool_call_id in ids

@@ -93,7 +93,7 @@ class Undo:
     def settle(self, values: Mapping[str, Any]) -> None:
         """Find the fields that changed since the last call of `compare` or `settle`, and keep these changes for good.
 
-        Call it if neither a tool nor a data event made the changes: then nothing undoes them later.
+        Call this function if neither a tool nor a data event made the changes. No cancellation undoes them later.
         """
         self._compare(values, frozenset())
 

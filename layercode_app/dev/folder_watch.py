@@ -58,7 +58,10 @@ async def changed_paths(
 async def _batches(
     present: Identities, wanted: Callable[[Change, str], bool], stop: asyncio.Event, *, recursive: bool
 ) -> AsyncGenerator[set[tuple[Change, str]], None]:
-    """Yield the changes of wanted files, and the removal of a folder itself; an empty set if nothing changed."""
+    """Yield the changes of wanted files, and the removal of the watched folders themselves.
+
+    If nothing has changed for `CHECK_SECONDS`, yield an empty set.
+    """
 
     def passes(change: Change, path: str) -> bool:
         return wanted(change, path) or (change is Change.deleted and path in present)

@@ -28,9 +28,10 @@ class FreshImports:
         importlib.invalidate_caches()
 
     def put_back(self, *, replace: bool = False) -> None:
-        """Put back the modules that were not imported again. The old agents of files that failed to load may need them.
+        """Put the removed modules that were not imported again back into `sys.modules`.
 
-        With `replace`, also put back the modules that were imported again, in place of their new versions.
+        If an agent file failed to load, its old agent is still in use, and may need these modules. With `replace`, also
+        put back the modules that were imported again, in place of their new versions.
         """
         back = {name: module for name, module in self._removed.items() if replace or name not in sys.modules}
         sys.modules.update(back)

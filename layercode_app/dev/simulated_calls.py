@@ -199,7 +199,7 @@ def _short(text: str) -> str:
 
 
 def _mind(spec: CallerSpec, model: str) -> Mind:
-    """Return the object that chooses a caller's words, with the caller's script or with the model.
+    """Return the object that chooses a caller's words. It uses the caller's script, or the model if there is no script.
 
     Raises DeveloperError if the script's function or the model cannot be used.
     """

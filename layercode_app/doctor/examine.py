@@ -1,6 +1,6 @@
 """Run every check, in the order of the report.
 
-A check that needs the journal, the port or the network has a time limit. If it fails with an error, the others go on.
+A check that needs the journal, the port or the network has a time limit. If a check raises an error, the other checks still run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks that need the network: the model, the clock, the platform, and the telemetry backends.
 
-If a host on the internet cannot be reached, its check is skipped: this machine may simply be offline. But a webhook
-that cannot be reached is a failure, because the platform, which is asked first, could be reached.
+If a host on the internet cannot be reached, its check is skipped, because this machine may simply be offline. But if
+the webhook cannot be reached, its check fails. The platform was asked before and did answer, so this machine is online.
 """
 
 from __future__ import annotations

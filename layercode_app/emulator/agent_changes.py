@@ -47,7 +47,7 @@ class AgentChanges(BaseModel):
         agent.webhook_url = self.new_url or agent.webhook_url
 
     def then(self, later: AgentChanges) -> AgentChanges:
-        """Return the changes that have the effect of these and of later ones."""
+        """Combine these changes with later changes. Applying the result has the effect of applying both in order."""
         return AgentChanges(
             name=self.name if later.name is None else later.name,
             webhook_url=later.new_url or self.new_url,

@@ -162,7 +162,8 @@ def resample(pcm: bytes, rate: int) -> bytes:
     target = array("h", bytes(2 * (len(source) * per // step)))
     source.append(source[-1])
     for phase in range(min(per, len(target))):
-        # Target samples that are `per` apart have the same weights, and their source samples are `step` apart.
+        # All target samples at a distance of `per` use the same two weights. The source samples that they mix are at
+        # a distance of `step`.
         first, far = divmod(phase * step, per)
         near = per - far
         here, following = source[first:-1:step], source[first + 1 :: step]

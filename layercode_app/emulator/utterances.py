@@ -62,7 +62,7 @@ class Utterances:
 
     @property
     def told(self) -> bool:
-        """Whether only the client's signal ends the open piece. If not, silence ends it."""
+        """Whether the client will signal the end of the open piece. Otherwise, silence ends the piece."""
         return self._told
 
     @property

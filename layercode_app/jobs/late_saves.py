@@ -27,7 +27,7 @@ class _Kept:
     state: dict[str, Json]
     jobs: Sequence[Job]
     before: Callable[[], Awaitable[object]] | None = None
-    """Saves other data that the turn left; None if that is done."""
+    """A function that saves other data of the turn; None if there is no such data, or if it has been saved."""
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[Any] | None = None
 

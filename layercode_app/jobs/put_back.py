@@ -15,7 +15,7 @@ from ..journal.stores.base import Job
 SHORTEST, LONGEST = 1.0, 60.0
 """Limits of the seconds until a job that was put back is due again."""
 SHARE = 1 / 30
-"""The pause is this share of the time for which the job has been put back."""
+"""The pause before a job is due again, as a share of the time since this worker first put the job back."""
 CHORE_SECONDS = 5.0
 """Seconds until a chore of another service is due again, if it was put back at most `PATIENCE` times in a row."""
 PATIENCE = 30
@@ -26,7 +26,7 @@ GIVE_UP_SECONDS = 86_400.0
 
 
 class PutBack:
-    """The jobs that this worker has put back, because it lacks what they need."""
+    """Remembers the jobs that this worker has put back, because it lacks the agent or the task that they need."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}

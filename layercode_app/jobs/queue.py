@@ -49,7 +49,8 @@ class Jobs:
         self._first = first
         self._elsewhere = elsewhere
         self._due = asyncio.Event()
-        """Set when a job may be due. `start` replaces it, because an event belongs to the loop that first waited."""
+        """Set when a job may be due. `start` makes a new event, because an asyncio event can be
+        used only in the event loop in which a task first waited for it."""
         self._failing = False
         """Whether the last attempt to lease a job failed."""
         self._worker: asyncio.Task[None] | None = None
@@ -101,7 +102,7 @@ class Jobs:
                 task.cancel()
         if running:
             await asyncio.wait(running, timeout=CANCEL_SECONDS)
-        # The store may be closed before these jobs have cleaned up.
+        # Release the leases now. A job that has not finished its cleanup yet may finish only after the store was closed.
         await asyncio.gather(*[held.release() for held in self._leases.values()])
 
     async def _work(self) -> None:

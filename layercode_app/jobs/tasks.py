@@ -64,7 +64,10 @@ def _typed(value: Json, parameter: inspect.Parameter, names: dict[str, Any]) -> 
 
 
 def _type_of(parameter: inspect.Parameter, names: dict[str, Any]) -> Any:
-    """Evaluate the annotation of one parameter: another one may need a name that only type checkers import."""
+    """Evaluate the annotation of this parameter only.
+
+    The annotations of other parameters may contain names that are imported only for type checkers.
+    """
 
     def only() -> None: ...
 

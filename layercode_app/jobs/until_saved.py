@@ -16,11 +16,11 @@ SECONDS = 300.0
 
 
 async def until_saved(save: Callable[[], Awaitable[None]], what: str) -> None:
-    """Call `save` until it raises no StoreError, for at most SECONDS. `save` must be safe to repeat.
+    """Call `save` until it succeeds, for at most SECONDS. `save` must be safe to repeat.
 
-    When the server stops, it cancels this task. If an attempt is running then, it is completed. If this attempt fails,
-    or if none is running, `save` is called one last time. `what` is the name of the saved data in the log. Raises the
-    last StoreError.
+    `what` is the name of the saved data in the log. When the server stops, it cancels this task. A running attempt is
+    then completed. If that attempt fails, or if the task is pausing between two attempts, `save` is called one last
+    time. Raises the StoreError of the last attempt.
     """
     loop = asyncio.get_running_loop()
     until, warned, stopping = loop.time() + SECONDS, False, False

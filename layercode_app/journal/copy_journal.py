@@ -64,7 +64,8 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
     `step` is called twice for each turn: after it was copied, and after it was compared.
     """
     copied = Copied()
-    # The totals come first. If this copy is interrupted, the next one finds its turns, and adds no total a second time.
+    # Copy the totals before the turns. If the copy is interrupted and repeated, the turns of the source in the target
+    # then show that the totals were already added.
     await _copy_totals(source, target, copied)
     async for batch in _batches(source):
         done = await asyncio.gather(*[_write(target, record) for record in batch])
@@ -98,9 +99,10 @@ async def _write(target: Store, record: TurnRecord) -> bool:
 
 
 def _without_summary(tasks: list[Json]) -> list[Json]:
-    """Return the tasks without the one that summarises the call, because that task names a position of the source.
+    """Return the tasks without the task that summarises the call.
 
-    The next turn of the conversation makes a new one.
+    That task contains the position of a turn in the source, and positions differ in the target. The conversation's next
+    turn adds a new task.
     """
     return [task for task in tasks if task["task"] != SUMMARY]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from .record import Status, TurnRecord
 
 GIVEN_UP = "TurnGivenUp: attempt {}"
-"""The error of an unfinished turn that its worker does not run, although it is alive. Any worker may claim the turn.
+"""The error of an unfinished turn whose worker is alive, but does not run the turn. Any worker may claim such a turn.
 
-The error names the attempt, because it stays in the journal until the worker that claims the turn first saves it.
+The worker that claims the turn begins a new attempt, but the error stays in the journal until this worker saves the
+turn for the first time. The error contains the number of its attempt, so it does not apply to the new attempt.
 """
 CRASHED = "CrashedTurnError"
 """The error of a turn whose worker died."""

@@ -91,8 +91,8 @@ async def forget_notes(store: Store, key: str) -> None:
 async def notes_forgotten_since(store: Store, job: Job, since: float) -> bool:
     """Return whether a job adds notes about a caller, and the caller's notes were forgotten after `since`.
 
-    Forgetting leaves a mark that must not identify the caller. So for one in 65,536 other callers, True is wrong.
-    Raises StoreError.
+    `forget_notes` leaves a mark that must not identify the caller. So one in 65,536 other callers has the same mark,
+    and the answer for this caller is a wrong True. Raises StoreError.
     """
     if job.payload.get("task") not in (NOTES, NOTES_OF_CALL):
         return False

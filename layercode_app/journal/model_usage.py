@@ -9,9 +9,9 @@ from typing import Protocol
 from .cost import Priced
 
 UNMETERED = "(unmetered)"
-"""The name under which the usage of an unknown model is listed.
+"""The name under which usage is listed if its model is unknown.
 
-A helper agent that did not use `turn.helper_model()` has added this usage to the run.
+Such usage comes from helper agents that do not use `turn.helper_model()`, but add their usage to the run of the agent.
 """
 LEAST_DOLLARS = 1e-9
 """Cost differences below this are ignored, because sums of floats have rounding errors."""

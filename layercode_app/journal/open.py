@@ -32,7 +32,7 @@ async def open_journal(url: str) -> AsyncIterator[Store]:
 
 @contextmanager
 def naming(source: str) -> Iterator[None]:
-    """Let the errors of this block name the argument or option that gave the URL, instead of the setting."""
+    """Replace the setting's name in the errors of this block by `source`: the argument or option that gave the URL."""
     try:
         yield
     except (ConfigurationError, StoreError) as error:

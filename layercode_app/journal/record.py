@@ -143,7 +143,7 @@ class ModelCall:
 
 
 HELPER = "helper"
-"""The stage of a helper agent's request outside every `turn.span`."""
+"""The stage of a helper agent's request that was made while no `turn.span` was open."""
 SUMMARY_STAGE = "summary"
 """The stage of the model requests that jobs of the turn made, such as the one that writes a summary."""
 
@@ -197,7 +197,7 @@ class TurnRecord:
     spent_before: dict[str, float] | None = None
     """Cost and tokens of all earlier turns of the conversation, set if a budget needs them. Never changed in place."""
     outlasting: list[str] = field(default_factory=list)
-    """The names of the work, such as the job of a summary, that may still add usage after the turn has ended."""
+    """The names of jobs and other work that may still add usage after the turn has ended, such as a summary's job."""
     prompt: dict[str, str] = field(default_factory=dict)
     """Digests of the newest request's instructions and tools, under the keys `instructions` and `tools`."""
     prompt_changes: list[str] = field(default_factory=list)

@@ -44,7 +44,7 @@ def _places(steps: Sequence[Step], messages: Sequence[Json]) -> Iterator[int | N
 
 
 def _calls(messages: Sequence[Json]) -> Mapping[str, int]:
-    """Return the index of the message that made each tool call, by the call's id."""
+    """Map the id of each tool call to the index of the message that made the call."""
     return {
         part["tool_call_id"]: place
         for place, message in enumerate(messages)

@@ -65,7 +65,7 @@ class Source:
     store: Store
     emulator: Emulator
     agents: Callable[[], Json]
-    """Return the agents, and the agent files that failed."""
+    """Return the agents, and the agent files that could not be loaded."""
     running: Callable[[str, str], TurnRecord | None]
     """Return the record of a turn that runs in this process, by conversation and turn id; None if it does not."""
     models: Callable[[], Json]

@@ -62,7 +62,7 @@ export function patch(old, now) {
   before.slice(after.length).forEach((child) => child.remove());
 }
 
-// A name that may break after its underscores and hyphens.
+// Return a name as nodes, so that the browser may break the line after each underscore and hyphen.
 export function breakable(name) {
   return name.split(/(?<=[_-])/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
 }

@@ -13,7 +13,8 @@ const MOST_KEPT = 10;
 export function forkPanel(turn, agent, onDone) {
   const key = `${turn.conversation_id} ${turn.turn_id} ${agent?.version}`;
   const known = kept.get(key);
-  // While a turn runs, its details are not complete. So the form is made again when it has ended, unless it was used.
+  // While a turn runs, its details are not complete. So a new form is made when the turn has ended, unless the user has
+  // already used the old form.
   const form = known && ("used" in known.dataset || known.dataset.status === turn.status) ? known : forkForm(turn, agent, onDone);
   kept.delete(key);
   kept.set(key, form);

@@ -280,7 +280,8 @@ async function refreshConversation() {
   if (isOutdated(inspector.turn)) refreshTurn();
 }
 
-// Whether the journal has newer data of the selected turn than the inspector, which may show data of the live call.
+// Whether the journal has newer data of the selected turn than the inspector shows. The inspector may still show data
+// of the live call.
 function isOutdated(shown) {
   if (shown?.turn_id !== state.turnId) return true;
   const recorded = state.conversation?.turns.find((turn) => turn.turn_id === state.turnId);

@@ -152,7 +152,7 @@ export class Review {
     });
   }
 
-  // Do one thing at a time, and ignore keys meanwhile.
+  // Run `work`, unless an earlier work is still running. Keys are ignored until it is done.
   async alone(work) {
     if (this.working) return;
     this.working = true;

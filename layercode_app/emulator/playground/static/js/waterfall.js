@@ -60,7 +60,7 @@ function row({ name, key, label, color, bars, status, took_ms, at: isTime, detai
     more ? h("span", { class: "wf-detail" }, more) : null);
 }
 
-// Lines through all rows: the first word, and the answer's first word if a filler came before it.
+// Draw a line through all rows at the first word. If a filler came first, draw another at the answer's first word.
 function marks(chart, scale) {
   const found = chart.marks.map((mark) => [mark.name, mark.at_ms]);
   return [h("div", { class: "wf-labels" }, found.map(([name, at], index) =>
