@@ -50,7 +50,7 @@ class Checkpoint:
         stored = await self.services.store.get(*self.record.key)
         if stored is not None and marked_as_crashed(stored) and await self._is_newest():
             raise CrashedTurnError(f"Turn {stored.turn_id} was marked as crashed, although its worker runs it.")
-        # The turn of a conversation that was forgotten meanwhile goes on.
+        # If the conversation was deleted meanwhile, the journal has no record of the turn. The turn then goes on.
         return stored is None or (stored.owner == self.record.owner and not stored.finished)
 
     async def _is_newest(self) -> bool:
@@ -61,14 +61,14 @@ class Checkpoint:
     async def finish_late(self, live: LiveTurn, work: str, call: ToolCall | None) -> None:
         """Save the effects of work that ended after its turn: outcomes, usage, state changes, notes and tasks.
 
-        `work` is its name in the record. `call` is the tool call whose result it brings, if any. If the conversation was
-        deleted while the work ran, nothing is saved. If the journal is unavailable, the save is retried. Raises
-        StoreError if the journal stays unavailable for too long, or if the server stops.
+        `work` is the name of the work in the record. `call` is the tool call that it completes, if any. If the
+        conversation was deleted while the work ran, nothing is saved. If the journal is unavailable, the save is
+        retried. Raises StoreError if the journal stays unavailable for too long, or if the server stops.
         """
         try:
             self.record.outlasting.remove(work)
-            # After a hand-over during the turn, the end of the turn saves only the state of the agent that took over, not
-            # the state of this agent.
+            # After a hand-over during the turn, the end of the turn saves only the state of the agent that took over,
+            # not the state of this agent.
             if live.saving or call is not None or live.state is not self.state:
                 await live.saved.wait()
                 _report_late(self.services, live, call)

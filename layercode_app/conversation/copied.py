@@ -10,7 +10,7 @@ from .parts import deep_copy, private_values
 
 
 def copy_values(source: BaseModel, target: BaseModel) -> None:
-    """Replace the values of `target` by copies of those of `source`, so that later changes to one leave the other as is.
+    """Replace the values of `target` by copies of the values of `source`. Later changes to one do not affect the other.
 
     The values are the fields, the extra fields and the private attributes. A part that `target` already has is not
     copied, so it stays the same object after `turn.state = turn.state.model_copy(update=...)`. A private attribute that

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 RESERVED = "layercode."
 """The prefix of keys in a conversation's state that are not fields of the state model."""
 CALLERS = "layercode.callers"
-"""The key of the sessions' callers, as `session_values.py` keeps them. A value is a text "AGENT ID": the name of the
-agent whose `remember` returned the caller's id, and this id."""
+"""The key under which the state keeps the caller of each session, encoded by `session_values.py`. A caller is a text
+"AGENT ID": the name of the agent whose `remember` returned the caller's id, and this id."""
 OPENING = "layercode.opening"
-"""The key of the number of messages that were checked for voicemail, by session."""
+"""The key under which the state keeps how many messages of each session were checked for voicemail."""
 GREETED = "layercode.greeted"
-"""The key of the sessions in which a delayed greeting was spoken."""
+"""The key under which the state keeps the sessions in which a delayed greeting was spoken."""
 RESUMED = "layercode.resumed"
 """The key under which a conversation's sessions are saved once it has several. The value of a session is `YES` if it
 began after turns of another session."""
@@ -67,7 +67,7 @@ def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
 
 
 def stored_fields(stored: Mapping[str, Json], scope: str) -> dict[str, Json]:
-    """Return what `own_fields` returns, and the fields that were removed, with the value `REMOVED`."""
+    """Return the fields that `own_fields` returns, and also the removed fields, which have the value `REMOVED`."""
     if scope:
         return {key.removeprefix(scope): value for key, value in stored.items() if key.startswith(scope)}
     return {key: value for key, value in stored.items() if not key.startswith(RESERVED)}
@@ -105,13 +105,13 @@ class Flow:
     `first` is the agent that the platform calls. `known` returns the names of the agents to which a call can be handed.
     """
 
-    # Class attributes, and values that are read only when needed, because most turns need none of them.
+    # Most turns need none of these values. So they are class attributes, or are read only when they are needed.
     due = ""
     """The agent that answers the rest of this turn after a hand-over with `now`; "" for none."""
     leaving = False
     """Whether the running agent has handed the call over and says nothing more."""
     asked: Mapping[str, tuple[bool, bool]] = {}
-    """The newest `now` and `quiet` of the hand-overs of the running agent, by the agent that takes over."""
+    """Maps each agent to which the running agent handed the call to `now` and `quiet` of the latest such hand-over."""
     final = ""
     """The agent to which code of this turn outside tools, such as a guard, handed the call last; "" for none."""
     taken_from = ""
@@ -294,7 +294,8 @@ def take_back(live: LiveTurn) -> None:
     flow, record = live.flow, live.record
     if flow is None or not record.handed_to:
         return
-    # The tool that handed over has ended, so its hand-over is final. `keep` makes this change final too.
+    # The tools have ended, so the undo of cancelled tools cannot take back their hand-overs. So `keep` sets the agent,
+    # for good.
     flow.keep(AGENT, flow.final or record.agent)
     _show_agent(live)
 

@@ -12,8 +12,10 @@ class HangUp:
 
     _asked = False
     final = False
-    """Whether code outside tools, such as a guard or a data event, asked to end the call. A guard that refuses the reply
-    does not withdraw this request."""
+    """Whether code outside tools, such as a guard or a data event, asked to end the call.
+
+    If a guard refuses the reply, this request is not undone.
+    """
     _undo: Undo | None = None
     """None until a tool or a data event begins."""
 

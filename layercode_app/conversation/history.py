@@ -77,7 +77,7 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
     """Drop each message that contains only retry feedback, if no response comes directly before it.
 
-    The response that such feedback is about was dropped before.
+    Such feedback is about a response that was dropped before.
     """
     kept: list[ModelMessage] = []
     for message in messages:

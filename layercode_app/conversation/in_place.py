@@ -21,7 +21,7 @@ takes too long to find the items that are equal."""
 
 
 class OwnParts:
-    """The objects that belong to one state alone. Another state, or the app, can only have taken them from this state.
+    """The objects that belong to one state alone. Other code can have a reference to them only from this state.
 
     These objects are the models, dictionaries, lists and sets that were created when the state was loaded. An object
     that a tool or a hook has put into the state is not one of them: it may belong to the app, such as a product in a
@@ -40,11 +40,12 @@ class OwnParts:
     def ids(self) -> set[int]:
         """Return the ids of the objects that belong to the state alone.
 
-        The first call of this method loads the state a second time, into another model. It leaves out the objects that
-        are in both models. The call may raise any error that a validator of the state raises.
+        The first call of this method loads the state a second time, into another model. Objects that are in both models
+        do not belong to the state alone. The call may raise any error that a validator of the state raises.
         """
         if self._load is not None:
-            # An object in both models was created for neither: it is a default, or a validator looked it up.
+            # An object that is in both models was not created by loading either of them. It is a default value, or a
+            # validator took it from elsewhere.
             for part in _changeable(self._load()):
                 self._parts.pop(part, None)
             self._load = None
@@ -71,7 +72,7 @@ class InPlace:
             return new
         if isinstance(old, BaseModel):
             if type(old).__private_attributes__:
-                # Leave a model with private attributes unchanged. They may depend on its fields, like an index of items.
+                # Change no fields of a model whose private attributes may depend on them, like an index of its items.
                 return old if old == new and same_json(dump_model(old)[0], dump_model(new)[0]) else new
             self._change_model(old, new)
         elif isinstance(old, dict):
@@ -154,7 +155,10 @@ def _changeable(model: BaseModel) -> dict[int, Any]:
 
 
 class _Bases(dict[type, type | None]):
-    """Which type that can be changed in place a type is derived from; None if it is derived from none."""
+    """Maps each type to its base class that can be changed in place: `BaseModel`, `dict`, `list` or `set`.
+
+    The value is None if objects of the type cannot be changed in place.
+    """
 
     def __missing__(self, kind: Any) -> type | None:
         self[kind] = None

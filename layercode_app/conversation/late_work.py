@@ -20,9 +20,9 @@ Run = Callable[[Coroutine[Any, Any, Any]], None]
 
 
 def start(run: Run, live: LiveTurn, work: Awaitable[Any], call: ToolCall | None = None) -> None:
-    """Run work in the background. Save its effects if the turn ends earlier.
+    """Run work in the background. If the turn ends before the work, save the effects of the work when it ends.
 
-    `call` is the tool call whose result the work brings, if any.
+    `call` is the tool call that the work completes, if any.
     """
     name = f"background-{live.begin_work()}"
     live.record.outlasting.append(name)
@@ -41,9 +41,10 @@ async def _outlasting(live: LiveTurn, work: Awaitable[Any], save: Callable[[], A
 
 
 def note_late(work: str, call: ToolCall | None, live: TurnRecord, record: TurnRecord) -> None:
-    """Copy what background work, or a tool, changed in `live` after the turn into the saved record.
+    """Copy the changes that were made in `live` after the turn had ended into `record`, the saved record.
 
-    If the tool has the policy `finish_and_tell`, also add a note that tells the model the result.
+    Background work or a tool made these changes. `work` is its name, and `call` is the tool call, if any. If the tool
+    has the policy `finish_and_tell`, also add a note that tells the model the result.
     """
     record.outlasting = [name for name in record.outlasting if name != work]
     record.outcomes, record.counts = list(live.outcomes), dict(live.counts)

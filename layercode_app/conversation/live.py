@@ -127,7 +127,10 @@ class LiveTurn:
     @staticmethod
     @contextmanager
     def in_output_function() -> Iterator[None]:
-        """Run an output function in this context. As with a tool, a guard undoes its hang-up and its hand-over."""
+        """Run an output function in this context.
+
+        If a guard refuses the reply, the hang-up and the hand-over of the function are undone, as those of a tool are.
+        """
         token = _running.set(Running())
         try:
             yield
@@ -168,7 +171,7 @@ class LiveTurn:
         outcomes, outcome = self.record.outcomes, {"name": HANDOFF, "value": None, "reason": reason}
         outcomes.append(outcome)
         if self.run.posts_handoffs:
-            # Not the last one: a tool in another thread may have added an outcome too.
+            # Search for the outcome. It may not be the last one: a tool in another thread may have added one, too.
             number = next(number for number, one in enumerate(outcomes) if one is outcome)
             self.record.tasks.append(handoff_call(self.record, number))
 
@@ -240,10 +243,10 @@ class LiveTurn:
         self.record.speech = self.spoken.runs()
 
     async def checkpoint(self) -> bool:
-        """Save the turn's record as it is now. If another worker has taken over or ended the turn, stop the turn here.
+        """Save the turn's record as it is now. Return True, or False if the turn was stopped.
 
-        Return False in that case. Raises CrashedTurnError if the turn was marked as crashed, and no other turn
-        answers the caller. Then the caller must hear an apology.
+        The turn is stopped here if another worker has taken it over or ended it. Raises CrashedTurnError if the turn
+        was marked as crashed, and no newer turn answers the caller. Then the caller must hear an apology.
         """
         if self.save is None or self.ending:
             return True
@@ -303,7 +306,7 @@ class LiveTurn:
         return [part for part in (self.state, self.flow, self.hang_up) if part is not None]
 
     def busy_parts(self) -> Sequence[LiveState[Any] | Flow | HangUp]:
-        """Return what a running tool or data event may have changed: the state, the flow and the hang-up."""
+        """Return which of the state, the flow and the hang-up may have been changed by a running tool or data event."""
         state, flow, hang_up = self.state, self.flow, self.hang_up
         if not hang_up.busy and (state is None or not state.busy) and (flow is None or not flow.busy):
             return ()  # This is called often, and most turns have no running tool.

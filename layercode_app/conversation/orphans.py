@@ -29,9 +29,10 @@ class Orphans:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def obey(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
-        """If another worker wants to stop the turn, end it. If another worker wants to follow it, let that one run it.
+        """Handle another worker's signal about a turn that belongs to this worker.
 
-        Do nothing if the turn runs here or has ended.
+        If the signal is to stop the turn, end the turn. If it is to follow the turn, let any worker run it. Do nothing
+        if the turn runs here or has ended.
         """
         if signal.kind in ("stop", "follow") and not self._runs_here(signal, running):
             self._start(signal, running)

@@ -1,4 +1,4 @@
-"""Convert what an agent sends to the caller's page, or gives to a task, to plain JSON."""
+"""Convert the values that an agent sends to the caller's page, or passes to a task, to plain JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def to_json(what: str, content: object) -> Json:
     """Return the content as JSON. Pydantic converts models, dataclasses, dates, sets and the like.
 
     Raises DeveloperError, which names the type, if the content cannot be converted. `what` is the beginning of the
-    error's message. Without this check, the error would come when all frames of the turn are
-    encoded together, and the turn's words would be lost, too.
+    error's message. Without this check, the error would be raised only when all frames of the turn are encoded
+    together, and the turn's words would be lost, too.
     """
     try:
         return to_jsonable_python(content)
@@ -23,6 +23,6 @@ def to_json(what: str, content: object) -> Json:
     except ValueError as error:
         raise DeveloperError(
             f"{what}: a value in {type(content).__name__} cannot be converted to JSON: {error}. Expected text, numbers, "
-            "lists, dictionaries, dates, dataclasses or Pydantic models. Of a Pydantic model, `.model_dump()` makes a "
-            "dictionary from which you can leave fields out."
+            "lists, dictionaries, dates, dataclasses or Pydantic models. To leave out fields of a Pydantic model, pass "
+            "the dictionary that its `.model_dump(exclude=...)` returns."
         ) from None

@@ -36,8 +36,9 @@ def private_values(model: BaseModel) -> dict[str, Any]:
 def deep_copy(contents: T, twins: dict[int, Any], own: dict[int, Any] | None = None) -> T:
     """Copy the contents at any depth.
 
-    `twins` maps the id of an object in `contents` to the object to use instead of a copy. `own` does so for objects
-    that cannot be copied, such as a lock. An object that cannot be copied and is not in `own` is used itself.
+    `twins` maps ids of objects in `contents` to the objects that the result contains instead of copies. `own` is such a
+    mapping, too, but it is used only for objects that cannot be copied, such as a lock. An object that cannot be copied
+    and whose id is in neither mapping is itself part of the result.
     """
     try:
         return copy.deepcopy(contents, dict(twins))

@@ -36,7 +36,7 @@ class Playback:
 
 
 def was_said(live: LiveTurn, text: str) -> bool:
-    """Return whether this turn has already spoken this text as a frame of its own.
+    """Return whether this turn has already spoken this text as a separate frame.
 
     A longer frame that contains the text does not count.
     """

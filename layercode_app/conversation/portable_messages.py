@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 
 _SIGNED = ("anthropic", "bedrock")
-"""Providers that sign their reasoning, and do not give it an id that other parts refer to."""
+"""Providers that sign their reasoning. They do not give it an id, so no other part refers to it."""
 _WORDS = {"user-prompt": "[The caller said nothing.]", "tool-return": "(no output)"}
 """Placeholders for blank parts of a request, by the kind of part."""
 

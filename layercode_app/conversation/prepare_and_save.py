@@ -47,12 +47,13 @@ class Services:
     """The services that all turns of a worker share.
 
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
-    record of each turn that has ended, `used` with the usage that its background work adds
-    later, `interrupted` with the record of each turn that was complete, but turns out to be interrupted, and `crashed`
-    with the record of each turn that a new turn finds running although its worker is dead. `saves` are the running saves of stopped turns; `drain` waits for them. `late`
-    retries failed saves until the journal is available. `failed` is called with the error that ended a turn, before the
-    turn is saved; `dev` uses it to keep the error's description in the record. `agents` returns a dictionary of the
-    agents to which a call can be handed over; its keys are the agents' names.
+    record of each turn that has ended, and `used` with the usage that its background work adds later. `interrupted` is
+    called with the record of each turn that was complete, but turns out to be interrupted. `crashed` is called with the
+    record of each turn that a new turn finds running although its worker is dead. `saves` are the running saves of
+    stopped turns; `drain` waits for them. `late` retries failed saves until the journal is available. `failed` is
+    called with the error that ended a turn, before the turn is saved; `dev` uses it to keep the error's description in
+    the record. `agents` returns a dictionary of the agents to which a call can be handed over; its keys are the agents'
+    names.
     """
 
     store: Store
@@ -71,7 +72,7 @@ class Services:
     crashed: Callable[[TurnRecord], None] = lambda record: None
 
     def report(self, live: LiveTurn) -> None:
-        """Report a turn that has ended. What its background work does from now on is reported when that work ends."""
+        """Report a turn that has ended. Its requests and tool calls that end later are reported when they have ended."""
         live.run.late_requests = []
         live.run.late_tools = [call for call in live.record.tools if call.status == "running"]
         self.finished(live.record)

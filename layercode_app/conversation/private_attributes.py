@@ -12,9 +12,9 @@ from .parts import deep_copy, is_container, parts_of, private_values
 def follow_fields(model: BaseModel, before: BaseModel, restored: BaseModel) -> None:
     """Give `model` the private attributes of `restored` that depend on the fields that were just restored.
 
-    `before` was loaded from the values that the fields had before they were restored, and `restored` from their values
-    after that. An attribute that is equal in both does not depend on these fields, so it stays as it is. A lock or a
-    client, which equals only itself, stays as it is too.
+    `before` was loaded from the old values of the fields, and `restored` from the restored values. An attribute that is
+    equal in both does not depend on these fields, so it is not changed. Neither is an object that equals only itself,
+    such as a lock or a client.
     """
     old, new = private_values(before), private_values(restored)
     changed = {name: value for name, value in new.items() if not _equal(old.get(name), value)}

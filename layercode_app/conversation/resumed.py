@@ -16,7 +16,7 @@ _SENTENCES = re.compile(r"(?<=[.!?\u2026])\s+|(?<=[\u3002\uff01\uff1f\u061f])")
 _WORD = re.compile(r"\S+")
 _NOT_LETTERS = re.compile(r"[\W_]+")
 FIRST_WITHOUT_SPACES = "\u2e80"
-"""The first character, in the order of Unicode, of the scripts without spaces between words, such as Chinese."""
+"""From this character on, in the order of Unicode, scripts are taken to have no spaces between words, like Chinese."""
 
 
 def rest_of(turn: TurnRecord) -> str:
@@ -121,7 +121,8 @@ def _joined(cut: TurnRecord, resumed: TurnRecord) -> TurnRecord:
     whole.impact = resumed.impact if resumed.impact == "goodbye" else cut.impact
     rest = cut.spoken_text[at:]
     if not rest.lstrip().startswith(more):
-        # Fillers were left out, or the platform's words differ. In both cases `more` is what was heard.
+        # The rest of the interrupted reply does not begin with the words heard in the resumed turn. Fillers were left
+        # out of these words, or the platform reported them differently. So use the heard words, which are in `more`.
         whole.speech = [*_speech_until(cut, at), Speech("say", _last_response(cut), _after_space(cut, at, more))]
         whole.heard_text = None
     elif more == rest.lstrip():

@@ -18,7 +18,7 @@ class RunProgress:
     stage = ""
     """The stage in which the agent made its latest model request. Tool calls of the response belong to this stage."""
     helpers: Stage | None = None
-    """The part of the helper agents' usage that has not been added to the record yet; None if all of it has been added."""
+    """The usage of helper agents' models that has not been added to the record yet; None if there is none."""
     late_requests: list[ModelCall] | None = None
     """The requests of helper agents that ended after the turn was reported, and that still have to be reported.
 

@@ -27,7 +27,7 @@ def values_in(text: str) -> dict[str, str]:
 
 
 def with_value(text: str, session_id: str, value: str) -> str:
-    """Return `text` with a new value for this session. `text` is an earlier result, or "" if there is none."""
+    """Return `text` with a new value for this session. `text` is the text that an earlier call returned, or ""."""
     values = values_in(text) | {session_id: value}
     newest = list(values.items())[-MOST_SESSIONS:]
     return to_json(dict(newest)).decode()

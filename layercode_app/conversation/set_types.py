@@ -18,7 +18,7 @@ _SETS = (set, frozenset, Set, MutableSet)
 _PLAIN = (str, bytes, int, float, NoneType, date, time, timedelta, Decimal, Enum, UUID)
 """The classes whose values contain no other values."""
 _COLLECTIONS = (list, dict, tuple, deque, defaultdict, OrderedDict, Counter, Mapping, Sequence, Union, UnionType)
-"""The generic types whose values consist of values of their arguments."""
+"""Generic types whose values contain sets only if one of their type arguments allows sets, such as `list[int]`."""
 
 
 def field_may_hold_sets(info: FieldInfo, within: frozenset[type] = frozenset()) -> bool:
@@ -30,7 +30,7 @@ def field_may_hold_sets(info: FieldInfo, within: frozenset[type] = frozenset()) 
 
 
 def names_sets(kind: Any) -> bool:
-    """Return whether the type names sets, as `list[set[int]]` does, or a model that may hold sets."""
+    """Return whether the type contains a set type, as `list[set[int]]` does, or a model that may hold sets."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return _model_may_hold_sets(kind, frozenset())
     return (get_origin(kind) or kind) in _SETS or any(names_sets(part) for part in get_args(kind))

@@ -16,7 +16,7 @@ from .set_types import field_may_hold_sets, names_sets
 
 
 def with_sorted_sets(value: Any, dumped: Any) -> Json:
-    """Return the JSON `dumped`, which was made from `value`, with the items of each set in it sorted."""
+    """Sort the items of every set in `dumped`, the JSON of `value`. Return the sorted JSON."""
     if isinstance(value, RootModel):
         return with_sorted_sets(value.root, dumped)
     if isinstance(value, set | frozenset) and isinstance(dumped, list):
@@ -63,9 +63,9 @@ _names: WeakKeyDictionary[type[BaseModel], dict[str, str]] = WeakKeyDictionary()
 
 
 def _names_in(kind: type[BaseModel]) -> dict[str, str]:
-    """Return the names of the model's fields that may hold sets, by their keys in the JSON: names and aliases.
+    """Map keys in the JSON to the names of the model's fields that may contain sets. The keys are names and aliases.
 
-    A computed field is among them only if its type names a set, because reading its value computes it once more.
+    A computed field is included only if its type contains a set type, because reading its value computes it once more.
     """
     if kind not in _names:
         fields = {

@@ -74,7 +74,7 @@ class LiveState(Generic[ModelT]):
         return cls(model, fields, scope=scope)
 
     def forgotten(self, stored: dict[str, Json], received: float) -> bool:
-        """Return whether the conversation was deleted from the journal while a tool of an earlier turn still used this state.
+        """Return whether the conversation was deleted while a tool of an earlier turn still used this state.
 
         `stored` was read from the journal after the time `received`. Return True if `stored` has none of this state's
         fields, although the state was saved before `received`, or a save was refused.
@@ -119,7 +119,7 @@ class LiveState(Generic[ModelT]):
     def settle(self) -> None:
         """Find the fields that changed since the last call of `compare` or `settle`, and keep these changes for good.
 
-        Call it if neither a tool nor a data event made the changes: then nothing undoes them later.
+        Call this function if neither a tool nor a data event made the changes. No cancellation undoes them later.
         """
         self._undo.settle(self.fields())
 

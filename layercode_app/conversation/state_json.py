@@ -40,7 +40,7 @@ def load_model(kind: type[ModelT], fields: dict[str, Json]) -> ModelT:
         if unnamed == given:
             raise
         try:
-            # A strict float refuses a text. But Pydantic reads the numbers that Python's own encoder writes.
+            # A strict float field refuses the text "NaN". It accepts NaN without quotes, as Python's encoder writes it.
             return kind.model_validate_json(json.dumps(unnamed, default=str), by_alias=True, by_name=True)
         except ValidationError:
             raise error from None

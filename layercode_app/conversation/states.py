@@ -67,7 +67,7 @@ class LiveStates:
     async def _moves_still_due(self, record: TurnRecord, flow: Flow) -> dict[str, Json]:
         """Return the changes of stage or agent that a tool made after its turn ended.
 
-        Leave out what a newer turn has changed.
+        A change is left out if a newer turn has changed the same stage or agent.
         """
         moved = flow.changes()
         if not moved or self._late.pending(record.key) is not None:

@@ -80,5 +80,5 @@ def _go_on(steps: Generator[Any, Any, T], waits_for: Any) -> Generator[Any, Any,
             value: T = end.value
             return value
         return (yield from _go_on(steps, waits_for))
-    # An event loop only sends None, and `yield from` also resumes the steps with None.
+    # An event loop resumes a coroutine only with None. `yield from` resumes the steps with None, too.
     return (yield from steps)

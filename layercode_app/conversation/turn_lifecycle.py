@@ -201,7 +201,8 @@ class Run(Work):
         try:
             await asyncio.shield(saving)
         except asyncio.CancelledError:
-            # A closing event loop cancels the save too, but it waits for this task, so save here.
+            # An event loop that closes cancels all tasks, so it cancels `saving`, too. But it waits for the end of this
+            # task, so this task saves the turn itself.
             await asyncio.wait({saving})
             if saving.cancelled():
                 await save()

@@ -67,7 +67,10 @@ class Undo:
         return changed
 
     def cancel(self, work: object, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values to restore, because this work was cancelled; `MISSING` for keys that it added."""
+        """Record that a tool or a data event was cancelled, and return the values to restore.
+
+        The value of a key that the cancelled work added is `MISSING`.
+        """
         self.compare(values)
         self._cancelled.add(work)
         restored = {}

@@ -36,7 +36,7 @@ async def say_busy(services: Services, live: LiveTurn, listener: Listener, *, ru
 
 async def _speak(services: Services, live: LiveTurn, listener: Listener, text: str) -> None:
     live.record.status = Status.FAILED
-    # The listener may have followed another worker's turn. Then it counts the frames of that turn as sent.
+    # If the listener has followed another worker's turn, it counts the frames of that turn as sent. So reset it.
     listener.begin_again()
     live.add(listener)
     live.speak(text, "apology")

@@ -158,7 +158,7 @@ class DevApp:
         elif scope["type"] == "websocket" or scope["path"].startswith(OWN_PATHS) or self._is_page(scope):
             await self._own(scope, receive, send)
         elif route_path(scope) == self._settings.authorize_route:
-            # It hands out the emulator's keys, so only this machine's pages and programs may call it.
+            # This route hands out the emulator's keys, so only this machine's pages and programs may call it.
             await self._authorize(scope, receive, send)
         else:
             await self.layercode(scope, receive, send)

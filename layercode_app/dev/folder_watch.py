@@ -38,7 +38,7 @@ async def changed_paths(
         before = present
         try:
             async with aclosing(_batches(present, wanted, stop, recursive=recursive)) as batches:
-                # The first batch comes after the watch began, so no change is lost between two watches.
+                # Yield `changed` with the first batch, when the watch has begun. So no change between two watches is lost.
                 async for batch in batches:
                     if changed := changed | {path for _, path in batch}:
                         yield changed
@@ -48,7 +48,7 @@ async def changed_paths(
                     if before != _identities(folders()):
                         break
         except (OSError, RuntimeError, ExceptionGroup) as error:
-            # `awatch` raises an error of its thread in a group.
+            # `awatch` puts an error of its own thread into an ExceptionGroup.
             cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
             logger.error("Files cannot be watched, retrying in {:.0f} seconds: {}", RETRY_SECONDS, cause)
             before = {}

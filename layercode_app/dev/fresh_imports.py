@@ -79,6 +79,9 @@ def _is_below(folders: Collection[Path], place: str) -> bool:
 
 
 def _parent(name: str) -> tuple[dict[str, object], str]:
-    """Return the names in the parent package of a module, and the module's name there."""
+    """Return the namespace of a module's parent package, and the module's name in it.
+
+    The namespace is an empty dictionary if the parent package is not imported, or if there is none.
+    """
     parent, _, child = name.rpartition(".")
     return (vars(sys.modules[parent]) if parent in sys.modules else {}), child

@@ -48,9 +48,9 @@ def _is_settings(change: Change, path: str) -> bool:
 
 @asynccontextmanager
 async def watching(folders: Callable[[], Iterable[Path]], reload: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `reload` after each change until the block ends. If it fails, the reason is logged.
+    """Call `reload` after each change until the block ends. If `reload` fails, log the reason.
 
-    `folders` is called again and again, so folders that are created later are watched too.
+    `folders` is called repeatedly, so folders that are created later are watched, too.
     """
     stop = asyncio.Event()
     here = Path.cwd()

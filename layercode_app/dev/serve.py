@@ -144,7 +144,7 @@ def make_dev_app(options: DevOptions, url: str) -> DevApp:
 
 
 def _log_notice(text: str) -> None:
-    # Printing would raise or block in a delivery of the emulator if nothing reads stderr.
+    # Log the notice, do not print it. If no program reads stderr, a print would raise an error or block the emulator.
     logger.warning("{}", text)
 
 

@@ -1,6 +1,7 @@
 """Run every check, in the order of the report.
 
-A check that needs the journal, the port or the network has a time limit. If a check raises an error, the other checks still run.
+A check that needs the journal, the port or the network has a time limit. If a check raises an error, the other checks
+still run.
 """
 
 from __future__ import annotations

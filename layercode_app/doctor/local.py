@@ -163,7 +163,7 @@ async def _who_has(url: str, settings: Settings) -> str | None:
     if not await _is_ours(url):
         return ""
     secrets = [secret.get_secret_value() for secret in (*settings.webhook_secret, *settings.agent_secrets.values())]
-    why = "Its project cannot be asked for without a webhook secret"
+    why = "Without a webhook secret, `doctor` cannot ask this server for its project"
     for secret in secrets:
         verdict = await probe(f"{url}{settings.agent_route}", secret)
         if verdict.reached:

@@ -104,7 +104,10 @@ async def check_clock(settings: Settings) -> Finding:
 
 
 async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
-    """Check that the API key works, the agent exists, and its webhook reaches a server with our secret, unbuffered."""
+    """Check that the API key works, that the agent exists, and that its webhook works.
+
+    The webhook must reach a server that has our secret, and the answer must arrive unbuffered.
+    """
     if settings.api_key is None or settings.agent_id is None:
         yield skipped("webhook at the platform", "needs LAYERCODE_API_KEY and LAYERCODE_AGENT_ID")
         return
@@ -116,7 +119,7 @@ async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
         yield _refused(name, error, settings)
         return
     if agent.webhook_url is None:
-        yield failed(name, f"{agent.id} has no webhook", "`connect` or `platform agents set-webhook` sets it.")
+        yield failed(name, f"{agent.id} has no webhook", "Set it with `connect` or `platform agents set-webhook`.")
         return
     for place, other in agent.contradictions().items():
         yield warning(f"webhook at {place}", f"{other}, not {agent.webhook_url}",

@@ -56,7 +56,7 @@ class Emulator:
         self._changes: dict[str, AgentChanges] = {}
         """The changes of each agent that clients made, by the agent's id."""
         self._served: set[str] = set()
-        """The ids of all agents that `use` was ever given. Those that the last `use` was not given count as deleted."""
+        """The ids of all agents ever passed to `use`. An agent counts as deleted if the latest call left it out."""
         self._any_agent = not agents if any_agent is None else any_agent
         self.use(default, *agents)
         self.faults = faults or Faults()

@@ -8,7 +8,8 @@ from .speech import RATE, Speech
 
 _WORD = re.compile(r"\S+")
 # The escapes are the ellipsis, closing quotes, and full-width marks, which have no space after them.
-# A run of marks is tried only from its start; from each of its marks, a long run would take quadratic time.
+# The lookbehind lets a match begin only at the first of several marks. Otherwise, a long row of marks would be searched
+# again from each mark, in quadratic time.
 _SENTENCE = re.compile("(?<![.!?\u2026:;])[.!?\u2026:;]+[\"'\u201d\u2019)\\]]*(?=\\s)|[\u3002\uff01\uff1f\uff1b\n]")
 _LONGEST = 300
 

@@ -13,7 +13,7 @@ Style: TypeAlias = Literal["session.start", "welcome"]
 """How a greeting is requested: by `session.start` with a turn id, or by the newer `welcome` after a `session.start`."""
 GREETED: tuple[Style, ...] = ("session.start", "welcome")
 NO_TEXT = {"text": ""}
-"""The field of events that carry no words: the official templates require a `text`, or add it to their history."""
+"""The empty text of events without words. The official templates require a `text`, or add it to their history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,10 @@ from ..observability import spans
 from .attempt import Lease, Run, attempt
 
 Elsewhere = Callable[[Job], float | None]
-"""Returns when a job that this worker cannot run is due for other workers; None if this worker can run it."""
+"""Decides whether this worker can run a job.
+
+Returns None if it can. Otherwise returns the time at which the job is due again for other workers.
+"""
 
 RETRY_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds before each retry of a job; if the last retry fails, the job is given up and an error is logged."""
@@ -102,7 +105,7 @@ class Jobs:
                 task.cancel()
         if running:
             await asyncio.wait(running, timeout=CANCEL_SECONDS)
-        # Release the leases now. A job that has not finished its cleanup yet may finish only after the store was closed.
+        # Release the leases now. A job that is still cleaning up may finish only after the store was closed.
         await asyncio.gather(*[held.release() for held in self._leases.values()])
 
     async def _work(self) -> None:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 FREE_MODEL = "offline"
 """The scripted model; it costs nothing."""
 DATA_COSTS = "layercode.data_costs"
-"""The key in a conversation's state that is set once a data event has used a model. History has no data events."""
+"""The key in a conversation's state that is set once a data event has used a model.
+
+The history contains no data events, so their cost must then be read separately from the journal.
+"""
 
 
 class Priced(Protocol):

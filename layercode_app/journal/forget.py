@@ -75,7 +75,7 @@ async def notes_of(store: Store, key: str) -> list[str]:
 
 async def forget_notes(store: Store, key: str) -> None:
     """Delete the notes about a caller, and the pending jobs that would add more. Raises StoreError."""
-    # This mark comes first. So each job that is enqueued from now on is either found below or finds the mark.
+    # Store the mark before looking for jobs. A job that is enqueued too late to be found below will then see the mark.
     now = time.time()
     await store.add_totals(f"{FORGOTTEN}{time.strftime('%Y-%m-%d', time.gmtime(now))}", {_mark(key, now): 1})
     for job in await store.pending_jobs():
@@ -83,7 +83,7 @@ async def forget_notes(store: Store, key: str) -> None:
             key,
             well_formed(key),
         ):
-            # This deletes the job's body. If the job runs now, it sees that it is done and deletes what it has written.
+            # This deletes the job's body. A running job sees that it was marked as done, and deletes its notes.
             await store.settle(job)
     await store.forget(caller_id(key))
 

@@ -11,7 +11,7 @@ from .stores.base import Store
 from .stores.history_steps import SUMMARY
 
 LONGEST_TURN_SECONDS = 600.0
-"""A turn that began longer ago does not count as running: most likely, its end could not be saved."""
+"""The maximum age of a running turn. If an older turn has the status `running`, most likely its end was not saved."""
 
 
 async def is_running(store: Store, record: TurnRecord) -> bool:

@@ -92,11 +92,11 @@ class ToolCall:
     result: Json = None
     policy: str = "cancel"
     effects: Json = None
-    """What the call did besides its result, for replays; None in journals of older versions. Absent keys mean nothing:
-    `fields` has the names of the changed fields of the agent's state; their values are in the turn's `state`. `stage` is
-    the stage to which the call moved, and `agent` the agent to which it handed over. `said` is the text that the tool
-    spoke. `leaves` is true if the agent said nothing more after a hand-over, and `now` if the other agent answered the
-    rest of the turn."""
+    """What the call did besides its result, for replays; None in journals of older versions. A key is absent if the
+    call had no such effect. `fields` has the names of the changed fields of the agent's state; their values are in the
+    turn's `state`. `stage` is the stage to which the call moved, and `agent` the agent to which it handed over. `said`
+    is the text that the tool spoke. `leaves` is true if the agent said nothing more after a hand-over. `now` is true if
+    the other agent answered the rest of the turn."""
 
 
 @dataclass(slots=True)
@@ -138,7 +138,7 @@ class ModelCall:
 
     @property
     def answers(self) -> bool:
-        """Whether the agent itself, not a helper agent, made this request. Of a hedged pair, only the winner counts."""
+        """Whether the agent itself, not a helper agent, made this request. Of a hedge, only the winner counts."""
         return not self.stage and self.hedge not in ("lost", "slow")
 
 
@@ -203,7 +203,7 @@ class TurnRecord:
     prompt_changes: list[str] = field(default_factory=list)
     """What changed since the previous request: `instructions`, `tools`, `history`.
 
-    Providers cannot cache what follows a change.
+    Providers cannot use their prompt cache for the part of a request that follows a change.
     """
     outcomes: list[Json] = field(default_factory=list)
     scores: dict[str, Json] = field(default_factory=dict)
@@ -232,7 +232,7 @@ class TurnRecord:
     """The messages this turn added, encoded by `ModelMessagesTypeAdapter`; empty if no model ran."""
     frames: list[Frame] = field(default_factory=list)
     frames_attempt: int = 1
-    """The attempt that sent `frames`. After a takeover, that is an earlier attempt until the new worker saves."""
+    """The number of the attempt that sent `frames`. After a takeover, it changes at the new worker's first save."""
 
     @property
     def frames_so_far(self) -> list[Frame]:

@@ -206,7 +206,7 @@ async def test_a_server_of_another_project_is_not_taken_for_this_ones(tmp_path: 
 @pytest.mark.parametrize(
     ("own", "told"),
     [
-        ({"webhook_secret": ""}, "Its project cannot be asked for without a webhook secret"),
+        ({"webhook_secret": ""}, "Without a webhook secret, `doctor` cannot ask this server for its project"),
         ({"agent_route": "/elsewhere"}, "/elsewhere answers 404: it is another server, or the path is wrong"),
         ({"webhook_secret": "another-long-secret"}, "The server has another webhook secret"),
     ],

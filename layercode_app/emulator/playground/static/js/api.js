@@ -11,11 +11,12 @@ function send(method, path, body, signal) {
   return ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
 }
 
-// Ids may contain lone surrogates, which a URL cannot encode. A URL may contain invalid encodings.
+// Encode an id for a URL. Ids may contain lone surrogates, which a URL cannot encode, so these are replaced.
 export function encoded(id) {
   return encodeURIComponent(id.replace(/[\ud800-\udfff]/gu, "\ufffd"));
 }
 
+// Decode a text from a URL. A text that is not validly encoded is returned unchanged.
 export function decoded(text) {
   try { return decodeURIComponent(text); } catch { return text; }
 }

@@ -34,7 +34,7 @@ export function h(tag, props, ...children) {
   return element;
 }
 
-// Replace what is in an element. If the focus is on something that is there again, it stays on it.
+// Replace the children of an element. If the focused element is among the new children too, it gets the focus again.
 export function fill(element, ...children) {
   const focused = element.contains(document.activeElement) && element !== document.activeElement ? identity(document.activeElement) : null;
   element.replaceChildren(...shown(children));

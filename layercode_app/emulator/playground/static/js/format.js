@@ -28,7 +28,7 @@ export function plural(number, noun) {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-// Several times in the same unit, so that they can be compared.
+// Format durations in the same unit, so that they can be compared.
 export function inOneUnit(values) {
   const inSeconds = Math.max(...values.filter((value) => value !== null && value !== undefined)) >= 1000;
   const text = (value) => (inSeconds ? (value / 1000).toFixed(2) : String(Math.round(value)));

@@ -140,7 +140,8 @@ function drawTalk() {
   byId("to-now").hidden = !onScreen() || follower.near;
 }
 
-// Draw a page without a call, unless it is there and shows the same: what was opened on it would close.
+// Draw a page without a call. If the page on screen already shows the same, keep it: a redraw would close what the user
+// has opened on it.
 let pageDrawn = null;
 function drawPage(shows, page) {
   if (pageDrawn === shows && scroller.firstElementChild?.classList.contains("start")) return;

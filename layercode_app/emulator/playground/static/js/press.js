@@ -1,7 +1,7 @@
 // Delay redrawing while a button or a link is pressed: if it is moved or replaced, the click is lost.
 
 const PRESSED = "a, button, label, select, summary, [role=button]";
-// If the pointer is down for longer, the page is redrawn anyway.
+// If the pointer is down for longer than this, the page is redrawn anyway.
 const LONGEST_MS = 5000;
 let press = null;
 

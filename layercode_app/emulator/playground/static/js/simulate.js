@@ -8,7 +8,7 @@ const KEY = "simulated-caller";
 const OWN = "own";
 const EXAMPLES = { persona: "in a hurry, speaks in fragments, changes their mind once", goal: "order two croissants, then make it three" };
 
-// `onStarted` gets the started call. `again`: the request of an earlier call, to fill in the form.
+// `onStarted` is called with the started call. `again` is the request of an earlier call, which fills in the form.
 export async function simulateDialog(agent, { onStarted, again = null }) {
   const dialog = byId("simulate");
   const [found, models] = await Promise.all([api.callers(), api.models()]);
@@ -23,7 +23,7 @@ export async function simulateDialog(agent, { onStarted, again = null }) {
   dialog.showModal();
 }
 
-// The fields of the last form, except for the scenario of another agent.
+// Return the fields of the last form. If it was a form for another agent, leave out the scenario.
 function saved(agent) {
   let last = null;
   try { last = JSON.parse(localStorage.getItem(KEY)); } catch { /* Another version wrote it. */ }
