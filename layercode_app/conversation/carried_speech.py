@@ -120,5 +120,5 @@ async def forget(store: Store, conversation_id: str, metadata: Mapping[str, Json
 
 
 def _is_waiting(name: str) -> bool:
-    # Earlier releases stored all output with the key itself.
+    # Earlier releases stored all output under `KEY` itself, without a suffix.
     return name == KEY or name.startswith(f"{KEY}.")

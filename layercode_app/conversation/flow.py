@@ -111,9 +111,9 @@ class Flow:
     leaving = False
     """Whether the running agent has handed the call over and says nothing more."""
     asked: Mapping[str, tuple[bool, bool]] = {}
-    """Maps each agent to which the running agent handed the call to `now` and `quiet` of the latest such hand-over."""
+    """The arguments `now` and `quiet` of the running agent's latest hand-over to each agent, by that agent's name."""
     final = ""
-    """The agent to which code of this turn outside tools, such as a guard, handed the call last; "" for none."""
+    """The agent of the latest hand-over by code outside tools, such as a guard, in this turn; "" for none."""
     taken_from = ""
     """The agent that handed this turn over to the running agent; "" for none."""
     handovers = 0
@@ -294,8 +294,8 @@ def take_back(live: LiveTurn) -> None:
     flow, record = live.flow, live.record
     if flow is None or not record.handed_to:
         return
-    # The tools have ended, so the undo of cancelled tools cannot take back their hand-overs. So `keep` sets the agent,
-    # for good.
+    # The tools have ended, so their hand-overs cannot be undone like those of a cancelled tool. Instead, `keep` sets
+    # the agent. No cancellation changes it later.
     flow.keep(AGENT, flow.final or record.agent)
     _show_agent(live)
 

@@ -21,7 +21,7 @@ takes too long to find the items that are equal."""
 
 
 class OwnParts:
-    """The objects that belong to one state alone. Other code can have a reference to them only from this state.
+    """The objects that belong to one state alone. Other code that refers to them has got them from this state.
 
     These objects are the models, dictionaries, lists and sets that were created when the state was loaded. An object
     that a tool or a hook has put into the state is not one of them: it may belong to the app, such as a product in a
@@ -72,7 +72,7 @@ class InPlace:
             return new
         if isinstance(old, BaseModel):
             if type(old).__private_attributes__:
-                # Change no fields of a model whose private attributes may depend on them, like an index of its items.
+                # Change no fields here: private attributes, such as an index of the items, may depend on them.
                 return old if old == new and same_json(dump_model(old)[0], dump_model(new)[0]) else new
             self._change_model(old, new)
         elif isinstance(old, dict):

@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 class lasting_step:  # noqa: N801 - a context manager, which is used like a function
-    """Protect the changes that the block makes to state, stage, agent and hang-up: no cancelled tool undoes them.
+    """Protect the changes that the block makes to state, stage, agent and hang-up.
 
-    The block must not await anything.
+    They are not undone if a tool is cancelled later. The block must not await anything.
     """
 
     __slots__ = ("_parts",)

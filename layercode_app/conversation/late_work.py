@@ -28,7 +28,7 @@ def start(run: Run, live: LiveTurn, work: Awaitable[Any], call: ToolCall | None 
     live.record.outlasting.append(name)
     if live.state is not None:
         live.state.users += 1  # Until the work has ended, later turns share this state object.
-    # A hand-over replaces `live.late`.
+    # Use the present value of `live.late`, because a hand-over replaces it.
     run(_outlasting(live, work, partial(live.late, live, name, call) if live.late else None))
 
 

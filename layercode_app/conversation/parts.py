@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def is_container(part: Any) -> bool:
-    """Return whether `parts_of` knows the parts of this object."""
+    """Return whether `parts_of` can return the parts of this object."""
     return isinstance(part, BaseModel | dict | list | set | frozenset | tuple | deque) or is_dataclass(part)
 
 

@@ -72,7 +72,10 @@ class Services:
     crashed: Callable[[TurnRecord], None] = lambda record: None
 
     def report(self, live: LiveTurn) -> None:
-        """Report a turn that has ended. Its requests and tool calls that end later are reported when they have ended."""
+        """Report a turn that has ended.
+
+        Requests and tool calls that end later are reported when the background work to which they belong ends.
+        """
         live.run.late_requests = []
         live.run.late_tools = [call for call in live.record.tools if call.status == "running"]
         self.finished(live.record)

@@ -121,7 +121,7 @@ class SessionHandler:
         await self._notify(agent, event)
 
     async def _reconcile(self, agent: EventAgentProtocol, event: SessionEnd, payload: Json) -> None:
-        """Correct the session's turns from its transcript. If turns keep running for long, a job corrects them later."""
+        """Correct the session's turns from its transcript. If turns run on for long, a job corrects them later."""
         if await self._corrected(event, seconds=delivery.DISPLACE_SECONDS):
             return
         job_id = f"{CORRECT}-{event.conversation_id}-{event.session_id}"

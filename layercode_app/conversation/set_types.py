@@ -18,7 +18,7 @@ _SETS = (set, frozenset, Set, MutableSet)
 _PLAIN = (str, bytes, int, float, NoneType, date, time, timedelta, Decimal, Enum, UUID)
 """The classes whose values contain no other values."""
 _COLLECTIONS = (list, dict, tuple, deque, defaultdict, OrderedDict, Counter, Mapping, Sequence, Union, UnionType)
-"""Generic types whose values contain sets only if one of their type arguments allows sets, such as `list[int]`."""
+"""Generic types whose values can contain sets only if a type argument allows sets. A `list[int]` contains none."""
 
 
 def field_may_hold_sets(info: FieldInfo, within: frozenset[type] = frozenset()) -> bool:
@@ -56,5 +56,8 @@ def _model_may_hold_sets(kind: type[BaseModel], within: frozenset[type]) -> bool
 
 
 def _is_custom(metadata: Any) -> bool:
-    """Return whether the metadata of a type changes how values are validated or dumped, not only which are valid."""
+    """Return whether the metadata of a type changes how values are validated or dumped.
+
+    Metadata that only restricts which values are valid does not count.
+    """
     return any(hasattr(one, "__get_pydantic_core_schema__") for one in metadata)

@@ -77,7 +77,7 @@ class LiveState(Generic[ModelT]):
         """Return whether the conversation was deleted while a tool of an earlier turn still used this state.
 
         `stored` was read from the journal after the time `received`. Return True if `stored` has none of this state's
-        fields, although the state was saved before `received`, or a save was refused.
+        fields, although fields had been saved before that time, or a save had been refused.
         """
         return (bool(self.saved) or self.refused) and self.saved_at < received and not stored_fields(stored, self.scope)
 

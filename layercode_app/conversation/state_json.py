@@ -1,7 +1,7 @@
 """Convert the state of a conversation to JSON for the journal, and back.
 
-The journal has each field by its name. Loading a state accepts everything that dumping it wrote, also for models with
-aliases, strict types, computed fields or forbidden extra fields.
+The journal has each field by its name. A dumped state can be loaded again, even if its model has aliases, strict types,
+computed fields or forbidden extra fields.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ async def _wait_for(turns: Sequence[TurnRecord], store: Store, late: LateSaves, 
     def ended(current: TurnRecord) -> bool:
         return current.finished or late.pending(current.key) is not None
 
-    # The shorter the wait, the more often it checks: the answer to the event waits for the end of a short wait.
+    # If `seconds` is small, check more often, because the answer to the event waits for this function.
     pause = min(seconds / 200, 0.25)
     running = [turn for turn in turns if not turn.finished]
     await asyncio.gather(*[wait_until(store, turn, ended, seconds, pause=pause) for turn in running])

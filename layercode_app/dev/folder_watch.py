@@ -38,7 +38,7 @@ async def changed_paths(
         before = present
         try:
             async with aclosing(_batches(present, wanted, stop, recursive=recursive)) as batches:
-                # Yield `changed` with the first batch, when the watch has begun. So no change between two watches is lost.
+                # Yield `changed` with the first batch, when the watch has begun. So no change between watches is lost.
                 async for batch in batches:
                     if changed := changed | {path for _, path in batch}:
                         yield changed

@@ -85,7 +85,7 @@ def _named(found: Found) -> str:
 
 
 def check_command() -> Finding:
-    """Check that the older distribution, whose command has the same name, is not installed too."""
+    """Check that the older distribution is not installed, too. Its command has the same name."""
     if older := older_distribution():
         return warning("command", shadow_of(older), UNSHADOW)
     return ok("command", "no older layercode-create-app is installed")

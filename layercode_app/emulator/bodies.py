@@ -18,7 +18,10 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 async def read(request: Request, model: type[ModelT], *, parse: Callable[[bytes], Any] = load_json) -> ModelT:
-    """Return the body, parsed by `parse`, as a model. Raises PlatformAPIError (400) for no JSON or a wrong field."""
+    """Parse the body with `parse`, and return it as a model.
+
+    Raises PlatformAPIError (400) if the body is not JSON, or if a field is wrong.
+    """
     try:
         return model.model_validate(parse(await request.body()))
     except ValidationError as error:

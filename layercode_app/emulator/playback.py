@@ -102,6 +102,6 @@ def _sentences(text: str) -> tuple[list[str], int]:
 
 
 def _cut(text: str, start: int) -> int:
-    """Return where to end a segment that is too long: at its last space, or at the maximum length without a space."""
+    """Return where to end a segment that is too long: at its last space, or else at the maximum length."""
     space = text.rfind(" ", start + 1, start + _LONGEST)
     return space if space > 0 and text[start:space].strip() else start + _LONGEST

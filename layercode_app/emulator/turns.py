@@ -137,7 +137,8 @@ class TurnManager:
             case UserStopped(vad):
                 self._user_stopped(now, vad=vad)
             case ReplayFinished(turn_id):
-                # A message without a turn id may be about an interrupted turn, so the computed end of playback is kept.
+                # Ignore a message without a turn id, because it may be about an interrupted turn. The computed end of
+                # playback is then kept.
                 if self._current is not None and self._current.id == turn_id:
                     self._current.playback.finish(now)
             case _:

@@ -25,7 +25,7 @@ RENEWALS = 3
 SETTLE_SECONDS = 1.0
 """Seconds between attempts to record the end of a job while the journal is unavailable."""
 UNFINISHED = "unfinished"
-"""The stored error of a job while an attempt runs. If it is still there at the next lease, that attempt never ended."""
+"""The error that is stored in a job while an attempt runs. If the next lease finds it, that attempt never ended."""
 
 
 class UnfinishedError(Exception):

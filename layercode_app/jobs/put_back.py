@@ -26,7 +26,7 @@ GIVE_UP_SECONDS = 86_400.0
 
 
 class PutBack:
-    """Remembers the jobs that this worker has put back, because it lacks the agent or the task that they need."""
+    """Remembers the jobs that this worker has put back because it lacks something that they need, such as an agent."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}

@@ -10,7 +10,7 @@ from loguru import logger
 from ..exceptions import StoreError
 
 PAUSE = 0.5
-"""Seconds between the attempts. The next turn should find what is written, so the pauses do not grow."""
+"""Seconds between two attempts. The pauses do not grow, because the next turn should find the saved data."""
 SECONDS = 300.0
 """How long the attempts go on."""
 

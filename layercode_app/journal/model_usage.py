@@ -39,14 +39,14 @@ class Share:
 
 
 class Total(Protocol):
-    """A turn, a stage, a request or a share, to which usage can be added."""
+    """An object to which usage can be added: a turn, a stage, a request or a `Share`."""
 
     usage: dict[str, int]
     cost: float | None
 
 
 def add_usage(total: Total, usage: Mapping[str, int], cost: float | None) -> None:
-    """Add usage, and a cost in dollars if it is known, to those of `total`."""
+    """Add usage, and a cost in dollars if it is known, to the usage and the cost of `total`."""
     for name, amount in usage.items():
         total.usage[name] = total.usage.get(name, 0) + amount
     if cost is not None:

@@ -138,7 +138,10 @@ class ModelCall:
 
     @property
     def answers(self) -> bool:
-        """Whether the agent itself, not a helper agent, made this request. Of a hedge, only the winner counts."""
+        """Whether the agent itself made this request, not a helper agent.
+
+        If the request was sent twice (hedged), only the request that won counts.
+        """
         return not self.stage and self.hedge not in ("lost", "slow")
 
 
@@ -197,7 +200,7 @@ class TurnRecord:
     spent_before: dict[str, float] | None = None
     """Cost and tokens of all earlier turns of the conversation, set if a budget needs them. Never changed in place."""
     outlasting: list[str] = field(default_factory=list)
-    """The names of jobs and other work that may still add usage after the turn has ended, such as a summary's job."""
+    """The names of work that may still add usage after the turn has ended, such as the job that writes a summary."""
     prompt: dict[str, str] = field(default_factory=dict)
     """Digests of the newest request's instructions and tools, under the keys `instructions` and `tools`."""
     prompt_changes: list[str] = field(default_factory=list)

@@ -52,8 +52,8 @@ async def _only_the_end() -> AsyncIterator[bytes]:
 
 async def _messages(source: Source, feed: Feed, current: list[Json]) -> AsyncIterator[bytes]:
     stream = events(feed, source.closing)
-    # The subscription has begun when the first item arrives. Copying `current` right then loses no message and repeats
-    # none.
+    # When the first item arrives, the subscription has begun. Copy `current` at this moment, so that no message is lost
+    # or sent twice.
     beginning = await anext(stream)
     known = list(current)
     yield beginning

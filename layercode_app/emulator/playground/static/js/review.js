@@ -152,7 +152,7 @@ export class Review {
     });
   }
 
-  // Run `work`, unless an earlier work is still running. Keys are ignored until it is done.
+  // Run `work`. Until it is done, further calls do nothing, so keys that would start other work are ignored.
   async alone(work) {
     if (this.working) return;
     this.working = true;
