@@ -83,7 +83,7 @@ def usage_of(record: TurnRecord, requests: Sequence[ModelCall]) -> TurnRecord:
 
     It is meant for the usage totals and the metrics, which already contain the rest of the turn.
     """
-    # The kind of a data event, because the turn itself was counted when it ended.
+    # Use the kind of a data event, so that the turn is not counted again. It was counted when it ended.
     used = TurnRecord(*record.key, Kind.DATA, record.agent, started_at=record.started_at, requests=list(requests))
     for call in requests:
         add_usage(used, call.usage, call.cost)

@@ -35,7 +35,7 @@ class Listener:
         self._sent = 0
         self._sending = False
         self._idle: LazyEvent | None = None
-        """Set when the running send has ended; None if no other call of `catch_up` waits for that."""
+        """Set when the running send has ended; None if no call of `catch_up` waits for its end."""
         self._watcher = watcher
         self._on_leave: Callable[[Listener], None] | None = None
         self.left = LazyEvent()

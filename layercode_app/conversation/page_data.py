@@ -23,6 +23,6 @@ def to_json(what: str, content: object) -> Json:
     except ValueError as error:
         raise DeveloperError(
             f"{what}: a value in {type(content).__name__} cannot be converted to JSON: {error}. Expected text, numbers, "
-            "lists, dictionaries, dates, dataclasses or Pydantic models. To leave out fields of a Pydantic model, remove "
-            "them from the dictionary that its `.model_dump()` returns, and pass this dictionary."
+            "lists, dictionaries, dates, dataclasses or Pydantic models. To leave out fields of a Pydantic model, "
+            "remove them from the dictionary that its `.model_dump()` returns, and pass this dictionary."
         ) from None

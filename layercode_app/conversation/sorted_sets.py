@@ -53,7 +53,7 @@ def _each(values: Any, dumped: Any) -> list[Json]:
 def _in_model(model: BaseModel, dumped: dict[str, Json]) -> dict[str, Json]:
     names = _names_in(type(model))
     changed = {key: with_sorted_sets(getattr(model, names[key], None), dumped[key]) for key in names if key in dumped}
-    # The copy is for plain tools in other threads, which may add extra fields meanwhile.
+    # Iterate over a copy, because a plain tool in another thread may add extra fields meanwhile.
     extra = [(key, item) for key, item in dict(model.model_extra or {}).items() if key in dumped]
     return dumped | changed | {key: with_sorted_sets(item, dumped[key]) for key, item in extra}
 

@@ -32,11 +32,11 @@ class LiveStates:
         *,
         received: float,
     ) -> LiveState[Any] | None:
-        """Return the shared state of a conversation, with what other workers saved; None for an agent without state.
+        """Return the shared state of a conversation, with the changes that other workers saved.
 
-        `stored` is the stored state, which was read after the time `received`. `scope` is the prefix of the agent's
-        keys in it. Each `enter` needs one `leave` or `let_go`. Raises StateError if the stored fields do not
-        fit `kind`.
+        Return None for an agent without state. `stored` is the stored state, which was read after the time `received`.
+        `scope` is the prefix of the agent's keys in it. Each `enter` needs one `leave` or `let_go`. Raises StateError
+        if the stored fields do not fit `kind`.
         """
         if kind is None:
             return None

@@ -126,7 +126,7 @@ class Turn(Generic[StateT, MetadataT]):
     def state(self) -> StateT:
         """The state of the conversation, which is saved with the turn. None for an agent without a state model.
 
-        Assigning a model gives copies of its values to the state: `turn.state = Order()` empties the order. Raises
+        If a model is assigned, its values are copied into the state: `turn.state = Order()` empties the order. Raises
         DeveloperError for a model of another class, or if the agent has no state model.
         """
         self._live.check_thread()

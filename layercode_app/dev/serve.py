@@ -170,8 +170,8 @@ class DevServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the page's streams and calls, then shut down.
 
-        The shutdown would wait for the streams. It would also refuse the last webhooks of the calls, such as
-        `session.end`, because it begins by closing the socket.
+        Otherwise, uvicorn's shutdown would wait for the streams. It would also refuse the last webhooks of the calls,
+        such as `session.end`, because it begins by closing the socket.
         """
         self._app.close_streams()
         if not self.force_exit:

@@ -143,7 +143,7 @@ class Deliveries:
         read: Read,
         on_sent: Callable[[], None] | None = None,
     ) -> str | None:
-        """Post one event; return the error message, or None."""
+        """Post one event. Return the error message if this failed, else None."""
         await self._lag()
         self._watch("webhook", event=event, url=str(client.url), dropped=self._faults.drop_webhooks)
         if self._faults.drop_webhooks:

@@ -164,8 +164,8 @@ class Jobs:
         try:
             job = await asyncio.shield(leasing)
         except asyncio.CancelledError:
-            # The server is shutting down: return a job that has just been leased. Any other error would hide the
-            # cancellation from `_work`, which would then never end.
+            # The server is shutting down, so give back a job that has just been leased. Suppress errors of this. An
+            # error would hide the cancellation from `_work`, which would then never end.
             with suppress(Exception):
                 if (job := await leasing) is not None:
                     await self._store.settle(job, retry_at=job.due_at)

@@ -38,7 +38,10 @@ async def until_saved(save: Callable[[], Awaitable[None]], what: str) -> None:
 
 
 async def _attempt(save: Callable[[], Awaitable[None]]) -> tuple[StoreError | None, bool]:
-    """Call `save` to its end. Return its StoreError, if any, and whether this task was cancelled meanwhile."""
+    """Call `save`, and wait for its end even if this task is cancelled.
+
+    Return its StoreError, if any, and whether this task was cancelled.
+    """
     saving = asyncio.ensure_future(save())
     cancelled = False
     try:

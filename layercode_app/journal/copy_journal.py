@@ -151,7 +151,7 @@ async def _copy_jobs(source: Store, target: Store, copied: Copied) -> None:
 
 
 async def _copy_totals(source: Store, target: Store, copied: Copied) -> None:
-    """Add the totals of a new source to those of the target. After an earlier copy, add only what is missing.
+    """Add the totals of the source to the totals of the target. After an earlier copy, add only the missing part.
 
     Totals of the target are never lowered: since an earlier copy, servers may have counted calls there.
     """

@@ -1,4 +1,5 @@
-// The review queue: calls worth a look instead of all calls, and a verdict on each with one key, as in `sessions review`.
+// The review queue. It shows the calls worth a look instead of all calls. One key gives a verdict on a call, as in
+// `sessions review`.
 
 import { api } from "./api.js";
 import { released } from "./press.js";
