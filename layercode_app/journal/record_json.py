@@ -21,7 +21,7 @@ STATUSES = {str(status): status for status in Status}
 
 
 def to_json(value: Json) -> bytes:
-    """Encode any value as JSON; a value that JSON has no type for is written as its `str`."""
+    """Encode any value as JSON. If JSON has no type for a value, write the result of `str` instead."""
     return dump_json(value)
 
 

@@ -10,9 +10,9 @@ from .stores.base import Job
 
 TASK = "task"
 HANDOFF = "handoff"
-"""The outcome of a turn that asked for a person to take over, and the job that posts the notice of it."""
+"""The name of the outcome of a turn that asked a person to take over, and of the job that posts a notice of this."""
 HANDOFF_TASK = "layercode.handoff"
-"""The name under which such a notice is among the task calls of its turn's record."""
+"""The name of the task call that stands for such a notice in the record of its turn."""
 
 
 def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str, Json], *, agent: str = "") -> Job:
@@ -69,7 +69,7 @@ def add_handoffs(record: TurnRecord) -> None:
     """
     known = {call["number"] for call in record.tasks}
     for number, outcome in enumerate(record.outcomes):
-        # An agent can also record an outcome with this name by itself. It has no reason.
+        # The agent's own code can also record an outcome with this name. Such an outcome has no reason.
         if outcome["name"] == HANDOFF and "reason" in outcome and f"{HANDOFF}-{number}" not in known:
             record.tasks.append(handoff_call(record, number))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 4
 MEDIA_CHARACTERS = 4000
-"""The characters that an image or another file in a prompt counts as, regardless of its size."""
+"""The number of characters that is assumed for an image or another file in a prompt, whatever its size."""
 NOTE_CHARACTERS = 80
 """Maximum characters of a note that the history adds, such as about an interruption or a missing tool result."""
 _CONTENTS = frozenset(

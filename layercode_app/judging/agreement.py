@@ -37,7 +37,8 @@ class Label(BaseModel):
 def read_labels(path: Path) -> list[Label]:
     """Read a file with one label a line.
 
-    Raises ConfigurationError if the file cannot be read, has no labels, or has an invalid line, which is named.
+    Raises ConfigurationError if the file cannot be read, has no labels, or has an invalid line. The error names this
+    line.
     """
     try:
         # Not `splitlines`: it also splits at U+2028 and the like, which JSON may hold unescaped.

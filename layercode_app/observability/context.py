@@ -65,8 +65,8 @@ def mark() -> None:
 def is_marked() -> bool:
     """Return whether the current context was marked by `mark`, or is a copy of a marked context.
 
-    Return False in a new thread, and in a thread of a pool that was given its work without a context: their context is
-    empty.
+    In a new thread, return False, because its context is empty. The same holds for work that a thread pool runs without
+    a copy of the context.
     """
     return _ours.get()
 

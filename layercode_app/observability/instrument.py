@@ -34,7 +34,7 @@ but the check is outdated: SQLAlchemy's check refuses 2.1. So the check is skipp
 """
 HTTP = (("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor"))
 ADDED = "layercode_trace_headers"
-"""The extension of an HTTP request that holds the names of the headers that this module has added."""
+"""The name of an httpx request extension. It lists the headers that this module has added to the request."""
 _trace_context = TraceContextTextMapPropagator()
 
 

@@ -57,7 +57,7 @@ def _level(record: logging.LogRecord, text: str) -> str | int:
 
 
 def intercepted() -> bool:
-    """Return whether the standard library's lines still go to Loguru."""
+    """Return whether the root logger still has the handler that sends its records to Loguru."""
     return any(isinstance(handler, _Intercept) for handler in logging.getLogger().handlers)
 
 

@@ -199,7 +199,7 @@ def line_of(record: Record, common: Mapping[str, str]) -> dict[str, Any]:
     taken = {*line, "exception"}
     for key, value in record["extra"].items():
         if key not in OWN:
-            # A value that an agent binds to a name of ours, such as `time`, must not replace it.
+            # If an agent binds a value to the name of a standard field, such as `time`, rename it and keep the field.
             line[f"{key}_" if key in taken else key] = value
     exception = record["exception"]
     if exception is not None:

@@ -41,7 +41,7 @@ class Outage:
 
 
 class SinkOutage:
-    """The state of a sink for traces and metrics. A sink that accepts only traces gets a specific warning."""
+    """Tracks whether a sink accepts traces and metrics. If it accepts only traces, the warning says so."""
 
     def __init__(self, sink: str) -> None:
         self._all = Outage(sink)

@@ -38,7 +38,7 @@ PYDANTIC_AI = (
 )
 
 _OFF = SpanProcessor()
-"""The only span processor of an SDK that is turned off. It does nothing."""
+"""A span processor that does nothing. If the SDK is turned off, it has only this processor."""
 
 
 def undo(settings: Settings, tracing: Tracing | None, agents: Iterable[Any]) -> None:

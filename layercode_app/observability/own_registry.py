@@ -43,7 +43,7 @@ def _shown(labels: Mapping[str, str]) -> dict[str, str]:
 
 @lru_cache(maxsize=16_384)
 def _masked(name: str, value: str) -> str:
-    # The cache makes frequent dumps fast, and keeps a caller's secret masked after it is forgotten.
+    # The cache makes frequent dumps fast. It also keeps a caller's secret masked after `caller_secrets` forgets it.
     return masking.MASK if value and name.lower().endswith(SECRET_NAMES) else masking.clean(value)
 
 
@@ -52,7 +52,7 @@ def _families() -> Iterator[Family]:
         return
     from prometheus_client import Counter, Gauge, Histogram, Summary
 
-    # Skip all other collectors, also the client's own, because their code may read files or query servers.
+    # Skip all other collectors, even those of the client, because their code may read files or query servers.
     for collector in collectors():
         if isinstance(collector, (Counter, Gauge, Histogram, Summary)):
             yield from collector.collect()

@@ -27,7 +27,7 @@ STATEMENT_KEYS = ("db.statement", "db.query.text")
 OWN_KEYS = ("layercode.", "gen_ai.agent.", "gen_ai.operation.", "gen_ai.usage.", "gen_ai.token.", "logfire.json_schema")
 """Prefixes of attributes that hold only figures or names. They need no redaction."""
 ID_KEYS = ("layercode.turn.id", "layercode.session.id")
-"""Ids that the platform chose, but a client may send any text, such as a phone number."""
+"""Ids that are redacted nevertheless. The platform chooses them, but a client may send any text, even a phone number."""
 CONTENT_KEYS = frozenset(
     (
         "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",
@@ -39,7 +39,7 @@ CONTENT_KEYS = frozenset(
 )  # fmt: skip
 """Attributes that contain transcripts. They are set by our instrumentation, or by instrumentation in an agent file.
 
-The last five are Logfire's: Pydantic's validation errors quote the value that was refused.
+Logfire sets the last five. They contain transcripts because Pydantic's validation errors quote the invalid value.
 """
 CONTENT_PREFIXES = (
     "gen_ai.prompt.", "gen_ai.completion.", "traceloop.entity.input", "traceloop.entity.output", "input.value",
@@ -50,7 +50,8 @@ CONTENT_PREFIXES = (
 )  # fmt: skip
 """Prefixes of the attributes in which other libraries (OpenLLMetry, OpenInference and the like) put transcripts.
 
-The last three hold the values of a request or an SQL statement, which are removed from its text, too.
+The last three hold the values in the query of a URL and the parameters of an SQL statement. These values are also
+removed from the text of the URL and of the statement.
 """
 MESSAGE_KEY = "exception.message"
 STACK_KEY = "exception.stacktrace"
@@ -67,10 +68,11 @@ _LITERAL = re.compile(
     |\$(\w*)\$.*?(?:\$\2\$|\Z)""",
     re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
-"""Matches a comment or a literal in an SQL statement, either of which may contain the caller's text, or a quoted name.
+"""Matches comments, literals and quoted names in an SQL statement. Comments and literals may contain the caller's text.
 
-In MySQL and SQLite, double quotes may also hold a text, so they hold a name only where a name is expected. A backslash
-before a quote escapes the quote in some databases only, so all after it counts as a literal.
+In MySQL and SQLite, double quotes can also enclose a literal. So text in double quotes counts as a name only where SQL
+expects a name. Only some databases let a backslash escape a quote. So if a backslash stands before a quote, the literal
+is assumed to continue to the end of the statement.
 """
 _ERROR_TYPE = re.compile(r"[\w.]*(?:Error|Exception)")
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
@@ -115,7 +117,7 @@ class Pipeline(SpanProcessor):
     def _sample(self, span: ReadableSpan) -> None:
         trace_id = span.context.trace_id
         if (verdict := self._verdicts.get(trace_id)) is not None:
-            # The trace is already decided on: this work outlived its turn.
+            # The trace was already kept or dropped: its turn has ended, or too many traces were waiting.
             if verdict:
                 self._send(span)
             return
@@ -202,8 +204,9 @@ def clean_attributes(attributes: Mapping[str, Any], name: str = "") -> Mapping[s
 def kind_of(key: str) -> Literal["own", "content", "error", "secret", "odd", "url", "statement", "text"]:
     """Return how an attribute with this key is redacted.
 
-    "own" values need no redaction, "content" is a transcript, "error" may quote the caller, "secret" is masked whole,
-    and an "odd" key itself contains a secret or a phone number.
+    "own" values need no redaction, "content" is a transcript, and "error" may quote the caller. A "secret" is masked
+    whole. A "url" loses its query, and a "statement" its literals. An "odd" key itself contains a secret or a phone
+    number. All other values are "text".
     """
     if key.startswith(OWN_KEYS) and key not in ID_KEYS:
         return "own"
@@ -245,7 +248,7 @@ def _clean_value(key: str, value: Any) -> Any:
 def _clean_event(event: Event) -> Event:
     attributes = dict(clean_attributes(event.attributes or {}))
     if not masking.capture_content():
-        # An event of an instrumentation may be a message, with its text in `content`.
+        # Some instrumentation libraries record a message as an event, with the text in `content`.
         attributes.pop("content", None)
     return Event(masking.clean(event.name), attributes, event.timestamp)
 

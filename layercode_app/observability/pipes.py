@@ -23,7 +23,7 @@ GATHER_SECONDS = 0.02
 FLUSH_SECONDS = 1.0
 """How long `flush` waits for the reader."""
 _ATOMIC = getattr(select, "PIPE_BUF", 512)
-"""Bytes that one write passes on as a whole. Lines of several workers would be mixed in larger writes."""
+"""Maximum bytes that one write passes on as a whole. In larger writes, lines of different workers could be mixed."""
 
 
 class Pipe:
@@ -37,7 +37,7 @@ class Pipe:
         self._forked = False
         self._empty()
         self.failed: Callable[[str], None] = lambda reason: None
-        """Called in the thread when a write failed, with the reason."""
+        """Called in the thread when a write has failed. The argument is the reason."""
         self.worked: Callable[[], None] = lambda: None
         """Called in the thread after a write."""
 

@@ -37,7 +37,7 @@ class Prometheus:
     def __init__(self, folder: Path | None) -> None:
         self._sums = Sums()
         self._files = None if folder is None else MetricFiles(folder)
-        # Any thread appends, and a flush pops. Both are thread-safe on a deque without a lock.
+        # Any thread may append, and a flush pops. On a deque, both operations are thread-safe without a lock.
         self._waiting: deque[Row] = deque()
         self._sums_lock, self._write_lock = threading.Lock(), threading.Lock()
         self._closed = threading.Event()
@@ -88,7 +88,7 @@ class Prometheus:
         """
         from prometheus_client import CollectorRegistry, generate_latest
 
-        # The client is imported by now, so its registry is read even if no agent file uses it; then the dump is empty.
+        # The import above makes `dump` read the client's registry. If no agent file uses the client, the dump is empty.
         own: list[tuple[list[Any], int | None]] = [(own_registry.dump(), os.getpid())] if self._files else []
         total = Sums()
         with self._sums_lock:

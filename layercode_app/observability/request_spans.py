@@ -80,7 +80,7 @@ def answered(asked: context.Request) -> Iterator[None]:
 
 
 def refused(asked: context.Request) -> None:
-    """Record a span for a refused request afterwards, because none was open while it was answered."""
+    """Record a span for a refused request after it was answered, because no span was open until then."""
     if not set_up():
         return
     attributes = {"http.request.method": asked.method, "url.path": asked.path}

@@ -96,7 +96,7 @@ def _open(settings: Settings, verbose: bool) -> None:
 def _open_sentry(settings: Settings) -> None:
     from . import sentry
 
-    # Repeat this after every change of the logs, because a log handler reports the errors.
+    # A log handler reports the errors to Sentry. So call this again whenever the log handlers were replaced.
     sentry.configure(settings)
     _Sinks.sentry = True
 

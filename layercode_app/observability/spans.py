@@ -53,7 +53,7 @@ class Opened:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # A request's span, which is no stage, is marked where the request is answered.
+        # Mark only the span of a stage here. The span of a request is marked where the request is answered.
         if self._stage and isinstance(error, Exception):
             failed(error, type(error).__name__)
         detach(self._token)
@@ -112,7 +112,7 @@ def recording() -> bool:
 
 
 def _sampled() -> bool:
-    """Return whether the current span is recorded, or was before it ended."""
+    """Return whether the current span is recorded or, if it has ended, whether it was recorded."""
     return _traced and trace.get_current_span().get_span_context().trace_flags.sampled
 
 
@@ -144,7 +144,7 @@ def continued(name: str, found: Mapping[str, str]) -> AbstractContextManager[Spa
 
     `found` holds the headers that `carrier` returned at that time.
     """
-    # A worker first runs pending jobs, before a turn has checked whether tracing is set up.
+    # Check here whether tracing is set up: a worker may run pending jobs before its first turn checks this.
     set_up()
     return _span(name, within=_CONTEXT.extract(found, Context()))
 

@@ -36,9 +36,9 @@ class Asking(Protocol):
 def running(
     agent: str, event: Asking, *, received: float, verified: float, turn_id: str | None
 ) -> AbstractContextManager[Any]:
-    """Open the span of an event, from request to last byte of the response. A turn counts as active until then.
+    """Open the span of an event. It lasts from the request to the last byte of the response.
 
-    A second delivery of the same turn to this process does not count.
+    During this time, a turn counts as active. It counts once, even if this process receives it twice.
     """
 
     def attributes() -> Mapping[str, str]:

@@ -31,7 +31,7 @@ def catch_all() -> None:
 
 
 def _in_loop(_: asyncio.AbstractEventLoop, met: dict[str, Any]) -> None:
-    # A callback's own message contains its arguments, and a task's repr its whole error, so neither is logged.
+    # The message about a callback contains its arguments, and the repr of a task contains its whole error. Log neither.
     message = "Exception in callback" if "handle" in met else str(met.get("message") or "Unhandled exception")
     task = met.get("future") or met.get("task")
     name = getattr(task.get_coro(), "__qualname__", "") if isinstance(task, asyncio.Task) else ""

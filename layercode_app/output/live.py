@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Line: TypeAlias = list[Part]
 """The parts of one line."""
 REDRAWS_PER_SECOND = 4
-"""Enough to follow the work, and few enough to cost no noticeable time."""
+"""Often enough to follow the work, and rarely enough to cost no noticeable time."""
 
 
 def can_redraw() -> bool:

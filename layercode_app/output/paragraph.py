@@ -31,7 +31,7 @@ class Paragraph:
             return
         while self._width and self._column + cell_len(word) > self._width:
             room = self._width - self._column
-            # Cut a word that is longer than a line; move any other to the next line.
+            # Cut the word only if it is longer than a line. Otherwise, move all of it to the next line.
             cut = room if cell_len(word) > self._width - len(self._indent) else 0
             print_line(word[:cut].rstrip(), end="")
             self._break()

@@ -50,14 +50,14 @@ def replace_unprintable() -> None:
 
 @contextmanager
 def printing_to_stderr() -> Iterator[None]:
-    """Print to stderr what any code prints to stdout in this block, because stdout carries a protocol."""
+    """In this block, send all output for stdout to stderr, because stdout carries a protocol."""
     with redirect_stdout(sys.stderr):
         yield
 
 
 @contextmanager
 def reserving_stdout() -> Iterator[None]:
-    """Let only this module print to stdout in this block. What other code prints, such as agents, goes to stderr."""
+    """Let only this module print to stdout in this block. The output of other code, such as agents, goes to stderr."""
     before, _reserved[:] = [*_reserved], [_stdout()]
     try:
         with printing_to_stderr():

@@ -153,7 +153,7 @@ async def _claim(client: PlatformClient, agent_id: str, url: str, kept: Claim | 
     current = (await client.agent(agent_id)).webhook_url
     if kept is None or not kept.is_at(current):
         return Claim(agent_id, current, url, account=client.account)
-    # The platform's current URL is a dead tunnel of ours, so keep the previous URL of the earlier claim.
+    # The webhook still points to a dead tunnel of ours, so keep the previous URL from the earlier claim.
     return Claim(agent_id, kept.previous, url, earlier=[*kept.earlier, kept.ours], account=client.account)
 
 
@@ -170,7 +170,7 @@ async def _give_back(client: PlatformClient, file: Path) -> bool:
         async with asyncio.timeout(GIVE_BACK_SECONDS):
             await _restore(client, claim)
     except PlatformAPIError as error:
-        # Another account's key also gets 404, so the claim is kept.
+        # The platform also answers 404 if the API key is of another account. Then keep the claim.
         if error.status not in (400, 404) or claim.account not in ("", client.account):
             logger.error("The webhook of {} will be restored at the next start: {}", claim.agent_id, error)
             return False

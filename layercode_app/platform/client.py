@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ANSWERED = 200
-"""The `status` of an error about an answer with status 200 and unusable content."""
+"""The `status` of a PlatformAPIError if the platform answered with status 200, but the content cannot be used."""
 READ_BACK_PAUSES = (0.3, 1.0)
 """Seconds between the reads that check whether a change of the webhook was stored."""
 

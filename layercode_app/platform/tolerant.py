@@ -21,7 +21,7 @@ def _amount(value: object) -> float | None:
 
 
 def _time(value: object) -> object:
-    # Digits that are not a finite number are not a time; `load_json` keeps an oversized integer as text.
+    # `load_json` keeps an oversized integer as text. Such a text is not a time.
     if isinstance(value, str):
         return None if value.isdecimal() and _amount(value) is None else value
     return _amount(value)

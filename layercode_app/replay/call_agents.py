@@ -14,7 +14,10 @@ from ..exceptions import AgentImportError, AgentNotFoundError
 
 @dataclass
 class CallAgents:
-    """The agent that was named, the other agents of the call, and why each of the rest could not be loaded."""
+    """The agents of a call: the named agent, and the others that are loaded.
+
+    `missing` maps the name of each agent that could not be loaded to the reason.
+    """
 
     voice: VoiceAgent[Any, Any]
     others: list[VoiceAgent[Any, Any]] = field(default_factory=list)
@@ -41,6 +44,9 @@ def load_agents(name: str, others: Iterable[str], agents_dir: Path | None) -> Ca
 
 
 def _reason(error: Exception, found: Found) -> str:
-    """Return why an agent could not be loaded. It may be in any of the files that failed."""
+    """Return why an agent could not be loaded.
+
+    If it was not found, add the errors of all files that failed to load, because one of them may define it.
+    """
     failed = [] if isinstance(error, AgentImportError) else [str(one) for one in found.failed.values()]
     return " ".join([str(error), *failed])

@@ -78,7 +78,7 @@ class Comparison:
         """Return the difference between the spoken texts, or None if they are equal."""
         recorded, came = self._plain(said(self.old)), self._plain(said(self.new))
         if was_stopped(self.old):
-            # The recorded text is incomplete, so compare only as much of the replayed text.
+            # The recorded text was cut off, so compare only a beginning of the same length of the replayed text.
             came = came[: len(recorded)]
         return None if recorded == came else Difference("speech", said(self.old), said(self.new))
 

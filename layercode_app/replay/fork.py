@@ -48,8 +48,8 @@ async def fork(
     `changes.say` may list the caller's words for several turns. With `changes.rest`, the recorded turns after these are
     answered again too.
 
-    `at` is the turn's number, from 1, or its id. The call can be handed to the agents in `others`, which the changed
-    prompt and model do not concern. Without `others`, a hand-over is only recorded.
+    `at` is the turn's number, from 1, or its id. The call can be handed over to the agents in `others`. These agents
+    keep their own prompts and models. Without `others`, a hand-over is only recorded.
 
     Raises ForkError if there is no such turn, if `say` is given for the greeting, or if the agent does not allow the
     changes. Raises ConfigurationError if the model cannot be used.
@@ -86,7 +86,10 @@ def find_turn(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnReco
 
 
 def _place_of(agent: str, turns: Sequence[TurnRecord], forked: TurnRecord) -> str:
-    """Return the recorded agent in whose place the named agent answers: itself if the call had it, or the forked one."""
+    """Return the name of the recorded agent whose place `agent` takes.
+
+    If `agent` took part in the call, it takes its own place, otherwise the place of the agent of the forked turn.
+    """
     recorded = {name for turn in turns for name in (turn.agent, *turn.handed_by)}
     return agent if agent in recorded else forked.agent
 

@@ -68,7 +68,7 @@ def write_new(project: Path, path: Path, text: str) -> Path:
     Raises ConfigurationError if the file cannot be written.
     """
     try:
-        # Not make_folder, which lets git ignore the folder: scenarios and tests belong in the repository.
+        # Do not use make_folder: it makes git ignore the folder, but scenarios and tests belong in the repository.
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         return _write_first_free(project, path, text)
     except OSError as error:

@@ -71,7 +71,7 @@ def _checks(step: Step) -> Iterator[str]:
         yield f"assert {_text(text)} in turn.spoken"
     if expected.tools is not None:
         calls = ", ".join(map(_call, expected.tools))
-        # An interrupted turn is expected to make only the calls that had ended by then; others may be running.
+        # If the turn is interrupted, expect only the calls that had ended by then. Other calls may still be running.
         stopped = step.interrupt is not None and not step.playing
         yield f"assert turn.tools.include({calls})" if stopped else f"assert turn.tools == [{calls}]"
     if expected.hangup:

@@ -37,12 +37,12 @@ class _Recorded:
 class Recordings:
     """Answers a tool call with the recorded result of the same agent's tool for the same arguments.
 
-    The calls of the turn that is answered again, which `answering` sets, are used first. Only their effects are
-    repeated: what a tool did in another turn may depend on all that happened until then.
+    `answering` sets the turn that is answered again. The recorded calls of this turn are used first, and only their
+    effects are repeated. The effects of calls in other turns may depend on the state at that time.
 
     `voices` are the agents that answer now. Recorded results are JSON, and are converted to the return types of their
-    tools. `in_place_of` maps the name of an agent that answers now to that of the recorded agent in whose place it
-    answers, if they differ. A result is delayed as long as the tool took, but at most `longest` seconds.
+    tools. If an agent answers in place of an agent with another name, `in_place_of` maps its name to the recorded name.
+    A result is delayed as long as the tool took, but at most `longest` seconds.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Recordings:
         """Set which recorded turn is answered again; None if the caller says more than was recorded."""
         self._turn = turn
         for recorded in chain.from_iterable(self._calls.values()):
-            # An earlier turn may have used it, because it had no recording of its own.
+            # An earlier turn without such a call may have used this recording. Now its own turn needs it.
             recorded.used = recorded.used and recorded.turn is not turn
 
     def __call__(self, call: ToolCall, turn: Turn[Any, Any]) -> Awaitable[Any] | None:

@@ -58,7 +58,7 @@ def _why_refused(turn: TurnRecord) -> str:
 
     if turn.error_category == "budget":
         return "a budget was used up, so the agent was not called"
-    # A stage named "guard" proves nothing, because the developer may have named a span so.
+    # Do not search for a stage named "guard": a span of the developer's own code may have this name too.
     if any(call.result == NOT_RUN for call in turn.tools):
         return "it deferred a tool call to another program"
     return "a guard refused it, and how much was said before depended on timing"
@@ -83,7 +83,7 @@ async def _recorded(conversation_id: str, store: str) -> Recording:
         try:
             return Recording(await turns_of(journal, conversation_id, bodies=True))
         except NotRecordedError as error:
-            # Another exception, because the exit code of this one would mean that `replay` found differences.
+            # Do not raise NotRecordedError: its exit code would mean that `replay` found differences.
             raise ConfigurationError(f"{error} You can also give a file written by `sessions export`.") from error
 
 
@@ -158,7 +158,7 @@ def responses_of(turn: TurnRecord) -> list[Any]:
 
 
 def agent_of(call: ToolCall, turn: TurnRecord) -> str:
-    """Return the agent that made this call: the turn's agent, or one that handed the rest of the turn over later."""
+    """Return the agent that made this tool call: the turn's agent, or an agent that handed the turn over later."""
     earlier = {AGENT_STAGE + name: name for name in turn.handed_by}
     for stage in turn.stages:
         if stage.name in earlier and call.started_ms <= (stage.ended_ms or 0.0):

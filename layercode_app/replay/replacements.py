@@ -22,7 +22,7 @@ GAP = "\0"
 OMITTED = object()
 """Marks a value that cannot be part of an expectation."""
 MASKED = "something private"
-"""Replaces the mask in an export. A text in brackets, as the mask is, would look like a note, not like spoken words."""
+"""Spoken words that replace the mask of an export. The mask itself is in brackets, so it would look like a note."""
 NAMES = ("Robin", "Garcia", "Alex", "Meyer", "Kim", "Novak", "Sasha", "Olsen")
 _PATTERNS = {name.replace(" ", "_").replace("-", "_"): (name, pattern) for name, pattern in PERSONAL.items()}
 
@@ -142,7 +142,7 @@ class StandIns:
         return re.compile("|".join(patterns), re.IGNORECASE)
 
     def _learn(self, turn: TurnRecord) -> None:
-        """Register the personal details in what the caller said and in the metadata, and the call's two phone numbers."""
+        """Register the personal details in the caller's words and the metadata, and both phone numbers of the call."""
         event = turn.event or {}
         self.caller(turn.user_text)
         self.metadata(turn.metadata)

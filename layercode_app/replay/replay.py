@@ -152,20 +152,21 @@ async def replay(
 
 
 def _why_no_agent(turn: TurnRecord, voices: Mapping[str, VoiceAgent[Any, Any]]) -> str | None:
-    """Return why no agent can answer the turn again; None if one can."""
+    """Return why no agent can answer the turn again; None if an agent can."""
     if turn.handed_by:
         before = " and ".join(map(repr, turn.handed_by))
         return f"{before} handed it to {turn.agent!r}, and in a replay only one agent answers a turn"
-    return None if turn.agent in voices else f"agent {turn.agent!r} answered it, which is not loaded"
+    return None if turn.agent in voices else f"agent {turn.agent!r}, which answered it, is not loaded"
 
 
 @asynccontextmanager
 async def _models(
     began: str, voices: Mapping[str, VoiceAgent[Any, Any]], name: str | None
 ) -> AsyncIterator[Mapping[str, Model | None]]:
-    """Yield the model `name` with open connections, for each agent. It is None if the recording answers.
+    """Yield the model of each agent: the model `name` with open connections, or None without `name`.
 
-    An agent to which the call was handed may answer without a model; the agent that began the call may not.
+    An agent to which the call was handed over also gets None if it answers without a model. Raises ForkError if the
+    agent that began the call answers without a model, but `name` is given.
     """
     models: dict[str, Model | None] = dict.fromkeys(voices)
     async with AsyncExitStack() as opened:

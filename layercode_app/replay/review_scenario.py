@@ -56,11 +56,11 @@ def save_review_scenario(turns: Sequence[TurnRecord], *, goal: str, project: Pat
 def review_scenario(
     turns: Sequence[TurnRecord], stand_ins: StandIns, *, name: str, goal: str, outcomes: Sequence[str] = ()
 ) -> ScenarioFile:
-    """Return a scenario whose caller says the same words, and whose judges check what the call did not achieve.
+    """Return a scenario in which the caller says the same words, and judges check the points in which the call failed.
 
-    The judges are those that said no to the call, or `task_completed` if none did. So an agent that behaves as it did
-    in the call fails the scenario. The scenario also expects `outcomes`. Raises ConfigurationError if the goal is
-    empty, or if the caller said nothing.
+    The judges are those that answered no for the call. If no judge did, the judge is `task_completed`. So an agent that
+    behaves as it did in the call fails the scenario. The scenario also expects `outcomes`. Raises ConfigurationError if
+    the goal is empty, or if the caller said nothing.
     """
     if is_blank(goal):
         raise ConfigurationError(

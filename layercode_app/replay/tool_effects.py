@@ -19,12 +19,13 @@ from .recording import agent_of, replied_in_full
 
 
 def repeat(call: ToolCall, recorded: TurnRecord, turn: Turn[Any, Any]) -> None:
-    """Change the turn as `call` did in the turn `recorded`. Changed fields get the values that they had at its end.
+    """Change `turn` as `call` changed the turn `recorded`. Changed fields get the values from the end of `recorded`.
 
-    The fields of an agent that handed the rest of the turn over stay, because the record has only the last agent's.
+    If the agent that made the call handed the turn over later, no fields are changed: the record contains only the
+    fields of the last agent.
 
-    What the current agent cannot do is left out: values that do not fit its state, stages that it does not have, and
-    hand-overs to agents that are not loaded.
+    Some effects may be impossible now, and are left out: values that do not fit the agent's state, stages that the
+    agent does not have, and hand-overs to agents that are not loaded.
     """
     effects, flow = effects_of(call, recorded), turn.live.flow
     if turn.live.state is not None and agent_of(call, recorded) == recorded.agent:
@@ -38,7 +39,7 @@ def repeat(call: ToolCall, recorded: TurnRecord, turn: Turn[Any, Any]) -> None:
 
 
 def _set(state: LiveState[Any], changed: Iterable[str], values: Mapping[str, Json]) -> None:
-    """Set these fields to their values. A field that has none is removed."""
+    """Set each field named in `changed` to its value in `values`. If it has no value there, remove it."""
     names = set(changed)
     others = {name: value for name, value in state.fields().items() if name not in names}
     new = {name: value for name, value in values.items() if name in names}

@@ -155,7 +155,7 @@ def _long_tool(record: TurnRecord) -> list[str]:
 
 
 def _trouble(record: TurnRecord) -> list[str]:
-    """Return the problems of a turn that was answered in spite of them: a shortened answer, or tools that failed."""
+    """Return the problems of a turn that was answered nevertheless: its answer was cut short, or tools failed."""
     told = ["The answer was cut. " + _ADVICE[record.error_category or ""]] if record.impact == "cut" else []
     return told + [
         f"The tool {call.name} {'timed out' if call.result == 'timed out' else 'failed'} after {duration(_took(call))}."

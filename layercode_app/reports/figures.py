@@ -55,7 +55,10 @@ def _day(number: int) -> str:
 
 
 def recorded_number(value: Json) -> float:
-    """Return a number that an agent recorded. Older versions saved a Decimal as text, and NaN as null; null counts 0."""
+    """Return a number that an agent recorded. Older versions saved a Decimal as text, and NaN as null.
+
+    Null, and a text that is no number, count as 0.
+    """
     if isinstance(value, str):
         try:
             value = float(value)

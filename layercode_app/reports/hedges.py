@@ -28,7 +28,8 @@ class Hedges:
         self.won += won
         for number, call in enumerate(own):
             if call.hedge in ("lost", "slow"):
-                # The request that answered is before a second request that lost, but after a slow first request.
+                # Find the other request of the pair, which answered. If this request lost, it was sent second, so the
+                # other one is before it. If this request was slow, it was sent first, so the other one is after it.
                 place = number - 1 if call.hedge == "lost" else number + 1
                 self.most += cost_of(own[place]) if 0 <= place < len(own) else Cost(0.0, 1)
 

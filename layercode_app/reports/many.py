@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from heapq import merge
 
 MOST_EXACT = 10_000
-"""Fewer values than this are kept as they are."""
+"""The size of a batch. The values of a batch that is not full yet are kept exactly."""
 DIGITS = 3
-"""The significant digits to which more values are rounded: percentiles are then at most 0.5% off."""
+"""The significant digits to which the values of a full batch are rounded. Percentiles are then at most 0.5% off."""
 MOST_UNSORTED = 10_000
 
 
@@ -62,7 +62,7 @@ class Distinct:
         if name in self:
             return
         self._new.add(hash(name))
-        # The share bounds how often the sorted hashes are copied.
+        # The more hashes are sorted, the more new ones are collected first, because each merge copies them all.
         if len(self._new) >= max(MOST_UNSORTED, len(self._sorted) // 8):
             self._sorted = array("q", merge(self._sorted, sorted(self._new)))
             self._new = set()

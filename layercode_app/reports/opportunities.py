@@ -27,11 +27,12 @@ If the history is cut, the beginning of the request changes too, but this happen
 _CHANGE_ADVICE = {
     "instructions": "Return parts that change (time, names) as InstructionPart(text, name=..., on_change='append'). "
     "They are then sent after the history, and the provider can cache everything before them.",
-    "tools": "Offer the same tools in every turn, in the same order, because a request begins with the tools.",
+    "tools": "Offer the same tools in every turn, in the same order. A request begins with the tools, so the provider "
+    "can cache none of it if the tools change.",
     "history": "Raise LAYERCODE_HISTORY_TOKENS, or shorten tool results: the history is cut in too many turns.",
 }
 EXPENSIVE_RATIO = 3.0
-"""The cheapest model is suggested if another model costs more than this many times as much per turn."""
+"""If a model costs more per turn than this many times the cheapest model, the cheapest model is suggested."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ LEFT, RIGHT, TOP, BOTTOM = 76, 12, 14, 30
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a plot. A value of None has no point; the line connects the points beside it."""
+    """One line of a plot. A value of None has no point: the line connects the points before and after it."""
 
     name: str
     values: Sequence[float | None]

@@ -111,7 +111,7 @@ async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> 
 
 
 async def _adding(held: dict[str, dict[str, float]], records: AsyncIterable[TurnRecord]) -> AsyncIterator[TurnRecord]:
-    """Yield the records. Also add the usage of each one to the totals of its day in `held`, as the server did."""
+    """Yield the records. Also sum the usage of finished ones in `held`, by day, as the server does in its totals."""
     from .usage_totals import add_to_day, totals_of
 
     async for record in records:

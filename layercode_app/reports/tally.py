@@ -61,7 +61,8 @@ class Tally:
     key: str
     turns: int = 0
     helped: int = 0
-    """For a model: the turns in which only helper agents called it. `turns` counts them for the model that answered."""
+    """In the tally of a model: the turns in which only helper agents called this model. They count in the `turns` of
+    the model that answered."""
     interrupted: int = 0
     failed: int = 0
     refused: int = 0

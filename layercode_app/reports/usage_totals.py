@@ -29,7 +29,7 @@ def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
 
 
 def interruption_of(record: TurnRecord) -> dict[str, dict[str, float]]:
-    """Return what to add to the totals if a turn that was complete turns out to be interrupted."""
+    """Return the amounts to add to the totals if a turn was counted as complete, but was in fact interrupted."""
     return {_key(record, record.model): {"interrupted": 1.0}}
 
 

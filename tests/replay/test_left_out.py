@@ -45,7 +45,7 @@ async def test_a_turn_that_two_agents_answered() -> None:
     assert await notes(voice, "hi", "my bill", "thanks", answers=["Hello.", Call("to_billing")]) == [
         "",
         "'front' handed it to 'billing', and in a replay only one agent answers a turn",
-        "agent 'billing' answered it, which is not loaded",
+        "agent 'billing', which answered it, is not loaded",
     ]
 
 

@@ -85,9 +85,9 @@ class Signal:
     turn_id: str
     status: Status = Status.SUPERSEDED
     heard: dict[str, Json] | None = None
-    """What the caller heard of the turn, as the platform's event tells it; for the kind "heard"."""
+    """What the caller heard of the turn, as in the platform's event. Only signals of the kind "heard" have it."""
     scores: dict[str, Json] | None = None
-    """Scores to add to the turn's record; for the kind "scores"."""
+    """Scores to add to the turn's record. Only signals of the kind "scores" have them."""
 
 
 @dataclass(slots=True)
@@ -119,8 +119,8 @@ class Store(ABC):
     """Stores turns, conversations and jobs. Every method may raise StoreError; none blocks the event loop for long.
 
     `owner` is the id of the worker that uses this store object. A worker is alive while its store is open. If
-    processes can share the journal, each `open` chooses a new id. So if a process forks before it opens its store, each
-    process that then opens its copy of the store is a separate worker.
+    processes can share the journal, each `open` chooses a new id. So a process may fork before it opens its store: the
+    parent and the child are then separate workers, if each of them opens its copy of the store.
     """
 
     component: str

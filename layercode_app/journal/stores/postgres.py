@@ -53,7 +53,8 @@ _MERGE_AFTER_TURN = f"""
     ) FOR UPDATE
 ) AS locked
 """  # noqa: S608
-"""Like `_MERGE`, but only if a turn is stored. `forget` takes the same lock, and deletes the locked row."""
+"""Like `_MERGE`, but only if the turn is stored. It first locks the row of the conversation, as `forget` does. So no
+fields are written while `forget` deletes the conversation."""
 _FORGET = "SELECT layercode.forget(%s, %s)"
 _FIELDS = "SELECT part, name, value FROM layercode.fields WHERE conversation_id = %s"
 _GET = f"SELECT {_WHOLE} FROM layercode.turns WHERE conversation_id = %s AND turn_id = %s"  # noqa: S608

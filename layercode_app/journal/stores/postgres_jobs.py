@@ -46,12 +46,12 @@ UPDATE layercode.jobs
 SET due_at = clock_timestamp() + %s * interval '1 second', leased_until = '-infinity', body = %s
 WHERE id = %s AND done_at IS NULL
 """
-# Only the id is still needed; the body may contain what callers said.
+# Of a done job, only the id is still needed. Empty its body, which may contain what callers said.
 _DONE = "UPDATE layercode.jobs SET done_at = clock_timestamp(), body = '' WHERE id = %s"
 _CLEAN = "DELETE FROM layercode.jobs WHERE done_at < clock_timestamp() - %s * interval '1 second'"
 
-# The lock is on all names of a key. Without it, of two workers that add different names at once, neither would read the
-# other's amount.
+# Lock all names of a key together. Otherwise, if two workers added amounts to different names at once, neither would
+# read the amount of the other.
 _ADD = """
 WITH first AS (INSERT INTO layercode.applied (token) VALUES (%s) ON CONFLICT DO NOTHING RETURNING token)
 INSERT INTO layercode.totals (key, name, amount) SELECT %s, t.name, t.amount

@@ -257,7 +257,8 @@ _LOCK_OF_BEGIN = """
 _LOCK_OF_FORGET = """
     PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
 """
-"""Without a row there is nothing to lock, and `forget` could delete the row of a turn that begins, but not the turn."""
+"""The fault of this lock: without a row, it locks nothing. If a turn began meanwhile, `forget` could delete the row of
+the conversation, but not the turn."""
 _BEGIN_TURN = _FIRST[
     _FIRST.index("CREATE FUNCTION layercode.begin_turn") : _FIRST.index("CREATE FUNCTION layercode.claim")
 ]
@@ -272,9 +273,8 @@ FROM layercode.turns GROUP BY conversation_id
 ON CONFLICT DO NOTHING;
 """
 )
-"""Before this, a turn that began while its conversation was forgotten could stay without a row in `conversations`.
-
-Such turns were not listed, and retention did not delete them.
+"""Repairs a fault of earlier versions: a turn that began while its conversation was forgotten could be left without a
+row in `conversations`. Such a turn was not listed, and retention did not delete it.
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _ENDED_ONCE, _CHANGED_AGAIN, _LISTED_ALWAYS)

@@ -20,7 +20,7 @@ KEPT_SECONDS = 3600
 """An expired lease is remembered for this time. A lease that a worker has ended is forgotten at once."""
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.0
-"""After this time without a message, the subscription is pinged. Without a reply in this time, it is renewed."""
+"""If no message arrives for this time, the subscription is pinged. If no reply arrives for this time, it is renewed."""
 SUBSCRIBE_SECONDS = 2.0
 """Maximum wait for the subscription when the store opens."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
@@ -98,7 +98,8 @@ class Presence(ABC, Generic[L]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         if self._renewal is not None:
-            # Sent on another connection, a late renewal would undo the withdrawal: a dead worker would seem alive.
+            # Wait for the renewal in progress. On another connection, it could arrive after the withdrawal and undo it:
+            # a dead worker would seem alive.
             await asyncio.gather(self._renewal, return_exceptions=True)
         with suppress(StoreError):
             await self.withdraw()
@@ -106,16 +107,15 @@ class Presence(ABC, Generic[L]):
     async def alive(self, owner: str) -> bool:
         """Return whether a worker's lease is still valid.
 
-        During an outage, and for LEASE_SECONDS after it, an expired lease means nothing, because that worker could not
-        renew it. So this waits until the lease is renewed or that time is over. An outage may also have ended just
-        before this worker was started, so an expired lease means nothing in its first LEASE_SECONDS either. Raises
-        StoreError if leases cannot be renewed for LEASE_SECONDS, for example because the server is full and answers
-        only reads.
+        During an outage, and for LEASE_SECONDS after it, an expired lease does not show that its worker is dead: that
+        worker could not renew it. So this method waits until the lease is renewed or that time is over. It also waits
+        in the first LEASE_SECONDS of this worker, because an outage may have ended just before. Raises StoreError if
+        leases cannot be renewed for LEASE_SECONDS, for example because the server is full and answers only reads.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LEASE_SECONDS
         while True:
-            # Before the lease is read: the outage may have ended while the server answered.
+            # Check this before the lease is read, because an outage may end while the server answers.
             sure, new = self._is_sure(), loop.time() < self._new_until
             lease = await self.lease(owner)
             if lease == "valid":
@@ -131,8 +131,8 @@ class Presence(ABC, Generic[L]):
     def _is_sure(self) -> bool:
         """Return whether other workers were able to renew their leases in time.
 
-        This is assumed if this worker has renewed its own lease in time, and was not in an outage that lasts or has
-        ended within the last LEASE_SECONDS.
+        This is assumed if this worker has renewed its own lease in time, and if there is no outage now and there was
+        none within the last LEASE_SECONDS.
         """
         now = asyncio.get_running_loop().time()
         return not self._down and now >= self._unsure_until and now - self._renewed_at < LEASE_SECONDS

@@ -35,7 +35,8 @@ first delivery.
 SPOKEN = "layercode:conversations"
 """Sorted set of the conversations with turns, scored by the start of the last turn."""
 ESTABLISHED = "layercode:established"
-"""Sorted set of conversations, scored by the last write of state or metadata. Turns do not add their conversation."""
+"""Sorted set of conversations, scored by the last write of state or metadata. The writes of turns do not count: the
+conversations of turns are in SPOKEN."""
 PAGE = 200
 
 
@@ -211,7 +212,7 @@ class RedisStore(Store):
         now = time.time()
         needed = (0, "") if turn_id is None else (1, turn_id)
         fields = (*needed, self._keep, repr(now), len(state), *_pairs(state), *_pairs(metadata))
-        # A conversation with turns is in the other index.
+        # A conversation with a turn is already in the index SPOKEN.
         listed = () if turn_id is not None else (("ZADD", ESTABLISHED, now, conversation_id),)
         return bool(await self._script(lua.MERGE, conversation_id, *fields, around=listed))
 
@@ -255,7 +256,7 @@ class RedisStore(Store):
     async def forget(self, conversation_id: str) -> int:
         await jobs.forget(self._link, conversation_id)
         gone = max(await self._forget(conversation_id, ""), 0)
-        # Once more: a worker that still found a turn of the conversation may have enqueued a job meanwhile.
+        # Delete the jobs again: before the turns were deleted, another worker may have enqueued a job for one of them.
         await jobs.forget(self._link, conversation_id)
         return gone
 

@@ -71,7 +71,7 @@ def _key(owner: str) -> str:
 
 
 def _kept(owner: str) -> str:
-    """Return the key that remains when the worker's lease has expired."""
+    """Return the key that remains after the worker's lease has expired. It is deleted if the worker ends the lease."""
     return f"layercode:{{{owner}}}:worker_kept"
 
 

@@ -52,7 +52,7 @@ class SQLiteStore(Store):
 
     async def open(self) -> None:
         if self._connection is not None:
-            # The event loop of the last `open` was closed without `close`.
+            # The store was opened in an earlier event loop, which ended without a call of `close`.
             await self._release(self._connection)
         try:
             self._connection = await asyncio.to_thread(self._open)

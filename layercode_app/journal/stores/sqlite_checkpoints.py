@@ -12,7 +12,7 @@ from . import sqlite_forgotten as forgotten
 from .sqlite_files import connect
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.04, 0.5
-"""Seconds between two checkpoints: the fewer writes, the longer."""
+"""Minimum and maximum seconds between two checkpoints. The fewer writes there are, the longer is the time."""
 PAGES_AT_ONCE = 200
 """The number of pages that a checkpoint should copy.
 
@@ -22,13 +22,14 @@ several milliseconds at a time. A small copy delays turns by one such slice at m
 LEAST_BYTES = 1 << 20
 """A log file below this size is not copied."""
 RESTART_BYTES = 64 << 20
-"""If the log holds more than this, writers wait until it is copied, and then write it from its beginning.
+"""If the log holds more than this, writers wait until all of it is copied. Then they overwrite it from its beginning.
 
-This bounds the file, except during a long read that needs the log. The log is not truncated, because a file that grows
-again is slower than one that is overwritten. Only a file of twice this size, as after a long read, is truncated.
+This limits the size of the file, except during a long read that needs the log. The log is not truncated, because it is
+slower to let a file grow again than to overwrite it. Only a file of over twice this size, as after a long read, or with
+the text of a forgotten conversation, is truncated.
 """
 RESTART_SECONDS, TRUNCATE_SECONDS = 0.05, 1.0
-"""Maximum time for which a blocked restart or truncation is retried while writers wait. Readers of the log block it."""
+"""Maximum time for which a restart or truncation is retried while writers wait. It fails while a read uses the log."""
 
 
 class Checkpointer:
@@ -44,7 +45,7 @@ class Checkpointer:
         self._copied = 0
         self._one_cut = threading.Lock()
         self.cutting = False
-        """Whether this worker's writers must wait: without a pause in the writes, a restart would hardly succeed."""
+        """Whether this worker's writers must pause now. If they never paused, the log could rarely be restarted."""
         self._thread = threading.Thread(target=self._run, name="journal-checkpoint", daemon=True)
 
     def start(self) -> None:
@@ -105,7 +106,7 @@ class Checkpointer:
     def _truncate(self, db: sqlite3.Connection, mark: int, seconds: float) -> None:
         """Truncate the log. If that succeeds, delete the marks of forgotten conversations up to the number `mark`.
 
-        If `mark` is 0, there are no marks. What a mark says is described in `sqlite_forgotten.py`.
+        If `mark` is 0, there are no marks. See `sqlite_forgotten.py` for the meaning of a mark.
         """
         if self._cut(db, "TRUNCATE", seconds) and mark:
             forgotten.clear(db, mark)

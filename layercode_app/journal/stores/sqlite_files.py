@@ -50,7 +50,7 @@ def _switch_to_wal(db: sqlite3.Connection) -> None:
     deadline = time.monotonic() + SWITCH_SECONDS
     while True:
         try:
-            # Checked first, because the switch would change the database of another program.
+            # Check this first: the switch must not change a database of another program.
             has_journal(db)
             db.execute("PRAGMA journal_mode=WAL")
             return

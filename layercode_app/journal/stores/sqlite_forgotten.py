@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlite3
 
 OWNER = "truncate the log"
-"""The owner in the row of a mark. The row of a signal has the id of a worker there, which is hexadecimal."""
+"""The value of the column `owner` in the row of a mark. In the row of a signal, the value is the hexadecimal id of a
+worker."""
 
 
 def mark(db: sqlite3.Connection) -> None:

@@ -18,7 +18,7 @@ WHOLE = "position, head, messages, owner, status, frames, tokens"
 HEADS = "position, head, x'', owner, status, x'', tokens"
 END_OF_JOURNAL = 1 << 62
 _PENDING = b'"pending":'
-"""The name of the field `pending` in a stored head, which omits the field while it has its default value."""
+"""The key of the field `pending` in a stored head, which is JSON. The key is missing if the field has its default."""
 _NEWEST = """
 SELECT position, head, messages, owner, status, x'', tokens FROM turns
 WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC LIMIT ?
@@ -31,7 +31,8 @@ def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: in
     `tokens` is the token budget. The newest turn is included even if it alone exceeds the budget. With `before`, the
     history contains only turns before this position.
     """
-    # Limit the rows to those that may fit: the sqlite3 module reads one row ahead, messages included.
+    # Limit the rows in SQL to the number that may fit. Otherwise, the sqlite3 module would also read the next row, with
+    # its messages.
     most = max(tokens // LEAST_TOKENS, 1)
     cursor = db.execute(_NEWEST, (conversation_id, END_OF_JOURNAL if before is None else before, most))
     rows = _fitting(cursor, tokens)

@@ -21,8 +21,8 @@ KEEP_DONE_SECONDS = 7 * 86_400
 LONGEST_LEASE = 300.0
 """A lease that ends later than this many seconds from now is ignored, because it was made before the host restarted.
 
-The end of a lease is stored as an uptime of the host, which a restart sets to 0. If a worker leases jobs for a longer
-time, that time is the limit.
+The end of a lease is stored as an uptime of the host, which a restart sets to 0. If `lease` is called with a longer
+duration, that duration is the limit.
 """
 
 

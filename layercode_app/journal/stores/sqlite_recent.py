@@ -69,7 +69,7 @@ class Known:
         old, self.rows[place] = self.rows[place], row
         self.used += row[-1] - old[-1]
         self.size += size_of(row) - size_of(old)
-        # If the turn has fewer tokens now, an older turn that is not cached may fit the budget.
+        # If the turn now has fewer tokens, the budget may also have room for an older turn, which is not in the cache.
         return old[-1] <= row[-1]
 
 

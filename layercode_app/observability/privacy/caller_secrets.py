@@ -28,7 +28,7 @@ SECRET_NAMES = (
     "credential",
 )
 DESCRIPTIONS = ("type", "status", "kind", "scope", "method", "format", "algorithm", "issuer", "expires", "expiry")
-"""A field whose name ends in one of these words, such as `token_type`, may describe a secret with an ordinary word."""
+"""If a field's name ends in one of these words, as in `token_type`, its value may be an ordinary word and no secret."""
 LONGEST_WORD = 24
 KEPT = 256
 """Maximum number of secrets that `remember` stores."""
@@ -57,7 +57,7 @@ def remember(metadata: Mapping[str, Any] | None) -> None:
 
 @contextmanager
 def only(metadata: Iterable[Mapping[str, Any] | None]) -> Iterator[None]:
-    """While the block runs, mask the secrets in the metadata of these turns and no other secrets; for exports."""
+    """While the block runs, mask the secrets in the metadata of these turns, and no other secrets. Exports use this."""
     token = _scope.set(tuple(secret for one in metadata if one for secret in _secrets_in(one)))
     try:
         yield
@@ -68,7 +68,8 @@ def only(metadata: Iterable[Mapping[str, Any] | None]) -> Iterator[None]:
 def known() -> tuple[str, ...]:
     """Return the secrets in the current turn's metadata.
 
-    Without a turn or metadata, return the secrets that `remember` stored. In a block of `only`, return its secrets.
+    Without a turn or metadata, return the secrets that `remember` stored. Inside a `with only(…)` block, return the
+    secrets in the metadata that was given to `only`.
     """
     if (scope := _scope.get()) is not None:
         return scope
@@ -114,10 +115,10 @@ def _is_secret(text: str, *, number: bool, name: str, named: bool) -> bool:
     if len(text) < SHORTEST_SECRET:
         return False
     if number:
-        # `max_token` and the like are numbers of tokens.
+        # A short number, as in a field `max_token`, is a count of tokens and no secret.
         return name.lower().endswith(SECRET_NAMES) and len(text) >= SHORTEST_NUMBER
     if is_secret_name(name):
-        # A secret is masked wherever it stands, and an ordinary word stands in many texts.
+        # Do not take an ordinary word for a secret: it would then be masked in every text that contains it.
         return not (name.lower().endswith(DESCRIPTIONS) and _is_word(text))
     return named and any(map(str.isdecimal, text))
 

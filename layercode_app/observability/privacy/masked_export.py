@@ -31,13 +31,13 @@ _TIMES = frozenset((
     "time", "times", "timestamp", "timestamps", "date", "dates", "datetime", "updated", "created", "duration", "timeout",
     "lifetime", "uptime", "expires", "at", "ms", "s",
 ))  # fmt: skip
-"""Words in the name of a field whose number is a time and not, for example, a phone number."""
+"""If the name of a field contains one of these words, its number is a time and not, for example, a phone number."""
 _TOKENS = frozenset(("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"))
 """Names of the token counts that a model reports. Such a count is neither a secret nor a phone number."""
 MARKS = (MASK, "[phone]", "\u2026")
 """Each masked word contains one of these texts."""
 MOST_COMPARED = 8
-"""Maximum words after a mask that are compared to find their place in the text that is not masked."""
+"""Maximum number of words after a mask that are searched for in the original text, to find where it continues."""
 _WORD = re.compile(r"\s*\S+|\s+$")
 _IDS = (
     "conversation_id",
@@ -100,7 +100,7 @@ def _is_private(name: str, value: Any) -> bool:
     lowered = name.lower()
     if "phone" in lowered or "email" in lowered:
         return True
-    # A plural such as `input_tokens` may be a number of tokens, and `tokens` an object of such numbers.
+    # A field with a plural name may count tokens: `input_tokens` as a number, `tokens` as an object of such numbers.
     counts = isinstance(value, int | float) and lowered.endswith("s")
     return is_secret_name(name) and not counts and not _are_tokens(value)
 
@@ -185,7 +185,7 @@ def _own(values: Json, known: Known, *, ids: Iterable[str] = (), inside: Iterabl
 
 
 def _call(call: Json, known: Known, spoken: str) -> Json:
-    """Mask a tool call. What the tool said is a piece of `spoken`, and may end within a number."""
+    """Mask a tool call. The words that the tool said are masked as a part of `spoken`: they may end within a number."""
     own, said = _own(call, known, ids=("id",)), (call.get("effects") or {}).get("said", "")
     before, found, _ = spoken.partition(said) if said else ("", "", "")
     if found:
@@ -280,7 +280,7 @@ def _after_mask(old: Sequence[str], new: Sequence[str], first: int, into: int) -
     for to in range(into + 1, len(new)):
         if any(mark in new[to] for mark in MARKS):
             continue
-        # Several words, because a single one may also be among those that are masked.
+        # Compare several words, because the masked passage may also contain the first of them.
         words = list(takewhile(lambda word: not any(mark in word for mark in MARKS), new[to : to + MOST_COMPARED]))
         for last in range(first, len(old)):
             if old[last] == words[0] and old[last : last + len(words)] == words:

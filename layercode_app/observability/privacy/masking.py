@@ -54,7 +54,7 @@ def is_library(file: str) -> bool:
 
 _PLAIN_NAME = re.compile(r"[a-z_.]+")
 SHORTEST_LINE = 12
-"""Lines of a secret, such as a private key, that have at least this number of characters are masked one by one, too."""
+"""If a secret has several lines, such as a private key, each line of at least this length is also masked by itself."""
 _secrets: tuple[str, ...] = ()
 _capture = False
 

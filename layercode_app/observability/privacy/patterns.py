@@ -25,7 +25,7 @@ _PHONE_WITH_00 = re.compile(rf"(00(?<![\w./:\-]00)[1-9])[\d{_APART}]{{7,18}}(\d\
 _PHONE_IN_PAIRS = re.compile(rf"0(?<![\w./:\-]0)\d([.{_SPACES}{_DASHES}])\d\d(?:\1\d\d){{3}}(?![\w/:\-]|[.]\d)")
 _LOCAL_PHONE = re.compile(rf"\(?\d{{3}}\)?[.{_SPACES}{_DASHES}]{{1,2}}\d{{3}}[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
 _LOCAL_PHONE_END = re.compile(rf"\d[.{_SPACES}{_DASHES}]\d{{4}}(?!\d)")
-"""The end of a phone number. Searching a line for it is twenty times faster than for a whole number."""
+"""Matches the end of a phone number. This search comes first: it is twenty times faster than one for a whole number."""
 _PHONE_END = re.compile(r"[-. ][0-9]{4}(?![0-9])")
 """The end of a phone number in ASCII text. The first character is rare in ids, so a search in ids is fast."""
 
@@ -45,7 +45,10 @@ _ASSIGNED = re.compile(rf"((?:{_NAMES})\s{{0,9}}=\s{{0,9}})[^\s'\"&,;\\]*[^\W_][
 _HEADER = re.compile(
     rf"((?!token)(?:{_NAMES})\s{{0,9}}:[ \t]{{1,9}})(?=[^\s'\",;\\]{{0,99}}\d)[^\s'\",;\\]{{4,}}", re.IGNORECASE
 )
-"""Matches `x-api-key: VALUE`. The value has a digit; otherwise, it may be an ordinary word. So it may be after `token`."""
+"""Matches `x-api-key: VALUE`. The value must have a digit, because a value without one may be an ordinary word.
+
+`token: VALUE` is not matched, because even a value with a digit may be ordinary text there.
+"""
 _LAST = re.compile(
     rf"((?:{_PASSWORDS})\s{{0,9}}:[ \t]{{1,9}})[^\s'\",;\\()\[\]]{{4,}}(?=[ \t]{{0,9}}$)", re.IGNORECASE | re.MULTILINE
 )
@@ -78,7 +81,7 @@ _FORMS = (
 )
 """Each row: a lower-case text to search first, the pattern to replace if that text is found, and the replacement."""
 _SIGNS = ("+", '"', "=", "@", " ", ":", "%2", "k-", "k_", "xox", "gh", "pylf_")
-"""All ASCII texts that are masked contain one of these signs, except some phone numbers."""
+"""An ASCII text without any of these signs contains nothing to mask, except perhaps a phone number."""
 
 
 def without_phones(text: str) -> str:
@@ -115,7 +118,7 @@ def _without_named(text: str, lowered: str) -> str:
 
 def _places_of_names(text: str, lowered: str) -> list[int]:
     if len(lowered) != len(text):
-        # A character whose small form is longer has moved the places.
+        # The lower-case form of a character is longer than the character, so places in `lowered` do not fit `text`.
         return [found.start() for found in _NAME.finditer(text)]
     places = []
     for name in SECRET_NAMES:
@@ -127,7 +130,10 @@ def _places_of_names(text: str, lowered: str) -> list[int]:
 
 
 def _named_at(text: str, start: int) -> tuple[str, int] | None:
-    """Return the masked form of the secret with its name, such as `password=...`, at `start`, and where it ends."""
+    """Mask the secret whose name begins at `start`, as in `password=...`.
+
+    Return the name with the masked secret, and the index at which the secret ends. Return None if there is no secret.
+    """
     for pattern, by in _NAMED:
         if found := pattern.match(text, start):
             return found.expand(by), found.end()
