@@ -18,7 +18,7 @@ def uptime() -> float:
 
 
 STARTED = time.time() - uptime()
-"""When the host was started, in epoch seconds, computed from the time of day at which this process began."""
+"""The time at which the host was started, in epoch seconds, according to the host's clock when this process began."""
 
 
 def now() -> float:

@@ -41,7 +41,7 @@ def read_labels(path: Path) -> list[Label]:
     line.
     """
     try:
-        # Not `splitlines`: it also splits at U+2028 and the like, which JSON may hold unescaped.
+        # Do not use `splitlines`: it also splits at characters such as U+2028, which JSON may contain unescaped.
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}; expected a file with one label a line.") from error

@@ -19,7 +19,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 from .._compat.opentelemetry import cache_of, plain
 from .attributes import field, key_values, of_span
 
-# Look these up once: each access to a protobuf enumeration costs as much as an attribute.
+# Look these up once: each access to a protobuf enumeration takes as long as encoding an attribute.
 _LOCAL: int = wire.SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE: int = _LOCAL | wire.SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 _IDS = struct.Struct(">2sQQ2sQ").pack

@@ -42,7 +42,7 @@ class JsonSink:
         self._common = {name: masking.clean(value) for name, value in common.items()}
         self._clock = Clock()
         self._places: dict[tuple[str, int], bytes] = {}
-        # Needed because Loguru's own lock does not cover `write_plain`.
+        # Loguru's own lock does not cover `write_plain`.
         self._lock = threading.Lock()
         self._waiting: list[tuple[Any, bytes]] = []
         """The lines of turns that ended in this iteration of the event loop, with their agents."""
@@ -107,7 +107,7 @@ class JsonSink:
 
 
 def _masked(line: dict[str, Any]) -> bytes:
-    """Encode a line, with its values masked. The encoded text itself is not changed, so that it stays JSON."""
+    """Mask the values of a line, then encode it. The encoded text itself is not masked, so that it stays valid JSON."""
     encoded = _dump(line)
     text = encoded.decode()
     return encoded if masking.clean(text) == text else _dump(masked(line))

@@ -1,6 +1,7 @@
 """Share metrics between the processes of a host. Each process replaces its own JSON file in a common folder.
 
-The files are not memory-mapped: on a full disk a write to a mapped, sparse file is a SIGBUS, which kills the server.
+The files are not memory-mapped: if the disk is full, a write to a mapped, sparse file causes a SIGBUS, which kills the
+server.
 """
 
 from __future__ import annotations

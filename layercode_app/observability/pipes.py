@@ -85,7 +85,7 @@ class Pipe:
         self._hurry.clear()
 
     def close(self) -> None:
-        """Flush, and flush after each further line too, because the process may end at any time."""
+        """Flush now and after each further line, because the process may end at any time."""
         self._closing = True
         self.flush()
 
@@ -115,7 +115,7 @@ class Pipe:
                 self._finish(sum(map(len, waiting)))
 
     def _send(self, lines: bytes) -> None:
-        # Read once, because another thread changes it when the stream is replaced.
+        # Read `_number` only once, because another thread changes it when the stream is replaced.
         number, rest = self._number, memoryview(lines)
         try:
             while rest and number is not None:

@@ -75,7 +75,7 @@ class Prometheus:
         taken: dict[tuple[str, tuple[str, ...]], tuple[Metric, tuple[str, ...], list[float]]] = {}
         for _ in range(len(self._waiting)):
             metric, amount, values = self._waiting.popleft()
-            # Also group by the label names: an agent may use different labels the next time.
+            # Group by the label names too: the next time, an agent may use the same metric with other labels.
             same = taken.setdefault((metric.name, (*metric.labels, *values)), (metric, values, []))
             same[2].append(amount)
         return taken.values()

@@ -73,7 +73,7 @@ class _Handler(LoguruEventHandler):
         First mark the record as one that this handler reports, so that the text of the record may be sent.
         """
         setattr(record, OWN_RECORD, True)
-        # The console's handler stores the text of its line here, which may quote the caller.
+        # Remove what the console's handler stored in `extra`: the text of its line, which may quote the caller.
         record.__dict__["extra"] = {
             name: value for name, value in record.__dict__.get("extra", {}).items() if name not in OWN
         }

@@ -60,7 +60,7 @@ class Tracing:
 
     def _begin(self, tree: SpanProcessor | None) -> None:
         processors = [target.spans() for target in self._targets_of("traces")]
-        # A processor's shutdown takes no timeout, but `wait_for`, which calls it, does.
+        # The `shutdown` of a processor takes no timeout, so `wait_for` calls it and stops waiting after a timeout.
         self._closers += [processor.shutdown for processor in processors]
         pipeline = Pipeline(
             [*processors, *([tree] if tree else [])], rate=self._settings.trace_rate, slow=self._settings.slow_turn

@@ -1,4 +1,4 @@
-"""Check before long work whether its result can be written to a file, and write it afterwards."""
+"""Write the result of long work to a file, and check before the work that this will be possible."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Comparison:
                 yield Difference(f"result of {old.name}", _outcome(old), _outcome(call))
 
     def _comparable(self, old: ToolCall, call: ToolCall) -> bool:
-        """Return whether a difference of the results is to be shown: both calls ended, and their results differ."""
+        """Return whether to show the two results as a difference: both calls have ended, and their results differ."""
         ended = {old.status, call.status} <= {"done", "failed"}
         return ended and self._key(_outcome(old)) != self._key(_outcome(call))
 

@@ -46,7 +46,7 @@ class Rehearsal(AgentRunner):
         if voice.agent is None and (prompt is not None or model is not None):
             raise ForkError(f"Agent {voice.name!r} answers without a model, so its prompt and model cannot be changed.")
         if prompt is not None and not prompt.strip():
-            raise ForkError("The prompt is empty; expected a text. To use the agent's own prompt, give none.")
+            raise ForkError("The prompt is empty; expected a text. To keep the agent's own prompt, omit the prompt.")
         super().__init__(copy.copy(voice))
         self._prompt = prompt
         self._tools = tools

@@ -14,7 +14,7 @@ from .rehearsal import Rehearsal
 
 @dataclass
 class Versions:
-    """The versions of one agent: those in the recording, and the current one, which is None if it is not comparable."""
+    """The recorded versions of one agent, and its current version. This is None if it cannot be compared."""
 
     recorded: list[str]
     today: str | None

@@ -99,7 +99,7 @@ def unheard(record: TurnRecord) -> str:
 
 
 def unheard_part(spoken: str, heard: str) -> str:
-    """Return the words after those that were heard; empty if the heard words are not the beginning of the spoken ones."""
+    """Return the part of `spoken` that follows `heard`; empty if `spoken` does not begin with `heard`."""
     return spoken[len(heard) :] if spoken.startswith(heard) else ""
 
 

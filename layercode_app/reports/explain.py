@@ -146,7 +146,7 @@ def _pause(record: TurnRecord, start: float, end: float) -> str:
 def _long_tool(record: TurnRecord) -> list[str]:
     """Return a sentence about the slowest tool if it was slow.
 
-    Return nothing if the record has frames, because `pauses` finds the silences in them.
+    Return nothing if the record has frames, because `pauses` then finds all silences in the frames.
     """
     slowest = max(record.tools, key=_took, default=None)
     if record.frames or slowest is None or _took(slowest) < SLOW_MS:

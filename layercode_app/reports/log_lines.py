@@ -124,7 +124,8 @@ class Follower:
         self._folder = folder
         self._wanted = wanted
         self._read: dict[int, tuple[int, bytes]] = {}
-        """How many bytes of each file were read, and its first bytes, by inode, because rotation renames a file."""
+        """For each file: the number of bytes that were read, and its first bytes. The key is the file's inode, because
+        rotation renames the file."""
         for path in files_in(folder):
             with suppress(FileNotFoundError), path.open("rb") as file:
                 self._read[os.fstat(file.fileno()).st_ino] = file.seek(0, os.SEEK_END), _head(file)

@@ -40,7 +40,7 @@ class Step:
     own_ms: float = 0.0
     """The part of the turn that is attributed to this step alone; the `own_ms` of all steps add up to the turn."""
     runs: list[tuple[float, float]] = field(default_factory=list)
-    """The intervals that no other step covers, for a step of the kind `rest`; empty for the other kinds."""
+    """For a step of the kind `rest`: the intervals that no other step covers. Empty for steps of other kinds."""
 
 
 def end_of(record: TurnRecord) -> float:

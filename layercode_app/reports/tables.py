@@ -127,7 +127,7 @@ def _outcomes(total: Tally) -> Rows:
         (name, f"{outcome.count:,}", f"{outcome.value:,.2f}", str(total.cost_per(outcome)))
         for name, outcome in sorted(total.outcomes.items())
     ]
-    title = f"Outcomes, recorded by {total.success_rate or 0:.0%} of conversations"
+    title = f"Outcomes, recorded in {total.success_rate or 0:.0%} of the conversations"
     return Rows(title, ("", "times", "worth", "cost each"), rows)
 
 

@@ -100,7 +100,7 @@ class Tally:
         self._time(record, first)
 
     def add_helper(self, share: Share) -> None:
-        """Count a model's usage in a turn in which helper agents called the model, and the agent itself did not."""
+        """Count a model's usage in a turn in which only helper agents called the model, and not the agent itself."""
         self.helped += 1
         self._count_usage(share)
 

@@ -326,7 +326,7 @@ LEAST_TOKENS = 64
 
 def tokens_of(record: TurnRecord) -> int:
     """Estimate the tokens that a turn costs in a later prompt."""
-    # Rounded up, so that the turns of a history together never exceed its budget.
+    # Round up, so that the turns of a history together never exceed its budget.
     return max(-(-characters_of_turn(record) // CHARACTERS_PER_TOKEN), LEAST_TOKENS)
 
 

@@ -45,7 +45,7 @@ class GroupCommit:
         self._held = held
         self._begun = begun
         self._undone = undone
-        # Cached, because `get_running_loop` makes a system call (getpid) each time in Python 3.11.
+        # Cache the loop, because in Python 3.11 each call of `get_running_loop` makes a system call (getpid).
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Entry] = []
         self._scheduled = False

@@ -72,7 +72,7 @@ async def enqueue(link: Link, job: Job) -> bool:
 
 
 async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> Job | None:
-    """Lease the next due job until `now + seconds`; with `only`, one whose id begins with one of these prefixes."""
+    """Lease the next due job until `now + seconds`. With `only`, its id must begin with one of these prefixes."""
     prefixes = [storable(prefix) for prefix in only]
     at, token = _from_now(now), uuid4().hex
     rows = (await link.run(_JOBS, (_LEASE, (at + seconds, token, token, at, at, prefixes, prefixes))))[0]

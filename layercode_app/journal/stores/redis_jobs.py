@@ -36,7 +36,7 @@ async def enqueue(link: Link, job: Job) -> bool:
 
 
 async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> Job | None:
-    """Lease the next due job until `now + seconds`; with `only`, one whose id begins with one of these prefixes."""
+    """Lease the next due job until `now + seconds`. With `only`, its id must begin with one of these prefixes."""
     body = await link.script(lua.LEASE, [*_keys("")[:2], _once()], steady_clock.now(), now, now + seconds, *only)
     return build(Job, from_json(body)) if body else None
 

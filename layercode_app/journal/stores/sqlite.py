@@ -42,7 +42,7 @@ class SQLiteStore(Store):
     """A journal in the SQLite file at `path`. For a journal in memory use MemoryStore, not the path `:memory:`."""
 
     def __init__(self, path: Path | str) -> None:
-        # Absolute, because a hook or tool may change the working directory.
+        # Use an absolute path, because a hook or tool may change the working directory.
         self.path = Path(path).absolute()
         self.component = f"sqlite {path}"
         self._lock = WorkerLock(self.path)

@@ -12,7 +12,7 @@ from . import sqlite_forgotten as forgotten
 from .sqlite_files import connect
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.04, 0.5
-"""Minimum and maximum seconds between two checkpoints. The fewer writes there are, the longer is the time."""
+"""Minimum and maximum seconds between two checkpoints. The fewer writes there are, the longer the thread waits."""
 PAGES_AT_ONCE = 200
 """The number of pages that a checkpoint should copy.
 
@@ -82,7 +82,7 @@ class Checkpointer:
             pages, written = self._copy(db)
             wait = min(max(wait * PAGES_AT_ONCE / max(pages, 1), SHORTEST_WAIT), LONGEST_WAIT)
             if written is None:
-                # To hold up writers now would be in vain.
+                # A part of the log cannot be copied now, so it would be useless to let writers wait.
                 continue
             if mark or size > 2 * RESTART_BYTES:
                 self._truncate(db, mark, RESTART_SECONDS)
@@ -98,7 +98,7 @@ class Checkpointer:
         busy, written, copied = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if busy or written < 0:
             return 0, None
-        # After a restart, the log is counted from its beginning.
+        # After the log was restarted, SQLite counts its pages from the beginning.
         new = copied - self._copied if copied >= self._copied else copied
         self._copied = copied
         return new, written if copied == written else None
@@ -114,7 +114,8 @@ class Checkpointer:
     def _cut(self, db: sqlite3.Connection, mode: str, seconds: float) -> bool:
         """Checkpoint the whole log while this worker's writers wait; return whether that succeeded within `seconds`.
 
-        `mode` is SQLite's: after RESTART, the log is overwritten from its beginning; TRUNCATE empties the file.
+        `mode` is a checkpoint mode of SQLite. RESTART lets writers overwrite the log from its beginning. TRUNCATE
+        empties the log file.
         """
         with self._one_cut:
             deadline = time.monotonic() + seconds

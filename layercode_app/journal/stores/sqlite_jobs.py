@@ -41,7 +41,7 @@ def enqueue(db: sqlite3.Connection, job: Job) -> bool:
 
 
 def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str]) -> Job | None:
-    """Lease the next due job until `now + seconds`; with `only`, one whose id begins with one of these prefixes."""
+    """Lease the next due job until `now + seconds`. With `only`, its id must begin with one of these prefixes."""
     uptime, longest = _uptime(now), max(seconds, LONGEST_LEASE)
     begins = " OR ".join(["substr(id, 1, ?) = ?"] * len(only)) or "1"
     row = db.execute(
@@ -82,7 +82,7 @@ def save_attempt(db: sqlite3.Connection, job: Job) -> None:
 def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:
     """Mark a job as done, or reschedule it for `retry_at`."""
     if retry_at is None:
-        # Only the id is still needed; the body may contain what callers said.
+        # Of a done job, only the id is still needed. Empty its body, which may contain what callers said.
         db.execute("UPDATE jobs SET done_at = ?, body = '' WHERE id = ?", (time.time(), job.id))
         db.execute("DELETE FROM jobs WHERE done_at < ?", (time.time() - KEEP_DONE_SECONDS,))
         return

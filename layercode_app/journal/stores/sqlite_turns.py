@@ -105,7 +105,7 @@ def writing(record: TurnRecord) -> Callable[[sqlite3.Connection, Recent], bool]:
     That function runs later. It returns false if another worker then owns the turn, if the turn was deleted, or if the
     stored turn has ended but this record is still running.
     """
-    # Encode now, not when the batch runs: the record may change before.
+    # Encode now, and not only when the batch runs: the record may change before then.
     conversation_id, row = record.conversation_id, _row_of(record)
     values = _values_of(record, row)
 

@@ -115,7 +115,7 @@ def _key(key: str, taken: Collection[str], numbers: dict[str, int]) -> str:
     `taken` holds the masked keys of the same object so far. `numbers` holds the last number that was appended to each
     masked key.
     """
-    # A plain name stays as it is, also if it contains a caller's password.
+    # A plain name stays as it is, even if it contains a caller's password.
     masked = clean_key(_PERSONAL.sub(MASK, key))
     if masked == key or masked not in taken:
         return masked

@@ -62,7 +62,7 @@ _capture = False
 def configure(*, secrets: Iterable[str] = (), capture_content: bool = False) -> None:
     """Set the secrets of this process, and whether transcripts may be shown."""
     global _secrets, _capture
-    # Longest first, because a secret may be the beginning of another.
+    # Sort the longest first, because a secret may be the beginning of another.
     forms = {form for text in secrets if len(text) >= SHORTEST_SECRET for form in _forms(text)}
     _secrets = tuple(sorted(forms, key=len, reverse=True))
     _capture = capture_content
@@ -109,7 +109,7 @@ def _without_known(text: str) -> str:
 
 @lru_cache(maxsize=caller_secrets.KEPT)
 def _all_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the forms of all these secrets. Longest first, because a secret may be the beginning of another."""
+    """Return the forms of all these secrets, the longest first, because a secret may be the beginning of another."""
     return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
 
 

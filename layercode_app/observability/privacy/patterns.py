@@ -66,7 +66,7 @@ _NAMED = (
     (_HEADER, rf"\1{MASK}"),
     (_LAST, rf"\1{MASK}"),
 )
-"""Each row: a pattern of a secret that begins with its name, and the replacement. The first that matches is used."""
+"""Each row: a pattern that matches a name and its secret, and the replacement. The first matching row is used."""
 _NAME = re.compile(_NAMES, re.IGNORECASE)
 
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
