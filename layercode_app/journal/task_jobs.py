@@ -10,7 +10,8 @@ from .stores.base import Job
 
 TASK = "task"
 HANDOFF = "handoff"
-"""The name of the outcome of a turn that asked a person to take over, and of the job that posts a notice of this."""
+"""The name of an outcome and of a job. With the outcome, a turn asks a person to take over. The job posts a notice of
+this."""
 HANDOFF_TASK = "layercode.handoff"
 """The name of the task call that stands for such a notice in the record of its turn."""
 

@@ -133,7 +133,7 @@ def _open_metrics(settings: Settings) -> None:
 
 
 def keep_metrics() -> None:
-    """Record metrics in an embedded app. `/metrics` shows them; OpenTelemetry gets them too if the host app uses it."""
+    """Record metrics in an embedded app, for `/metrics`. If the host app uses OpenTelemetry, it gets them too."""
     with _Sinks.lock:
         if _Sinks.prometheus is None:
             from .prometheus import Prometheus

@@ -29,7 +29,7 @@ def can_redraw() -> bool:
 def live_view(draw: Callable[[int, int], Sequence[Line]]) -> Iterator[None]:
     """Show lines on stdout until the block ends, then remove them. Lines that are too long are cut.
 
-    `draw` gets the width and height of the terminal and returns what to show. A thread calls it, so the view is
+    `draw` gets the width and height of the terminal and returns the lines to show. A thread calls it, so the view is
     redrawn even while the block keeps the event loop busy. Other output of the block appears above the view.
     """
     from rich.live import Live

@@ -21,13 +21,13 @@ def state_before(
 ) -> dict[str, Json]:
     """Return the state that the conversation had before `turn`. `past` holds all turns before it, oldest first.
 
-    `agent` answers the turn now: it gets the state of the recorded agent of this name.
+    `agent` is the name of a recorded agent. The agent that answers the turn now gets the state of that agent.
     `positions` maps the ids of the turns in `past` to their positions in the store to which the state will be written.
     """
     states: dict[str, dict[str, Json]] = {}
     for earlier in past:
         states[earlier.agent] = earlier.state or states.get(earlier.agent, {})
-    # In the new conversation, the agent that answers `turn` is the agent that is called.
+    # The agent that answers `turn` is the first agent of the new conversation, so the fields of `agent` get no prefix.
     state: dict[str, Any] = {
         scope_of(of, agent) + name: value for of, fields in states.items() for name, value in fields.items()
     }

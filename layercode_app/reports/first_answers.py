@@ -37,6 +37,6 @@ class FirstAnswers:
     async def _began_before(self, record: TurnRecord) -> bool:
         """Return whether the conversation has turns before the period."""
         if record.history_start:
-            # The record itself tells it. A query for each of many conversations would be slow.
+            # The record tells where its history begins. A query for each of many conversations would be slow.
             return record.history_start < self._opening
         return bool(await self._store.history(record.conversation_id, tokens=0, before=record.position))

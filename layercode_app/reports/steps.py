@@ -38,7 +38,7 @@ class Step:
     cost: float | None = None
     cost_is_partial: bool = False
     own_ms: float = 0.0
-    """The part of the turn that is attributed to this step alone; the `own_ms` of all steps add up to the turn."""
+    """The part of the turn's duration that counts for this step alone; the parts of all steps add up to the whole."""
     runs: list[tuple[float, float]] = field(default_factory=list)
     """For a step of the kind `rest`: the intervals that no other step covers. Empty for steps of other kinds."""
 

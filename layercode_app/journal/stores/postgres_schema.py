@@ -241,7 +241,8 @@ _OVERTAKEN = """
 _CHANGED = """
     IF expected IS NOT NULL AND found_revision <> expected THEN RETURN -1; END IF;"""
 _CHANGED_AGAIN = _ENDED_ONCE.replace(_OVERTAKEN + _CHANGED, _CHANGED + _OVERTAKEN)
-"""A change to a turn (with an expected revision) that the end has overtaken is made again, to the ended turn."""
+"""Compare the revision first: if a turn has ended while it was being changed, the change is made again, to the ended
+turn."""
 
 _LOCK_ROW = """
     LOOP
