@@ -21,7 +21,10 @@ LONG_MS = 500.0
 QUICK_MS = 100.0
 """A shorter wait needs no verdict."""
 _ORDER = {"model": 0, "tool": 0, "helper": 1, "stage": 2, "verify": 3, "history": 3}
-"""Overlapping time is attributed to the step with the lowest number, such as the tool in which a helper runs."""
+"""The rank of each kind of step. Time that several steps cover is attributed to the step with the lowest number.
+
+For example, if a helper runs in a tool, the time is attributed to the tool.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,9 @@ def _longest_wait(record: TurnRecord) -> tuple[float, float, str]:
 
 
 def pauses(record: TurnRecord) -> list[tuple[float, float]]:
-    """Return the begin and the end of each long silence after the first word of the answer.
+    """Return the beginning and the end of each long silence after the first word of the answer.
 
-    A silence is left out if finishing the turn took most of it, because everything had been said by then.
+    A silence is left out if most of it was the time for finishing the turn: everything had been said by then.
     """
     found = gaps(record, SLOW_MS)
     return [gap for gap in found if any(label != FINISHING for label, _ in waits_in(record, *gap)[:1])]

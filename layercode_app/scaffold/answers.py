@@ -26,7 +26,7 @@ _TAKEN = {"layercode_app", "pydantic_ai", "agents", "tests", "test", "evals", "l
 
 @dataclass(frozen=True)
 class Answers:
-    """A valid set of answers. `name` is the name of the distribution, `module` the name of the agent."""
+    """A valid set of answers. `name` is the name of the distribution, and `module` is the name of the agent."""
 
     folder: Path
     name: str
@@ -70,7 +70,7 @@ def check_place(where: str) -> tuple[Path, str]:
     """
     folder = Path(where)
     if not where.strip():
-        # Path("") is the current folder, but `new "$NAME"` with NAME unset does not mean that.
+        # Refuse an empty name, such as `new "$NAME"` with NAME unset: Path("") would be the current folder.
         check_name(where)
     if folder.resolve() == Path.cwd():
         return folder, _name_of_current(folder.resolve().name)

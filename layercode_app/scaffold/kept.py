@@ -41,7 +41,10 @@ class Kept(BaseModel):
     Files that are empty or belong to one machine, such as `.env`, have no digest.
     """
     merge_from: dict[str, str] = {}
-    """For each file that the user changed and no update replaced: the digest of the generated text that was changed."""
+    """Maps the path of a file that the user changed to the digest of the generated text before the user's changes.
+
+    Updates merge new versions from this text. If an update replaces the file, its entry is removed.
+    """
 
     def to_json(self) -> str:
         """Return the text of the answers file."""

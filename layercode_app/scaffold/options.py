@@ -17,7 +17,10 @@ EXTRAS = {
 }
 """Maps each value of `--with` to what it adds."""
 STORES = ("redis", "postgres")
-"""The extras that choose the journal; a project has at most one. Each needs this package's pip extra of that name."""
+"""The extras that choose the journal. A project has at most one of them.
+
+Each of them needs the pip extra of this package that has the same name.
+"""
 COLLECTING = {"front_desk", "phone_intake"}
 """The gallery agents that need the extra `collect` of this package."""
 

@@ -22,7 +22,7 @@ from .options import COLLECTING, EXTRAS, PROVIDERS, STORES, Template
 from .source import NAME, local_source
 
 LOCAL_FILE = ".layercode-app.local"
-"""The file that points to this package if it was not installed from an index; ignored by git."""
+"""A file with the local path of this package, if the package was not installed from an index. Git ignores the file."""
 OWN = {".env", "logs/.gitkeep", "wheels/.gitkeep", LOCAL_FILE}
 """Files without a digest, because they are empty or belong to one machine."""
 

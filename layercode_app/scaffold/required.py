@@ -15,7 +15,10 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 @cache
 def required() -> frozenset[str]:
-    """Return the names of the direct and indirect requirements of a project, as far as they are installed here."""
+    """Return the names of the direct and indirect requirements of a project.
+
+    If a requirement is not installed here, its own requirements are not known and are missing.
+    """
     found: set[str] = set()
     waiting = [normalized(name) for name in OWN]
     while waiting:
@@ -36,5 +39,5 @@ def _requirements_of(name: str) -> list[str]:
         requirements = requires(name) or []
     except PackageNotFoundError:
         return []
-    # This includes requirements of other platforms and of extras. If they are not installed, the search ends there.
+    # Requirements of other platforms and of extras are included, even if they are not installed here.
     return [normalized(match[0]) for one in requirements if (match := _NAME.match(one))]

@@ -99,9 +99,10 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
 
 
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
-    """Return whether a NAME.new file may be written. `there` is its present text, or None if it does not exist.
+    """Return whether the file NAME.new may be written: it does not exist, or the user did not change it.
 
-    An existing file may be replaced if the user did not change it: its text is `new`, or has the digest `made`.
+    `there` is the file's present text, or None if it does not exist. The user did not change a text that is equal to
+    `new`, or that has the digest `made`.
     """
     return there is None or there == new or digest(there) == made
 

@@ -249,7 +249,8 @@ class LayerCode:
     async def start(self) -> None:
         """Open the journal and the agents' connections, and start the jobs. Further calls do nothing until `stop`.
 
-        If the event loop of the last start was closed without `stop`, as by Starlette's TestClient, start again.
+        If the event loop of the last start was closed without a call of `stop`, start again. Starlette's TestClient can
+        close the loop in this way.
         """
         if self._abandoned:
             self._loop, self._starting, self._started = asyncio.get_running_loop(), asyncio.Lock(), False
@@ -341,7 +342,7 @@ class LayerCode:
         self.watch.count(record)
 
     def _count_late(self, record: TurnRecord) -> None:
-        """Count usage that a job or background work of a turn adds to it, such as the job that writes a summary."""
+        """Count usage that was added to a turn after it was counted, for example by the job that writes a summary."""
         metrics.record_usage(record)
         self.watch.count(record)
 

@@ -47,7 +47,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path below the mount point of this app, without a slash at its end, which Litestar always adds."""
+    """Return the path below the mount point of this app. The slash that Litestar adds at the end is removed."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     below = path.removeprefix(root)
     # Without this check, the root path /a of a proxy would match /api/agent.

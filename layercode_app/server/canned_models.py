@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 MODULE = "pydantic_ai.models.openai"
-"""The module of the models that get stand-ins; this package installs only their provider."""
+"""Only models of this module get stand-ins, because this package installs no other provider."""
 
 
 def stand_ins(models: Iterable[Model]) -> list[Model]:
-    """For each class of OpenAI model among these models, return one model of that class with canned answers."""
+    """Return one model with canned answers for each class of OpenAI models in `models`. It has the same class."""
     kinds = {type(model): model for model in single_models(models) if type(model).__module__.startswith(MODULE)}
     return [_stand_in(model) for model in kinds.values()]
 

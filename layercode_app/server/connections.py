@@ -22,7 +22,10 @@ from .socket_writer import StreamSend
 
 LOOK_SECONDS = 1.0
 SEND_BUFFER_BYTES = 65_536
-"""Size of a socket's send buffer. A full one shows that the client does not read. The default is megabytes."""
+"""Size of a socket's send buffer. A full buffer shows that the client does not read.
+
+The operating system's default is several megabytes: a whole answer could fit in, and the buffer would never be full.
+"""
 BODY_GRACE_SECONDS = 1.0
 """Extra time for a body, so that `read_body` times out first and answers 408."""
 
@@ -60,9 +63,12 @@ class BoundedConnection(CycleConnection):
         self._awaited_since = 0.0
         self._head_bytes = 0
         self._completed = False
-        """Whether the data being parsed now has completed a request."""
+        """Whether a request was completed in the chunk of data that is being parsed."""
         self._uncounted = False
-        """Whether `_head_bytes` does not include the head of the current request."""
+        """True if the current request began in the chunk that completed the previous request.
+
+        `_head_bytes` does not include the part of the head that was in this chunk.
+        """
         self._unread_since: float | None = None
         self._look_timer: asyncio.TimerHandle | None = None
 
@@ -84,7 +90,7 @@ class BoundedConnection(CycleConnection):
     def data_received(self, data: bytes) -> None:
         """Pass data to the parser, and refuse a head that is too large, even if it arrives in small pieces."""
         if self._awaited is None:
-            # Blank lines before a request count too: they keep a connection from being idle.
+            # Blank lines before a request also start this wait, because they stop uvicorn's timeout for idleness.
             self._await("head")
         if self._awaited == "head" and len(data) > (room := self._bounds.head_bytes - self._head_bytes):
             self._feed(data[:room])
@@ -101,15 +107,16 @@ class BoundedConnection(CycleConnection):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Note whether the request follows another request in the same data.
-
-        If it does, `_head_bytes` does not include the head of the new request yet.
-        """
+        """Record whether the request begins in the chunk of data that completed the previous request."""
         self._uncounted = self._completed
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Wait for the body from now on. Raises ValueError if the head is too large and `data_received` missed it."""
+        """Wait for the body from now on.
+
+        Raises ValueError for a head that is too large, if it began in the chunk that completed the previous request:
+        `data_received` does not notice such a head.
+        """
         if self._uncounted and self.parsed_bytes() > self._bounds.head_bytes:
             raise ValueError(self._too_large)
         self._await("body")

@@ -34,7 +34,7 @@ class JobDispatch:
     """Runs jobs. Each job uses the watch, settings and agents that the server has when the job runs.
 
     So `watch`, `settings` and `runners` are functions. `runners` returns the agents' runners by name. `correct` returns
-    the function that corrects turns which ran on after the end of their session. `count` counts the usage of jobs.
+    a function, which corrects turns that were still running when their session ended. `count` counts the usage of jobs.
     """
 
     watch: Callable[[], Watch]
@@ -138,5 +138,5 @@ class JobDispatch:
         await write_notes_of_job(self.store, job, **job.payload["arguments"])
 
     async def _enqueue_handoff(self, runner: AgentRunner, job: Job) -> None:
-        """Enqueue a hand-off that a worker of an earlier release has enqueued as if it was a task of the agent."""
+        """Enqueue a job that notifies of a hand-off. Earlier releases enqueued a task of the agent for it instead."""
         await self.store.enqueue(handoff_job(job.agent, **job.payload["arguments"]))

@@ -8,7 +8,7 @@ import socket
 from ..exceptions import ConfigurationError
 
 NEXT_PORTS = 100
-"""The number of ports to try after a taken port."""
+"""If a port is taken, this many of the ports after it are tried."""
 LAST_PORT = 65535
 BACKLOG = 128
 """The number of connections that may wait until they are accepted."""

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 REDIS = ("redis://", "rediss://", "redis+unix://", "unix://")
 RETRY_SECONDS = 30.0
-"""Seconds that a process counts alone after Redis failed, before it tries Redis again."""
+"""Seconds to wait after a failure of Redis before it is tried again. Meanwhile each process counts on its own."""
 PREFIX = "layercode:limits"
-"""Prefix of the keys in Redis. All keys of this package begin with `layercode:`, as a rule of an ACL may demand."""
+"""Prefix of the keys in Redis. All keys of this package begin with `layercode:`, so that one ACL rule covers them."""
 REDIS_TIMEOUT = 2.0
 """Socket timeout of Redis, in seconds."""
 
@@ -32,11 +32,14 @@ class RateLimit:
         self._clock = clock
         self._shared: _Shared | None = None
         self._own = SlidingWindow(clock=clock)
-        """Counts without Redis. All outages of Redis share it, so that the count does not restart at 0 in each."""
+        """Counts the requests that are not counted in Redis.
+
+        It is kept between two outages of Redis, so that the second outage does not start again at 0.
+        """
         self._again_at: float | None = None  # set while Redis is unavailable
 
     async def wait_for(self, client: str) -> float:
-        """Count a request; return 0 if it is allowed, else the seconds to wait before the next one."""
+        """Count a request. Return 0 if it is allowed, otherwise the seconds until the client may try again."""
         if not self.rate:
             return 0.0
         key = network_of(client)

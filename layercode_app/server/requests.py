@@ -77,7 +77,7 @@ def _trace_refusal(request: context.Request) -> None:
 def answered() -> AbstractContextManager[None]:
     """Return a context manager that opens a span for the current request.
 
-    Webhook requests do not use it, because the webhook endpoint opens spans of its own.
+    Webhook requests do not use it, because the webhook endpoint opens their spans itself.
     """
     request = context.request.get()
     return nullcontext() if request is None else request_spans.answered(request)

@@ -50,7 +50,10 @@ class ServeOptions:
     """The options of `run`. All are plain values, because they are passed to worker processes."""
 
     agent: str = ""
-    """A name or package.module:attribute. If empty, the project's only agent is served, or else the starter."""
+    """The name of an agent, or package.module:attribute.
+
+    If empty, the project's only agent is served. A project without agents gets the starter.
+    """
     examples: bool = False
     """Serve all shipped agents too, besides the project's own and the chosen one."""
     agents_dir: str | None = None
@@ -123,7 +126,10 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
 
 
 def _refuse_separate_memories(options: ServeOptions, settings: Settings) -> None:
-    """Refuse several workers with the memory store: each would have its own, and answer the same turn again."""
+    """Raise ConfigurationError for several workers with the memory store.
+
+    Each worker would have a separate store, so a turn that is delivered twice could be answered by two workers.
+    """
     if options.workers > 1 and settings.store == "memory":
         raise ConfigurationError(
             f"--workers {options.workers} and the store `memory` cannot be combined, because workers share no memory. "
@@ -191,7 +197,7 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     drain_on_signals(app)
     app.on_start.append(catch_all)
     spare_the_collector()
-    # Close the log and telemetry sinks here, not at the exit of the process, because a signal would skip that.
+    # Close the log and telemetry sinks here: a process that ends by a signal does not run its exit handlers.
     app.on_stop.append(shutdown)
     if serving:
         warm_up(app.agents.values())

@@ -73,8 +73,9 @@ class _Shutdown:
             shutdown = cls(app, server)
             for number in SIGNALS:
                 signal.signal(number, shutdown.handle)
-            # Only in a worker; elsewhere `hangup_as_term` handles it, or it is ignored. A terminal sends SIGHUP to the
-            # workers too, and then their parent sends them SIGTERM, which must not count as a second request to stop.
+            # Handle SIGHUP only in a worker: in other processes `hangup_as_term` handles SIGHUP, or SIGHUP is ignored.
+            # A closed terminal sends SIGHUP to the workers too. Then their parent sends them SIGTERM, which must not
+            # count as a second request to stop.
             if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
                 signal.signal(signal.SIGHUP, shutdown.handle)
 

@@ -15,9 +15,10 @@ class _Window:
 
 
 class SlidingWindow:
-    """Allows `amount` requests of a key in `seconds`.
+    """Allows `amount` requests of a key in any window of `seconds`. The count is an estimate.
 
-    Each request of the previous fixed window is weighted by the fraction of that window that the sliding window covers.
+    It consists of the requests in the current fixed window, and a share of the requests in the previous fixed window.
+    This share is the part of the previous window that the sliding window still covers.
     """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
@@ -26,7 +27,7 @@ class SlidingWindow:
         self._swept = clock()
 
     def hit(self, key: str, *, amount: int, seconds: float) -> float:
-        """Return 0 and count the request if it is allowed. Else return the seconds until a request is allowed again."""
+        """Count the request and return 0 if it is allowed. Else return the seconds until a request is allowed again."""
         now = self._clock()
         self._sweep(now, seconds)
         window = self._windows.setdefault(key, _Window(now))

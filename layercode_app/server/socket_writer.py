@@ -29,9 +29,10 @@ class StreamSend:
         """The head of the response. It waits for the first chunk, so that both are sent in one write and one packet."""
 
     async def __call__(self, message: Message) -> None:
-        """Send a message. A message that equals `START` begins a stream.
+        """Send a message.
 
-        It is held back, and sent together with the first chunk of the stream. So a chunk must follow at once.
+        A message that equals `START` begins a stream. This message is held back, and sent together with the first chunk
+        of the stream. So the first chunk must follow at once.
         """
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected:

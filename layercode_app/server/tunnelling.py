@@ -98,7 +98,8 @@ class TunnelBeside:
     def __enter__(self) -> TunnelBeside:
         self._thread.start()
         self._begun.wait()
-        # Before uvicorn starts: it puts these handlers back when it stops, so that no signal finds the default ones.
+        # Set the handlers before uvicorn starts. When uvicorn stops, it restores the handlers that it found, so the
+        # default handlers, which end the process, are never active.
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
@@ -178,12 +179,13 @@ class TunnelBeside:
 
 
 class EndsWithTunnel:
-    """Ends the server when its tunnel is lost; if the server has not started yet, as soon as it starts."""
+    """Ends the server when its tunnel is lost. A server that has not started yet is ended as soon as it has started."""
 
     def __init__(self, app: LayerCode) -> None:
         self.lost = False
         self._serves = False
-        # Registered after `drain_on_signals`, so that its signal handler is installed before the signal can be sent.
+        # Append this only after the call of `drain_on_signals`: the signal handler of `drain_on_signals` must be
+        # installed before `_serving` sends the signal.
         app.on_start.append(self._serving)
 
     def lose(self) -> None:

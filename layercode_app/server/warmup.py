@@ -19,8 +19,8 @@ SECONDS = 10.0
 def warm_up(voices: Iterable[VoiceAgent[Any, Any]] = ()) -> None:
     """Run trial turns, without spans, log lines or network requests.
 
-    The first one uses a function model. Then one is run for each class of OpenAI model that an agent of `voices` uses,
-    with canned answers.
+    The first turn uses a function model. After it, one turn is run for each class of OpenAI models that the agents in
+    `voices` use. These models give canned answers.
     """
     models = models_of(voices)
     # Use a thread, because a worker's event loop may be running already.

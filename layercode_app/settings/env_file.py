@@ -94,7 +94,9 @@ def _write(path: Path, text: str) -> None:
     try:
         _replace(path.resolve(), text)
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error}. Run the command in a folder of yours.") from error
+        raise ConfigurationError(
+            f"{path} cannot be written: {error}. Run the command in a folder that you can write to."
+        ) from error
 
 
 def _replace(path: Path, text: str) -> None:

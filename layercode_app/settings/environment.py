@@ -16,7 +16,7 @@ WORKER_OPTIONS = "LAYERCODE_WORKER_OPTIONS"
 
 
 def environment() -> Mapping[str, str]:
-    """Return the process's environment, for code that starts a process or needs other variables than settings."""
+    """Return the process's environment, for code that starts a process or needs variables that are not settings."""
     return os.environ
 
 

@@ -33,7 +33,7 @@ JSON_SETTINGS = {
     "alerts": 'a JSON list such as [{"when": "error_rate > 5%"}]',
     "channels": 'a JSON object such as {"ops": "json://example.com"}',
 }
-"""The settings whose variable holds JSON, with what is expected."""
+"""The settings whose environment variable must hold JSON. Each value tells an error message which JSON is expected."""
 
 
 def load_settings(
@@ -156,7 +156,8 @@ def _reason(error: ErrorDetails) -> str:
     name = str(error["loc"][0]).upper()
     info = next((info for n, info in Settings.model_fields.items() if name in (n.upper(), env_name(info))), None)
     row, message = env_name(info) if info else name, error["msg"].removeprefix("Value error, ")
-    # Only messages of our own validators may name the value; in others, a 0 is the limit.
+    # Do not add the value if the message names it already. Only messages of our own validators do so: a 0 in another
+    # message is the limit, not the value.
     named = error["type"] == "value_error" and repr(error["input"]) in message
     shown = "" if info is None or named else _shown(info, error["input"])
     return f"The setting {row} is wrong: {message}{shown}."

@@ -15,7 +15,7 @@ from .table import Settings, env_name
 
 PREFIX = "LAYERCODE_"
 NOT_OURS = frozenset({WORKER_OPTIONS, "LAYERCODE_WHEEL"})
-"""Variables with our prefix that are not settings: the worker processes use one, the Makefile uses the other."""
+"""Variables with our prefix that are not settings. Worker processes use the first, the Makefile uses the second."""
 SIMILAR = 0.85
 """Minimum similarity of a name without our prefix to the name of a setting.
 
@@ -55,7 +55,7 @@ def _blank_lines(text: str) -> int:
 
 
 def _environment(env_file: Path) -> Iterator[str]:
-    # The variables of `.env` may be in the environment already; `_env_file` reports them.
+    # Leave out the variables of `.env`: `_env_file` reports them, but they may have been exported to the environment.
     told = {*NOT_OURS, *_variables(), *read_env(env_file)}
     for name in sorted(environment()):
         if name.startswith(PREFIX) and name not in told:

@@ -23,7 +23,10 @@ SIGNS = {"$": "USD", "US$": "USD", "C$": "CAD", "€": "EUR", "£": "GBP", "₹"
 
 
 def money(amount: Decimal, currency: str) -> str:
-    """Say an amount: 5.50 USD is "five dollars and fifty cents". With a fraction of a cent, it is a decimal."""
+    """Say an amount: 5.50 USD is "five dollars and fifty cents".
+
+    An amount with a fraction of a cent is said as a decimal number: "five point five zero five dollars".
+    """
     one, several, cent, cents = CURRENCIES[currency]
     sign, amount = ("minus ", -amount) if amount < 0 else ("", amount)
     whole, rest = int(amount), amount % 1 * 100

@@ -17,7 +17,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 WATCH_AFTER_SECONDS = 0.005
 START: Message = {"type": "http.response.start", "status": 200, "headers": HEADERS}
-"""The first message of every stream. Send a copy with its own list of headers: middleware changes what it is given."""
+"""The first message of every stream. Send a copy with a new list of headers, because middleware may change the list."""
 
 
 class EventStream:
@@ -56,7 +56,7 @@ class EventStream:
             self._timer = loop.call_later(wait, self._begin) if wait > 0 else loop.call_soon(self._begin)
 
     def rest(self) -> None:
-        """Cancel the watch for a disconnect if it is only scheduled. A watch that has begun continues."""
+        """Cancel the scheduled start of the watch for a disconnect. If the watch has already begun, it continues."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

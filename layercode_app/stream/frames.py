@@ -11,7 +11,7 @@ from ..journal.record import DATA, ERROR, Frame, Json
 from ..wellformed import load_odd_json
 
 _CONTENT = {ERROR: "error"}
-"""The name of the content field by frame type, for frames in which it is not "content"."""
+"""Maps a frame type to the name of its content field. In frames of all other types the field is named "content"."""
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -40,7 +40,8 @@ def _dump(payload: dict[str, Json]) -> bytes:
     try:
         return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # The payload has half a character or an integer of over 64 bits. Values that JSON cannot hold still raise.
+        # The payload has an unpaired surrogate or an integer of over 64 bits, and orjson refuses both. The next line
+        # still raises an error for values that JSON cannot represent.
         return orjson.dumps(load_odd_json(json.dumps(payload)))
 
 

@@ -85,7 +85,7 @@ class AgentCall:
         # Copy the agents, because a call sets their models.
         self.agent, *more = map(copy.copy, _served(agent, agents, others))
         self.app = _app([self.agent, *more], settings, store, model, self._runner)
-        # Not in the runner: a turn may also fail outside of `answer`, for example because it times out.
+        # The runner cannot record all failures: a turn may also fail outside of `answer`, for example by a timeout.
         self.app.turns.services.failed = self._seen.failed
         self._http = httpx.AsyncClient(transport=InProcess(self.app))
         self._client = WebhookClient(f"http://agent.test/api/agents/{self.agent.name}", SECRET, http=self._http)
@@ -276,7 +276,7 @@ class AgentCall:
             raise heard
 
     async def _seconds_of_turn(self, seconds: float) -> None:
-        """Wait some seconds, and until the turn has begun. The journal must contain the turn that is interrupted."""
+        """Wait `seconds`, and then until the turn has begun, because the journal must contain an interrupted turn."""
         await asyncio.sleep(seconds)
         while self.app.turns.running.get(self.conversation_id) is None:
             await asyncio.sleep(0.001)
@@ -309,9 +309,9 @@ class AgentCall:
             return await answer.json()
 
     def _with_ids(self, event: Mapping[str, Json]) -> dict[str, Json]:
-        """Return the event with this call's metadata, and with its ids in place of the default ids of `events.py`.
+        """Return the event with the metadata and the ids of this call.
 
-        Other ids were set by the test, and are not changed.
+        Only the default ids of `events.py` are replaced. The test has set all other ids, so they are not changed.
         """
         own: dict[str, Json] = {}
         if event.get("conversation_id", events.CONVERSATION_ID) == events.CONVERSATION_ID:
@@ -328,7 +328,7 @@ class AgentCall:
     def _raise_what_no_caller_causes(self, turn: HeardTurn) -> None:
         """Raise an error if a scripted answer is missing or a real model was called.
 
-        The agent turns such an error into an apology, so the test might not notice it.
+        The agent only apologizes to the caller for these errors, so the test might not notice them.
         """
         if isinstance(turn.error, ScriptedModelError):
             raise turn.error

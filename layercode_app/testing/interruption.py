@@ -38,7 +38,10 @@ class Cut:
         """Whether it is an error when the reply ends before the interruption."""
         self._playing = playing
         self.in_time = False
-        """For an interruption after seconds or in a tool: whether it came before the reply ended. Otherwise False."""
+        """Whether an interruption after seconds or in a tool came before the reply ended.
+
+        Always False for other interruptions.
+        """
         if playing and isinstance(after, float):
             raise ValueError(
                 f"interrupt(after={after}, playing=True): expected a number of words (int) or a text (str), because "

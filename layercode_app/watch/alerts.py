@@ -29,8 +29,10 @@ from .window import Reading, Windows
 
 ALERTS, ALERT_MESSAGE = "alerts", "alert_message"
 UNNAMED: str = Settings.model_fields["service_name"].default
-"""The default of SERVICE_NAME. The alerts job of a service with this name has the id `ALERTS`, as in releases in which
-all services shared one job."""
+"""The default of SERVICE_NAME. A service with this name uses the id `ALERTS` for its alerts job.
+
+In earlier releases, all services shared one alerts job with this id.
+"""
 TRACE_ID = "{trace_id}"
 LEVELS = {"info": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
 MARKS: dict[str, Kind] = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -63,7 +65,7 @@ class Alerts:
         """Return whether a job evaluates this service's rules or sends one of its messages."""
         if job.name == ALERTS:
             return bool(self.rules) and job.id == self.job_id
-        # Another service of the same name may lack the channel.
+        # Another service may have the same name, but other channels.
         return self._is_ours(job) and job.payload["channel"] in self._channels.urls
 
     def _is_ours(self, message: Job) -> bool:
@@ -140,7 +142,7 @@ class Alerts:
         Raises ChannelError when sending fails, DeveloperError for an unknown channel or a message of another service.
         """
         if not self._is_ours(job):
-            # Our channel of the same name may be read by other people.
+            # Do not use this service's channel of the same name: other people may read it.
             raise DeveloperError(
                 f"An alert of the service {job.payload['service']!r} was not sent, because no worker of this service "
                 "took it within a day."
@@ -175,9 +177,9 @@ async def send_test(settings: Settings) -> dict[str, str | None]:
 def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) -> bool:
     """Return whether a rule fires now.
 
-    The state stays as `before` if there is no value, no limit or too few turns. Without any turn, a rule keeps firing,
-    because a lack of traffic does not mean that it recovered. Rules about the volume of traffic, about
-    hosts, and about refused requests recover without turns, too.
+    If there is no value, no limit or too few turns, the result is `before`: whether the rule fired until now. A rule
+    that fires keeps firing while there are no turns, because a lack of traffic does not mean that the problem is over.
+    But rules about the volume of traffic, about hosts and about refused requests recover even without turns.
     """
     if reading.value is None or limit is None or reading.turns < rule.at_least:
         return before

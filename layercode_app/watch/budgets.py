@@ -25,7 +25,7 @@ from .spending import spent_before
 
 WARNED = "warned/"
 CALL_WARNED = "layercode.budget_warned"
-"""The key in a conversation's state of the budget about which a warning was logged."""
+"""A key of a conversation's state. Its value is the budget, after a warning about this budget was logged."""
 _AMOUNT = re.compile(r"(?:\$\s*)?(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*([kM])?\s*tokens")
 _SCALE = {None: 1.0, "k": 1e3, "M": 1e6}
 
@@ -74,8 +74,8 @@ class Budgets:
     async def refusal(self, record: TurnRecord, history: Sequence[TurnRecord], state: Mapping[str, Json]) -> str | None:
         """Return the text to speak instead of an answer, or None if the turn may be answered. Raises StoreError.
 
-        `history` holds the newest turns before the turn `record`, and `state` the state of its conversation. Only
-        messages are refused.
+        Only messages are refused. `history` holds the newest turns before the turn `record`. `state` is the state of
+        the conversation.
         """
         if record.kind is not Kind.MESSAGE:
             return None

@@ -70,7 +70,7 @@ METRICS: Mapping[str, Metric] = {
     "score": Metric(_mean, arguments=None),
     "count": Metric(lambda tally, of: float(tally.counts[of]), grows=True, arguments=None),
     **{f"p{percent}": _percentile(percent) for percent in (50, 90, 95, 99)},
-    # Not computed from turns; see `refusals.py` and `system.py`.
+    # These metrics are not computed from turns; see `refusals.py` and `system.py`.
     **{name: Metric(lambda tally, _: None, grows=True) for name in REFUSALS},
     **{name: Metric(lambda tally, _: None) for name in SYSTEM},
 }

@@ -121,7 +121,7 @@ def _condition(name: str, when: str) -> tuple[str, str, str, str]:
         )
     metric, of = match[1], (match[2] or "").strip()
     if metric == "count":
-        # The spaces in count(orders, size = very large) separate its parts, except those within a part.
+        # In count(orders, size = very large), remove the spaces around the comma and the equals sign, but no others.
         of = re.sub(r"\s*([,=])\s*", r"\1", of)
     if metric not in METRICS:
         raise _wrong(name, f"the metric {metric!r} is not known; expected one of {', '.join(sorted(METRICS))}")
@@ -148,7 +148,10 @@ def _limit(name: str, metric: str, text: str) -> tuple[float, float | None]:
 
 
 def _check_unit(name: str, metric: str, text: str, unit: str, limit: float) -> None:
-    """Raise ConfigurationError if the limit's unit is wrong, because the metric would always or never exceed it."""
+    """Raise ConfigurationError if the limit's unit does not suit the metric.
+
+    Without this check, the metric would always or never exceed the limit.
+    """
     if metric.startswith("p") and metric[1:].isdigit():
         if unit not in ("s", "ms"):
             raise _wrong(name, f"{text!r}: {metric} is a time; expected a limit such as 2s or 800ms")

@@ -16,11 +16,15 @@ from ..journal.stores.base import Store
 from ..reports.figures import is_turn
 
 READ_TOKENS = 1000
-"""Estimated tokens of history to read first if `history` holds no sum. Each further read doubles the number."""
-LATE_SECONDS = 600.0
-"""Until a turn is this old, its worker may still save its end, and its jobs may still add usage to it.
+"""If `history` holds no sum, older turns are read from the journal.
 
-After that, the worker is assumed dead.
+The first read returns about this number of tokens, and each further read returns twice as many as the one before.
+"""
+LATE_SECONDS = 600.0
+"""The age in seconds up to which the usage of a turn may still change.
+
+Until then, the turn's worker may save the end of the turn, and its jobs may add usage to it. After that, the worker is
+assumed to be dead.
 """
 
 
@@ -51,9 +55,11 @@ async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnR
     """Return the dollars and tokens that the conversation spent before this turn. Raises StoreError.
 
     `history` holds the newest earlier turns, as they were in the journal when this turn began. `data` tells whether
-    data events have spent something, too. The sum is stored in this turn's record if it can no longer change, which
-    means that neither an earlier turn nor work that outlasts one, such as the job of a summary, is still running. The
-    work of a turn that began more than LATE_SECONDS before this one is not considered to be running.
+    data events have spent something, too.
+
+    The sum is stored in this turn's record if it can no longer change: no earlier turn still runs, and no work that an
+    earlier turn started, such as the job of a summary. A turn that began more than LATE_SECONDS before this one is
+    assumed to have ended, with all its work.
     """
     spent, settled = Spent(), True
     async for turn in _with_data(store, record) if data else _turns(store, record, history):
@@ -84,7 +90,7 @@ async def _with_data(store: Store, record: TurnRecord) -> AsyncIterator[TurnReco
 
 
 def _settled(turn: TurnRecord, now: TurnRecord) -> bool:
-    """Return whether the usage of an earlier turn is final."""
+    """Return whether the usage of an earlier turn can no longer change. `now` is the record of the current turn."""
     if now.started_at - turn.started_at > LATE_SECONDS:
         return True
     return turn.ended_at is not None and not turn.outlasting

@@ -72,7 +72,7 @@ def _by_turn(series: Sequence[Series]) -> Plot:
 def _over_time(
     title: str, meaning: str, series: Sequence[Series], points_of: Callable[[Measured], Points], unit: str
 ) -> Plot:
-    """Plot for each webhook the 95th percentile of the values that `points_of` returns, over time.
+    """Plot a line over time for each webhook: the 95th percentile of the values that `points_of` returns.
 
     The rounds of a webhook are joined, and their time is divided into slices of equal length.
     """

@@ -19,7 +19,8 @@ _COUNT = re.compile(r"^layercode_model_hedges_total\{([^}]*)\} ([0-9.e+]+)", re.
 class Hedged:
     """The model requests that were sent a second time in a round.
 
-    `sent` is their number, `won` how often the second request was answered before the first. None means unknown.
+    `sent` is the number of second requests. `won` is the number of those that were answered before the first request.
+    None means unknown.
     """
 
     sent: int | None = None

@@ -97,7 +97,8 @@ async def bench(target: Target, load: Load, *, seed: int = 0, done: Done = lambd
     measured, since = Measured(target.url), time.time()
     async with AsyncExitStack() as stack:
         if target.server is not None:
-            # Only for a server on this machine. Entered first, to read the metrics outside of the measured time.
+            # Only a server on this machine is watched. Enter these blocks first, so that the time for reading the
+            # server's metrics is not measured.
             measured.hedged = await stack.enter_async_context(hedges.watched(target.url))
             measured.server = await stack.enter_async_context(target.server.watched())
         stack.enter_context(_undisturbed())

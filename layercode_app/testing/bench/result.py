@@ -37,7 +37,7 @@ class Result:
     def label(self, one: Series) -> str:
         """Return the label of a series: its webhook.
 
-        If callers that arrive spread and callers that arrive together were both measured, the label also says which.
+        If both kinds of arrivals were measured, the label also contains the kind of this series: spread or together.
         """
         return f"{one.target}, {one.arrivals}" if self.arrivals == "both" else one.target
 

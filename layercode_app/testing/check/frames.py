@@ -106,7 +106,7 @@ async def streams(probe: Probe) -> None:
     sample = (await probe.sample()).needs_stream()
     if "content-length" in sample.headers:
         raise FailedError("the answer has a Content-Length, so it was complete before it was sent")
-    # The platform's SDK for Node sends "none", which is not a valid coding; it does not compress.
+    # The platform's SDK for Node sends "none". That is not a valid coding, but the answer is not compressed.
     if sample.headers.get("content-encoding", "identity") not in ("identity", "none"):
         raise FailedError(f"the answer is compressed ({sample.headers['content-encoding']}), which buffers it")
     spoken = [frame.at_ms for frame in sample.frames if frame.type == TTS]

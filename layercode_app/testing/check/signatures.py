@@ -98,7 +98,7 @@ async def time_is_signed(probe: Probe) -> None:
     fix="Refuse if t is more than 300 s in the past.",
 )
 async def stale(probe: Probe) -> None:
-    """Send two signatures: one is 330 seconds old, the other a day."""
+    """Send two requests with old signatures: the first is 330 seconds old, the second one day."""
     body = _body(probe)
     for age in (330, DAY):
         await _refused(probe, probe.sign(body, timestamp=int(time.time()) - age), body=body)
@@ -111,7 +111,7 @@ async def stale(probe: Probe) -> None:
     fix="Refuse if t is more than 300 s in the future: compare the absolute difference.",
 )
 async def future(probe: Probe) -> None:
-    """Send two signatures from the future: one is 330 seconds ahead, the other a day."""
+    """Send two requests with signatures from the future: the first is 330 seconds ahead, the second one day."""
     body = _body(probe)
     for ahead in (330, DAY):
         await _refused(probe, probe.sign(body, timestamp=int(time.time()) + ahead), body=body)
@@ -133,7 +133,7 @@ async def tolerance(probe: Probe) -> None:
 
 @check(
     "signature.rotation",
-    "any one of several v1 parts may be the valid one",
+    "a header with several v1 parts is accepted if one of them is valid",
     why="while a secret is rotated, requests carry two signatures, and a server that reads only one refuses calls",
     fix="Collect all v1 parts, and accept the request if one of them is valid.",
 )

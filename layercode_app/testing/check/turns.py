@@ -46,7 +46,7 @@ async def duplicate(probe: Probe) -> None:
     fix="Let the second delivery join the running turn.",
 )
 async def duplicate_at_once(probe: Probe) -> None:
-    """Deliver a turn twice at the same time; both answers must be whole."""
+    """Deliver a turn twice at the same time; both answers must be complete."""
     event = probe.talk().event("message", text="Hello twice")
     for exchange in await asyncio.gather(probe.deliver(event), probe.deliver(event)):
         exchange.needs_whole_turn()
@@ -69,9 +69,9 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
 
 
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
-    """Return whether the agent answers the questions ASK and NONSENSE alike. Words of the questions are ignored.
+    """Return whether the agent gives the same answer to the questions ASK and NONSENSE. `spoken` is its answer to ASK.
 
-    `spoken` is the answer to ASK.
+    Words that occur in one of the two questions are not compared.
     """
     nonsense = (await probe.talk().say(NONSENSE)).spoken
     return _own_words(spoken) == _own_words(nonsense)

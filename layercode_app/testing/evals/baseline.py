@@ -21,7 +21,10 @@ FEWEST_RUNS = 3
 
 
 class _SavedRow(BaseModel):
-    """A row of the file. It has more fields, which are not compared. `agent` is empty if an older version wrote it."""
+    """A row of a saved evaluation. The row in the file has more fields, which are not compared.
+
+    `agent` is empty if an older version wrote the row.
+    """
 
     agent: str = ""
     scenario: str

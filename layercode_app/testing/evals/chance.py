@@ -45,19 +45,20 @@ def chance_of_fewer(passed: int, runs: int, before: int, runs_before: int) -> fl
 
 
 def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) -> float:
-    """Return the chance that two equally good agents get these results, or results that are not more likely.
+    """Return the chance that two equally good agents get these results, or equally likely or less likely results.
 
-    This is the two-sided Fisher's exact test.
+    This is the p-value of the two-sided Fisher's exact test.
     """
     weights = _weights(runs, other + passed, runs_other)
     return sum(weight for weight in weights.values() if weight <= weights[passed]) / sum(weights.values())
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Return in how many ways the passed runs can be spread over two agents. The keys are the first agent's passes.
+    """Return a dictionary: the keys are the possible numbers of passed runs of the first agent.
 
+    The value of a key is the number of ways to choose the passed runs so that the first agent has this number of them.
     The first agent had `runs` runs, and the other agent had `runs_other` runs. Of all these runs, `passed_together`
-    passed. Each set of runs that may have been the passed ones is one way.
+    passed.
     """
     numbers = range(max(0, passed_together - runs_other), min(runs, passed_together) + 1)
     return {number: comb(runs, number) * comb(runs_other, passed_together - number) for number in numbers}

@@ -38,5 +38,5 @@ def _renamed(path: Path, file: ScenarioFile, shared: dict[Named, set[Path]]) -> 
 
 
 def _title(path: Path, others: set[Path]) -> str:
-    """Return the file's name without its extension, or the whole path if another of the files has that name too."""
+    """Return the file's name without its extension. If another file in `others` has the same name, return the path."""
     return path.stem if [other.stem for other in others].count(path.stem) == 1 else path.as_posix()

@@ -23,7 +23,7 @@ class Ledger:
         resume: Reuse the runs in the file. Otherwise the file is emptied.
         budget: Maximum dollars for all models together, including those of simulated callers and of judges.
 
-    Raises ConfigurationError if the file to resume from cannot be read or holds something else.
+    Raises ConfigurationError if the file to resume from cannot be read, or if it is not a file of finished runs.
 
     """
 

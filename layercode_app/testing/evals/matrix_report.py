@@ -14,7 +14,7 @@ from .simulated.drill import DRILLS, SEPARATOR
 def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
     """Count the runs with each kind of interruption, for each agent, model and scenario.
 
-    `broke_in` counts the runs in which a reply was interrupted, and `survived` those of them that passed.
+    `broke_in` is the number of runs in which a reply was interrupted, and `survived` is how many of these runs passed.
     """
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for one in played:
@@ -32,7 +32,10 @@ def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
 
 
 def show_matrix(rows: Sequence[dict[str, Any]]) -> None:
-    """Print how many interrupted runs passed. A dash means that no reply was interrupted: none was long enough, or none called a tool."""
+    """Print how many interrupted runs passed.
+
+    A dash means that no reply was interrupted, because no reply was long enough or no reply called a tool.
+    """
     _, heads, cells = matrix_table(rows)
     print_line()
     print_table(plain_table(heads, [[kind, *map(_colored, found)] for kind, *found in cells]))

@@ -11,7 +11,7 @@ from ...nearest import nearest
 
 
 class MisspeltFieldError(ValueError):
-    """A mapping of a scenario file has an unknown `field`, whose name is like that of a known one."""
+    """A mapping of a scenario file has an unknown `field`, and its name is similar to the name of a known field."""
 
     def __init__(self, field: object, meant: str) -> None:
         super().__init__(f"unknown field {field!r}. Did you mean {meant!r}?")
@@ -26,7 +26,8 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _has_no_misspelt_field(cls, given: Any) -> Any:
-        # Before the fields are read: a misspelt field may also be missed under its right name.
+        # Check this before pydantic reads the fields: for a misspelt field, pydantic could first report that the right
+        # field is missing.
         for name in given if isinstance(given, Mapping) else ():
             if name not in cls.model_fields and (meant := nearest(str(name), cls.model_fields)):
                 raise MisspeltFieldError(name, meant)

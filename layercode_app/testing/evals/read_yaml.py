@@ -34,7 +34,7 @@ def read_yaml(path: Path) -> Any:
 def line_of(path: Path, place: Sequence[object]) -> int:
     """Return the line of a value in a YAML file that `read_yaml` has read. `place` lists its keys and indices.
 
-    The line of the part around the value is returned if the value is not found, for example because a key is missing.
+    If the value is not found, for example because its key is missing, return the line of the mapping or list around it.
     """
     yaml = import_yaml()
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -83,7 +83,7 @@ def _loader(yaml: Any) -> Any:
             try:
                 return super().construct_object(node, deep)
             except (ValueError, LookupError, AttributeError, TypeError) as error:
-                # PyYAML takes 2026-99-99 for a date, but does not handle the errors of Python's own types.
+                # PyYAML takes 2026-99-99 for a date. The error of Python's `date` does not name the line of the file.
                 kind = node.tag.rpartition(":")[2]
                 raise _error(yaml, node, f"{node.value!r} is not a valid {kind}; put text in quotes") from error
 
@@ -91,7 +91,10 @@ def _loader(yaml: Any) -> Any:
 
 
 def _check(yaml: Any, node: Any, inside: list[Any], checked: set[int]) -> None:
-    """Refuse duplicate keys, which YAML would drop, and values that JSON does not have, in a node and its children."""
+    """Raise an error if a node or a node within it has duplicate keys, or a value that JSON does not have.
+
+    PyYAML itself would keep only the last of the duplicate keys.
+    """
     if any(node is outer for outer in inside):
         raise _error(yaml, node, "an anchor contains itself")
     if id(node) in checked:

@@ -12,7 +12,7 @@ from .played import Played
 
 
 def reliability(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Return the figures of each combination of agent and model, in the order in which these were first played."""
+    """Return the figures of each combination of agent and model. The combination that was played first comes first."""
     return [{"agent": agent, "model": model, **figures(runs)} for (agent, model), runs in _groups(played).items()]
 
 

@@ -89,12 +89,12 @@ class Step(Part):
 
 
 class Scenario(Part):
-    """One conversation: fixed `turns` or a simulated `caller`. `end` is what must be true when the call is over."""
+    """One conversation: fixed `turns` or a simulated `caller`. `end` has the conditions for the end of the call."""
 
     name: str
     turns: list[Step] = Field(default=[], description="The caller's turns in a fixed order.")
     caller: CallerSpec | None = Field(default=None, description="A simulated caller, instead of `turns`.")
-    end: End | None = Field(default=None, description="What must have been done when the call is over.")
+    end: End | None = Field(default=None, description="Conditions that must be true at the end of the call.")
     labels: list[str] = Field(default=[])
     metadata: dict[str, Any] = Field(default={})
     from_phone_number: str | None = None

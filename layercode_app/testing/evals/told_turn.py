@@ -11,7 +11,7 @@ from ...reports.waterfall_rows import Row, marks_of, rows_of
 from ..turn import HeardTurn, shown_call, shown_error
 
 LONGEST = 400
-"""Maximum characters of a tool's result and of one message of data."""
+"""A tool's result and the content of a `data` frame are cut to this number of characters."""
 
 
 def told_turn(turn: HeardTurn, record: TurnRecord | None) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Profile:
     functions: list[Function]
     allocations: list[Allocation]
     peaks: list[int]
-    """The peak memory of each turn, in bytes above the memory held before the turn. Most is freed at its end."""
+    """The peak memory of each turn, in bytes above the memory held before. Most of it is freed when the turn ends."""
     stages: dict[str, dict[str, float | None]]
     page: str
     """The flame graph, as a page that needs no server."""

@@ -228,7 +228,7 @@ async def test_a_function_is_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "caller: Hello, this is Ann" in one.transcript
     assert [turn["behaviours"] for turn in one.behaviours] == [[], ["silent"]]
     assert (await played(simulated(script="callers_of_a_test:later"))).turns == 0
-    with pytest.raises(ConfigurationError, match="expected a function that takes what was heard"):
+    with pytest.raises(ConfigurationError, match="expected a function that takes a Hearing"):
         await played(simulated(script="callers_of_a_test:word"))
 
 

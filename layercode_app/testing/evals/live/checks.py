@@ -1,4 +1,4 @@
-"""Check the `end:` of a scenario after a live call: one check for each key but `judge`, which needs a model."""
+"""Check the `end:` of a scenario after a live call: one check for each key except `judge`, which needs a model."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def ending_of(account: Account, spec: CallerSpec, closed_because: str | None) ->
         case "agent":
             return Ending("agent", f"The agent hung up{'' if why else ', and the caller had nothing more to say'}.")
         case "max_turns":
-            text = f"The caller may send {spec.max_turns} messages (max_turns), and the call was not over by then."
+            text = f"The caller may send {spec.max_turns} messages (max_turns), but the call was not over after them."
             return Ending("max_turns", text)
     reason = closed_because or "the connection was closed"
     return Ending("closed", _CLOSED.get(reason, f"The platform ended the call: {reason}."))

@@ -1,4 +1,4 @@
-"""Run the function that plays a simulated caller in a thread, so that it does not stop the server if it blocks."""
+"""Run the function that plays a simulated caller in a thread. The server continues even if the function blocks."""
 
 from __future__ import annotations
 

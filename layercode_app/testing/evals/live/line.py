@@ -16,7 +16,7 @@ from ..scenario import Step
 from .call_watch import CallWatch
 
 POLL_SECONDS = 0.02
-"""Seconds between two looks at how much of a reply was played."""
+"""Seconds between two checks of how much of a reply was played."""
 SILENT_SECONDS = 1.5
 """Seconds that a silent caller waits before they go on."""
 PAUSE_SECONDS = 0.4

@@ -55,7 +55,10 @@ class LiveCall:
         self.ending: Ending | None = None
         """Set as soon as the conversation is over."""
         self.checks: list[Check] | None = None
-        """The result of the grading; None until then, and if the call was stopped, closed or failed."""
+        """The result of the grading; None before the grading.
+
+        A call that was stopped, was closed or failed is not graded, so its result stays None.
+        """
         self.over = False
         """Whether the call has ended and its grading is complete."""
         self.seconds = 0.0

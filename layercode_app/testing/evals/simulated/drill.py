@@ -10,7 +10,7 @@ from ..scenario import Scenario, ScenarioFile, Step
 from .caller_spec import Behaviour, BreaksIn, CallerSpec
 
 SEPARATOR: Final = " / "
-"""Separates the scenario and the interruption in the scenario names of the matrix."""
+"""Separates the two parts of a scenario's name in the matrix: the scenario and the kind of interruption."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The `end:` of a scenario: what must have been done when the call is over."""
+"""The `end:` of a scenario: the conditions that must be true at the end of the call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class EndCall(ExpectedCall):
     times: int | None = Field(
         default=None,
         ge=1,
-        description="How often this tool call must succeed, exactly. Without a number, it must succeed at least once.",
+        description="The exact number of times that this tool call must succeed. Without a number, it must succeed at "
+        "least once.",
     )
 
 

@@ -19,7 +19,7 @@ from .patterns import heard_in
 class Call:
     """A finished call: its turns as the caller heard them, its records in the journal, and its state at the end.
 
-    `state` is that of the agent that was called; `handed` has the state of each agent that took the call over.
+    `state` is the state of the agent that was called. `handed` has the state of each agent that took the call over.
     """
 
     turns: Sequence[HeardTurn]

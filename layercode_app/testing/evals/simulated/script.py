@@ -23,7 +23,10 @@ async def _at_once(function: Function, hearing: Hearing) -> Any:
 
 
 class Rules:
-    """A mind that says the line of the first unused rule whose `when` was heard. It hangs up if there is none."""
+    """A mind that says the line of the first unused rule that fits, and hangs up if no rule fits.
+
+    A rule fits if it has no `when`, or if its `when` was heard.
+    """
 
     def __init__(self, rules: list[Rule]) -> None:
         self._left = list(rules)
@@ -34,9 +37,10 @@ class Rules:
         return not self._left
 
     async def next(self, hearing: Hearing) -> Move:
-        """Return the next line. After an interruption, the first unused rule is used even if its `when` was not heard.
+        """Return the line of the first unused rule that fits.
 
-        The caller hangs up if no rule fits.
+        If no rule fits, the caller hangs up. But if the caller has just interrupted a reply, they say the line of the
+        first unused rule, although its `when` was not heard.
         """
         fitting = [rule for rule in self._left if rule.when is None or heard_in(rule.when, hearing.heard)]
         if not fitting and hearing.broke_in:
@@ -95,7 +99,7 @@ def _function(address: str) -> Function:
     function: Function | None = getattr(module, name, None)
     if not callable(function):
         raise ConfigurationError(
-            f"script: {address}: {name!r} is {function!r}; expected a function that takes what was heard and returns "
-            "the next line, or None to hang up."
+            f"script: {address}: {name!r} is {function!r}; expected a function that takes a Hearing and returns the "
+            "next line, or None to hang up."
         )
     return function

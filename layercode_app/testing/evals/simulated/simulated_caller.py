@@ -108,7 +108,7 @@ class SimulatedCaller:
         return self._break_in(move.say, planned, heard) or self._say(move, planned, random, len(heard))
 
     def _break_in(self, say: str, planned: Plan, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the step that says `say` and interrupts the reply, as `breaks_in` of the spec asks for.
+        """Return the step that says `say` and interrupts the reply in the way that the spec's `breaks_in` describes.
 
         Return None if no interruption is due in this turn. `planned` is the turn's plan.
         """
