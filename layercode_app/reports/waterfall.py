@@ -110,7 +110,8 @@ def _cuts(steps: Sequence[Step], start: float, end: float) -> list[float]:
 def _step_of(steps: Sequence[Step], since: float, until: float) -> Step | None:
     """Return the step that covers this interval, or None.
 
-    Of overlapping steps, take the one with the lowest number in `_ORDER`; of equals, the one that ends last.
+    If several steps cover it, return the step with the lowest number in `_ORDER`. Among equal numbers, return the step
+    that ends last.
     """
     running = [step for step in steps if step.started_ms <= since and until <= step.ended_ms]
     return min(running, key=lambda step: (_ORDER[step.kind], -step.ended_ms), default=None)

@@ -69,7 +69,7 @@ def _ask_uv(uv: str, version: str) -> Answer:
 def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Run an installer. Return its exit code and what it printed, or -1 and the reason if it timed out or did not start.
 
-    `typed` is its stdin, `more` holds additional environment variables.
+    `typed` is the installer's stdin, and `more` has additional environment variables.
 
     The installer runs in an empty folder, because in a project uv would find the wheel of `vendor/`.
     """
@@ -87,7 +87,7 @@ def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | N
 
 
 def _brief(text: str) -> str:
-    """Return the reason of a failure in a few words: the system's error if there is one, else the last line."""
+    """Return a short reason for a failure: the operating system's error if `text` has one, else the last line."""
     if system := _ERRNO.findall(text):
         return str(system[-1]).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -281,7 +281,7 @@ class LayerCode:
         return Connections(self.settings.model_keep_alive, http2=self.settings.model_http2)
 
     async def open_connections(self, agent: str) -> None:
-        """Open the connections of an agent for which the start opened none. They are closed when the app stops."""
+        """Open the connections of an agent that `start` has not opened. They are closed when the app stops."""
         await self._connections.open([self.agents[agent]])
 
     async def reconnect(self) -> None:
@@ -348,7 +348,7 @@ class LayerCode:
 
 
 def create_app(found: Found, first: VoiceAgent[Any, Any], **options: Any) -> LayerCode:
-    """Return the app that `run` serves: the chosen agent first, then the others. The options are LayerCode's."""
+    """Return the app that `run` serves: the chosen agent first, then the others. `options` are passed to LayerCode."""
     others = [voice for voice in found.agents.values() if voice.name != first.name]
     failed = {str(path): str(error) for path, error in found.failed.items()}
     return LayerCode(first, *others, failed=failed, **options)

@@ -11,7 +11,7 @@ from ..stream.event_stream import Message, Receive, Send
 from ..wellformed import dump_json
 
 MOST_DIGITS = 18
-"""Maximum digits of a content-length. A longer number exceeds any limit. Python refuses to parse very long numbers."""
+"""Maximum digits of a content-length. A longer number exceeds any limit anyway, and Python may refuse to parse it."""
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),

@@ -95,7 +95,7 @@ class Authorize:
         except DisconnectedError:
             return
         except PlatformError as error:
-            # Only the type: the message may quote what the page sent.
+            # The reason is only the error's type, because the message may quote what the page sent.
             context.refuse(type(error).__name__)
             logger.warning("authorize refused with {}: {}", error.status, error)
             status, answer = error.status, {"error": str(error)}
@@ -111,7 +111,7 @@ class Authorize:
         try:
             await within(self._settings.hook_timeout, self._run_hooks(request), "authorize")
         except PlatformError as error:
-            # The page gets the reason. The log gets a redacted one, because a hook may quote what the page sent.
+            # The page gets the message. The log gets a redacted message, because a hook may quote what the page sent.
             context.refuse(type(error).__name__)
             logger.warning("The on_authorize hook refused with {}: {}", error.status, masking.message_of(error))
             return error.status, {"error": str(error)}
@@ -182,7 +182,7 @@ class Authorize:
         try:
             await self._store.establish(conversation_id, metadata)
         except StoreError as error:
-            # Continue: the session is granted and paid for, and its webhooks carry the metadata as well.
+            # Continue: the session is granted and paid for, and the session's webhooks contain the metadata too.
             logger.error("The metadata of a new session could not be saved: {}", error)
 
 

@@ -20,7 +20,7 @@ MODULE = "pydantic_ai.models.openai"
 
 
 def stand_ins(models: Iterable[Model]) -> list[Model]:
-    """Return one model with canned answers for each class of OpenAI models in `models`. It has the same class."""
+    """For each class of OpenAI models in `models`, return one model of that class which gives canned answers."""
     kinds = {type(model): model for model in single_models(models) if type(model).__module__.startswith(MODULE)}
     return [_stand_in(model) for model in kinds.values()]
 

@@ -24,7 +24,7 @@ LOOK_SECONDS = 1.0
 SEND_BUFFER_BYTES = 65_536
 """Size of a socket's send buffer. A full buffer shows that the client does not read.
 
-The operating system's default is several megabytes: a whole answer could fit in, and the buffer would never be full.
+The operating system's default is several megabytes. A whole answer could fit in, so the buffer would never be full.
 """
 BODY_GRACE_SECONDS = 1.0
 """Extra time for a body, so that `read_body` times out first and answers 408."""
@@ -90,7 +90,7 @@ class BoundedConnection(CycleConnection):
     def data_received(self, data: bytes) -> None:
         """Pass data to the parser, and refuse a head that is too large, even if it arrives in small pieces."""
         if self._awaited is None:
-            # Blank lines before a request also start this wait, because they stop uvicorn's timeout for idleness.
+            # Blank lines before a request also start this wait, because they cancel uvicorn's keep-alive timeout.
             self._await("head")
         if self._awaited == "head" and len(data) > (room := self._bounds.head_bytes - self._head_bytes):
             self._feed(data[:room])

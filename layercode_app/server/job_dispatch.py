@@ -138,5 +138,8 @@ class JobDispatch:
         await write_notes_of_job(self.store, job, **job.payload["arguments"])
 
     async def _enqueue_handoff(self, runner: AgentRunner, job: Job) -> None:
-        """Enqueue a job that notifies of a hand-off. Earlier releases enqueued a task of the agent for it instead."""
+        """Enqueue the job of a hand-off.
+
+        The present job is a task of the agent: workers of an earlier release enqueue a hand-off in this form.
+        """
         await self.store.enqueue(handoff_job(job.agent, **job.payload["arguments"]))

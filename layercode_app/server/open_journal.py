@@ -1,4 +1,4 @@
-"""Open a server's journal when it starts, and retry while that fails."""
+"""Open the journal when the server starts. If that fails, retry until it succeeds."""
 
 from __future__ import annotations
 

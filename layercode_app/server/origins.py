@@ -21,7 +21,7 @@ def allowed(origin: str | None, host: str | None, rules: Sequence[str]) -> bool:
 
 
 def _same_host(origin: str, host: str | None) -> bool:
-    # Do not compare the scheme: behind a proxy that terminates TLS we do not know which one the client used.
+    # Do not compare the scheme: behind a proxy that terminates TLS we do not know the client's scheme.
     try:
         return bool(host) and urlsplit(origin).netloc.lower() == str(host).lower()
     except ValueError:  # for an invalid origin such as http://[

@@ -8,7 +8,7 @@ import socket
 from ..exceptions import ConfigurationError
 
 NEXT_PORTS = 100
-"""If a port is taken, this many of the ports after it are tried."""
+"""The number of further ports that are tried if a port is taken."""
 LAST_PORT = 65535
 BACKLOG = 128
 """The number of connections that may wait until they are accepted."""

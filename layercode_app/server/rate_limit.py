@@ -1,4 +1,7 @@
-"""Rate limit for each client: counted in Redis for all hosts if the journal is in Redis, else in this process."""
+"""Limit the rate of each client's requests.
+
+If the journal is in Redis, the requests are counted there, for all hosts together. Else each process counts separately.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class RateLimit:
         self._own = SlidingWindow(clock=clock)
         """Counts the requests that are not counted in Redis.
 
-        It is kept between two outages of Redis, so that the second outage does not start again at 0.
+        This counter is kept after an outage of Redis, so that the count does not restart at 0 in the next outage.
         """
         self._again_at: float | None = None  # set while Redis is unavailable
 
@@ -65,7 +68,7 @@ class RateLimit:
             return True
         if self._clock() < self._again_at:
             return False
-        # Only this request tries Redis again; concurrent ones are not delayed.
+        # Only this request tries Redis again. Concurrent requests do not wait for Redis.
         self._again_at = self._clock() + RETRY_SECONDS
         return True
 

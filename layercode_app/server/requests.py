@@ -21,7 +21,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Logged:
-    """Counts each request when it ends, and logs it unless the log line of its turn already describes it.
+    """Counts each request when it ends. Also logs the request, unless the log line of a turn describes it already.
 
     Use it as `with logged.during(scope) as request`. `headers` are the names of the headers that may be logged.
     """

@@ -197,7 +197,7 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     drain_on_signals(app)
     app.on_start.append(catch_all)
     spare_the_collector()
-    # Close the log and telemetry sinks here: a process that ends by a signal does not run its exit handlers.
+    # Close the log and telemetry sinks here: a process that is ended by a signal does not run its exit handlers.
     app.on_stop.append(shutdown)
     if serving:
         warm_up(app.agents.values())
@@ -226,7 +226,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": list(settings.trusted_proxies),
         "http": partial(BoundedConnection, bounds=Bounds.of(settings)),
         "timeout_keep_alive": settings.keep_alive,
-        # All turns have ended by then; this limits the wait for clients that keep their connection open.
+        # All turns have ended before this timeout begins. It limits the wait for clients that keep a connection open.
         "timeout_graceful_shutdown": LINGER_SECONDS,
         "timeout_worker_healthcheck": WORKER_SECONDS,
     }

@@ -34,6 +34,6 @@ class Limits:
         """Return the limits in the settings. If `apology` is set and `tool_apology` is not, use `apology` for both."""
         given = {each.name: getattr(settings, each.name) for each in fields(cls)}
         if "tool_apology" not in settings.model_fields_set and "apology" in settings.model_fields_set:
-            # The default is English, and the caller may speak another language.
+            # The default of `tool_apology` is English, but the configured apology may be in another language.
             given["tool_apology"] = settings.apology
         return cls(**given)

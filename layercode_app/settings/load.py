@@ -33,7 +33,7 @@ JSON_SETTINGS = {
     "alerts": 'a JSON list such as [{"when": "error_rate > 5%"}]',
     "channels": 'a JSON object such as {"ops": "json://example.com"}',
 }
-"""The settings whose environment variable must hold JSON. Each value tells an error message which JSON is expected."""
+"""The settings whose environment variable must hold JSON. Each value describes the JSON, for error messages."""
 
 
 def load_settings(

@@ -32,7 +32,7 @@ FILLERS = (
 )
 """The default fillers; every few seconds the next one is spoken.
 
-There are enough for a tool call of 30 s, followed by a model that fails.
+There are enough fillers to cover a tool call of 30 s and, after it, a model that fails.
 """
 OFF = "off"
 
@@ -47,8 +47,8 @@ def _setting(default: Any, env: str, section: str, description: str) -> Any:
 class Settings(BaseSettings):
     """All settings with their descriptions. Create it with `load_settings`."""
 
-    # Code sets fields by their names, but the environment must not: `API_KEY` may belong to another program. No variable
-    # can have this prefix, so only the aliases are read.
+    # Code may set a field by its name, but the environment may not: a variable `API_KEY` may belong to another program.
+    # No variable can begin with this prefix, so the environment sets fields only by their aliases.
     model_config = SettingsConfigDict(
         extra="ignore", populate_by_name=True, env_prefix="=", env_ignore_empty=True, frozen=True
     )

@@ -54,8 +54,8 @@ class Mocks:
 def check_tool(voice: VoiceAgent[Any, Any], name: str, others: Iterable[VoiceAgent[Any, Any]]) -> None:
     """Raise DeveloperError unless the agent or one of `others` has a tool of this name.
 
-    The agent may hand the call to the agents in `others`.
-    Nothing is checked if the agent has no toolsets, or if a toolset lists its tools only at run time.
+    The agent may hand the call to the agents in `others`. Nothing is checked if the agent has no toolsets, or if a
+    toolset lists its tools only at run time.
     """
     also = [other for other in others if other is not voice]
     toolsets = [leaf for one in (voice, *also) for toolset in one.toolsets for leaf in _leaves(toolset)]

@@ -19,9 +19,10 @@ class ScriptedModelError(AssertionError):
 
 
 def scripted(*answers: Answer) -> FunctionModel:
-    """Return a model that gives these answers in order. PydanticAI handles them like any model's, so tools really run.
+    """Return a model that gives these answers in order.
 
-    If a turn needs more answers than are left, the turn fails and `call.say` raises ScriptedModelError.
+    PydanticAI handles the answers like those of a real model, so a tool call really runs the tool. If a turn needs more
+    answers than are left, the turn fails and `call.say` raises ScriptedModelError.
     """
     waiting = list(answers)
 

@@ -25,7 +25,7 @@ from .spending import spent_before
 
 WARNED = "warned/"
 CALL_WARNED = "layercode.budget_warned"
-"""A key of a conversation's state. Its value is the budget, after a warning about this budget was logged."""
+"""A key of a conversation's state. Its value is the budget about which a warning was logged."""
 _AMOUNT = re.compile(r"(?:\$\s*)?(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*([kM])?\s*tokens")
 _SCALE = {None: 1.0, "k": 1e3, "M": 1e6}
 

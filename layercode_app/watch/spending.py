@@ -16,7 +16,7 @@ from ..journal.stores.base import Store
 from ..reports.figures import is_turn
 
 READ_TOKENS = 1000
-"""If `history` holds no sum, older turns are read from the journal.
+"""If no turn in `history` stores a sum, older turns are read from the journal.
 
 The first read returns about this number of tokens, and each further read returns twice as many as the one before.
 """

@@ -1,4 +1,4 @@
-"""Find the failed turns of an agent that `bench` serves. For a caller, the apology of a failed turn is an answer."""
+"""Find the failed turns of an agent that `bench` serves. The callers of `bench` take an apology for an answer."""
 
 from __future__ import annotations
 

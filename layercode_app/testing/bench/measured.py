@@ -140,7 +140,7 @@ class Series:
         return sum(measured.turns for measured in self.rounds)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form: counts, seconds and CPU seconds are sums over the rounds, all other figures are medians.
+        """Return the JSON form. Counts, seconds and CPU seconds are sums over the rounds. Other figures are medians.
 
         The memory is given as it was before the first round and after the last one, and as the maximum of all rounds.
         """
@@ -180,10 +180,10 @@ class Series:
 
 
 def ratios(series: Sequence[Series]) -> list[dict[str, Any]]:
-    """Divide each figure of a series by that of the first series with the same kind of arrivals. Return the ratios.
+    """Compare each series with the first series that has the same kind of arrivals. Return an item for each series.
 
-    The first series themselves have no item in the result. A ratio is computed for each round; the result has the
-    median of these ratios, or None if a round has no ratio.
+    An item has a ratio for each figure: the figure of the series, divided by the figure of the first series. The ratio
+    is the median of the ratios of all rounds, or None if a round has no ratio. The first series have no item.
     """
     found = []
     for one in series:

@@ -54,9 +54,9 @@ class Used:
 
 
 class Server:
-    """The server processes of a webhook: those with the ids `pids`, and all their children.
+    """The server processes of a webhook: the processes with the ids `pids`, and all their children.
 
-    Each sample looks up the children anew.
+    The children are looked up again for each sample.
     """
 
     def __init__(self, pids: Sequence[int]) -> None:
@@ -122,7 +122,10 @@ def _is_at(connection: Any, port: int) -> bool:
 
 
 def _first(process: psutil.Process, port: int) -> psutil.Process:
-    """Return the process that opened the port. The system may report only a worker, so search its parents."""
+    """Return the process that opened the port, which may be a parent of `process`.
+
+    The operating system may report only a worker of the server, which has inherited the port.
+    """
     parent = process.parent()
     with suppress(psutil.Error):
         if parent is not None and any(_is_at(c, port) for c in parent.net_connections("tcp")):

@@ -142,7 +142,7 @@ class Probe:
     async def abort(self, event: Event, *, after_frames: int) -> Exchange:
         """Deliver an event, close the connection after `after_frames` frames of the answer, and return what arrived.
 
-        With 0, the connection is closed at the first chunk or after 30 ms, whichever comes first.
+        If `after_frames` is 0, the connection is closed at the first chunk or after 30 ms, whichever comes first.
         """
         body = stringify(event).encode()
         exchange = Exchange()

@@ -53,7 +53,7 @@ def regressions(rows: Sequence[Row], baseline: Baseline) -> list[str]:
 
 
 def _worse(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
-    few = "there are too few runs to tell this from chance, use --repeat"
+    few = "there are too few runs to tell this from chance: use --repeat"
     found = [f"{_line(*pair)}; {few}" for pair in pairs if _has_few(*pair) and _rate(pair[0]) < _rate(pair[1])]
     tested = [pair for pair in pairs if not _has_few(*pair)]
     if len(tested) > 1:
@@ -77,7 +77,7 @@ def _least_chance(row: Row, before: Row) -> float:
 
 
 def read_baseline(baseline: Path) -> Baseline:
-    """Read a file that `eval --save` wrote. Raises ConfigurationError if it cannot be read or is something else."""
+    """Read a file that `eval --save` wrote. Raises ConfigurationError if it cannot be read or has another format."""
     try:
         rows = TypeAdapter(list[_SavedRow]).validate_json(baseline.read_bytes())
     except ValidationError as error:

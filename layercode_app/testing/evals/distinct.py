@@ -13,9 +13,10 @@ Named: TypeAlias = tuple[str, str]
 
 
 def distinct(loaded: Sequence[tuple[Path, ScenarioFile]]) -> list[ScenarioFile]:
-    """Return the files that were loaded from these paths.
+    """Return the loaded files, with different names for scenarios of different files.
 
-    A scenario whose name another file uses for the same agent gets the name `FILE: NAME`.
+    If several files use the same name for a scenario of the same agent, each of these scenarios is renamed to
+    `FILE: NAME`.
     """
     users: dict[Named, set[Path]] = {}
     for path, file in loaded:

@@ -31,7 +31,7 @@ class Played:
     labels: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    """Why a judge or the caller gave no answer, or why the run was not played. They are not the agent's fault."""
+    """Why a judge or the caller gave no answer, or why the run was not played. The agent did not cause these errors."""
     seconds: float = 0.0
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     """The judges' answers. The answer to a question about one turn has the turn's number under `turn`."""

@@ -1,4 +1,4 @@
-"""Read a YAML file, with errors that name the line, also for mistakes that PyYAML accepts, such as duplicate keys."""
+"""Read a YAML file. Errors name the line. Duplicate keys and other mistakes that PyYAML accepts are errors too."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _trouble(turn: HeardTurn) -> str:
     """Return what went wrong on the server; empty if nothing did."""
     if turn.error is not None:
         return shown_error(turn.error)
-    # 0: the caller interrupted before the answer began.
+    # The status is 0 if the caller interrupted before the answer began.
     return "" if turn.status in (0, 200) else f"answered with status {turn.status}"
 
 

@@ -164,7 +164,7 @@ def test_a_baseline_without_agents_is_read(baseline: Path) -> None:
 
 def test_few_runs_and_new_scenarios_are_held_to_each_run(baseline: Path) -> None:
     assert worse(runs(1, 2), runs(2, 2), baseline) == [
-        "a: 1 of 2 passed, before 2 of 2; there are too few runs to tell this from chance, use --repeat"
+        "a: 1 of 2 passed, before 2 of 2; there are too few runs to tell this from chance: use --repeat"
     ]
     assert worse(runs(1, 1), runs(1, 1), baseline) == []
     (line,) = worse(runs(3, 4, "new"), runs(4, 4), baseline)

@@ -37,7 +37,7 @@ class Rule(Part):
 
 
 class Behaviour(Part):
-    """How often the caller shows each behaviour, as a share of turns. The seed decides in which turns."""
+    """How often the caller shows each behaviour, as a share of turns. The seed decides in which turns it is shown."""
 
     interrupts: Share = Field(default=0, description="Interrupts the reply with the next line.")
     backchannels: Share = Field(default=0, description="Makes a listening sound, such as mhm, while the agent speaks.")

@@ -20,7 +20,10 @@ class Account:
     """The record of what a simulated caller did, for the report."""
 
     behaviours: list[dict[str, Any]] = field(default_factory=list)
-    """For each of the caller's turns: what they meant to say, what changed it, and what was planned for the reply."""
+    """For each of the caller's turns: the words that the caller meant to say, and the caller's behaviours.
+
+    A behaviour may have changed the words, or may have been planned for the time of the reply.
+    """
     notes: list[str] = field(default_factory=list)
     """Facts that explain a failure, but are no failures themselves."""
     hung_up: str = ""
