@@ -153,7 +153,7 @@ def _read(folder: Path, path: str) -> str | None:
 def outcome(kept: Kept, now: Kept, steps: list[Step]) -> Kept:
     """Return the new answers file of an updated project.
 
-    `kept` is its answers file before the update, and `now` is the one that this version generates.
+    `kept` is the answers file before the update. `now` is the answers file of a new project of this version.
     """
     done = {re.sub(r"\.new\d*$", "", step.path): step.action for step in steps}
     began: dict[str, str] = {}

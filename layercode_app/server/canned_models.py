@@ -1,6 +1,6 @@
 """Build stand-ins for the served models: the same classes with canned answers, so that a trial turn sends no request.
 
-Such a turn imports, builds and validates everything that the first caller's turn would, but uses no network.
+A trial turn imports, builds and validates everything that the first caller's turn would, but uses no network.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class BoundedConnection(CycleConnection):
         )
 
     def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:
-        """Return our own `receive` and `send` for a request. They wrap those of uvicorn."""
+        """Return our own `receive` and `send` for a request. They wrap uvicorn's `receive` and `send`."""
         return BodyReceive(cycle, receive), StreamSend(cycle, send)
 
     def _await(self, what: Literal["head", "body"]) -> None:

@@ -119,7 +119,7 @@ class JobDispatch:
         task = runner.voice.tasks.get(name)
         if task is None:
             raise DeveloperError(
-                f"Agent {job.agent!r} has no task {name!r} any more; it had one when the job was enqueued."
+                f"Agent {job.agent!r} has no task {name!r} any more; it had this task when the job was enqueued."
             )
         await task(**typed_arguments(task, job.payload["arguments"]))
 

@@ -17,7 +17,7 @@ _LAST = b"\r\n0\r\n\r\n"
 
 
 class StreamSend:
-    """An ASGI `send` that replaces the one of uvicorn's request-response cycle."""
+    """An ASGI `send` that replaces the `send` of uvicorn's request-response cycle."""
 
     __slots__ = ("_cycle", "_head", "_send", "_streaming")
 

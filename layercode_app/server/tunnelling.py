@@ -131,7 +131,7 @@ class TunnelBeside:
         working = asyncio.create_task(self._work())
         await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
         lost = not stopped.done()
-        # A cancelled task exits its contexts, wherever it is: the webhook is restored and the tunnel closed.
+        # A cancelled task exits its contexts at any point: the webhook is restored, and the tunnel is closed.
         if not working.done():
             working.cancel()
         stopped.cancel()

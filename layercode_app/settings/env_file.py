@@ -18,7 +18,7 @@ Values = Mapping[str, str | None]
 
 
 def set_values(values: Values, *, env_file: Path, undo_file: Path = UNDO_FILE) -> None:
-    """Set variables, or remove those whose value is None. The original values are saved for `undo`.
+    """Set variables. A variable whose value is None is removed. The original values are saved for `undo`.
 
     Raises ConfigurationError for a multi-line value, or if a file cannot be read or written.
     """
@@ -41,7 +41,7 @@ def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
 
 
 def change(values: Values, *, env_file: Path) -> None:
-    """Set variables, or remove those whose value is None. Unlike `set_values`, save nothing for `undo`.
+    """Set variables. A variable whose value is None is removed. Unlike `set_values`, save nothing for `undo`.
 
     Raises ConfigurationError for a multi-line value, or if the file cannot be read or written.
     """

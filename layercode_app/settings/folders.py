@@ -1,4 +1,4 @@
-"""Create folders that git ignores, for files that hold what callers said."""
+"""Create folders that git ignores, for files with the words of callers."""
 
 from __future__ import annotations
 

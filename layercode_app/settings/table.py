@@ -399,7 +399,7 @@ class Settings(BaseSettings):
         None,
         "SERVICE_VERSION",
         "Observability",
-        "Version of your service. The default is the version in ./pyproject.toml, else that of the installed distribution.",
+        "Version of your service. By default, the version in ./pyproject.toml, or else of the installed distribution.",
     )
     telemetry_enabled: bool = _setting(
         True, "TELEMETRY_ENABLED", "Observability", "If false, spans, error reports and metrics are off."

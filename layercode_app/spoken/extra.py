@@ -9,7 +9,10 @@ from ..exceptions import MissingExtraError
 
 
 def need(module: str, library: str, extra: str, what: str) -> Any:
-    """Import a module of an optional library that `what` needs. Raises MissingExtraError if the library is missing."""
+    """Import a module of an optional library. Raises MissingExtraError if the library is missing.
+
+    The error's message begins with `what`, which names the feature that needs the library.
+    """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -49,7 +49,7 @@ class EventStream:
 
     def watch(self) -> None:
         """Start watching for the client's disconnect, WATCH_AFTER_SECONDS after the request at the earliest."""
-        # A turn that ends at once needs no watcher, and a task would cost as much as the rest of such a turn.
+        # A turn that ends at once needs no watcher: the task of the watcher would cost as much as the rest of the turn.
         if self._watcher is None and self._timer is None:
             wait = self._watching_at - time.perf_counter()
             loop = asyncio.get_running_loop()

@@ -191,7 +191,7 @@ class AgentCall:
     async def state(self, agent: str | None = None) -> dict[str, Json]:
         """Return the conversation's state from the journal.
 
-        Each agent has its own state. `agent` names an agent that took the call over; by default, the state is that of
+        Each agent has its own state. `agent` names an agent that took the call over. By default, return the state of
         the agent that was called.
         """
         scope = scope_of(agent or self.agent.name, self.agent.name)
@@ -354,7 +354,7 @@ class AgentCall:
 
 @asynccontextmanager
 async def open_call(agent: VoiceAgent[Any, Any] | Any, **options: Any) -> AsyncIterator[AgentCall]:
-    """Open a call for the duration of a block. The options are those of AgentCall."""
+    """Open a call for the duration of a block. `options` are arguments of AgentCall."""
     call = AgentCall(agent, **options)
     try:
         yield call

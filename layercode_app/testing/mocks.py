@@ -139,7 +139,7 @@ class RecordingRunner(AgentRunner):
 
     async def _connected(self, connect: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._connecting is None:
-            # The connections outlive the turn, so they must not keep its context.
+            # The connections outlive the turn, so they must not keep the turn's context.
             self._connecting = asyncio.create_task(connect(), context=Context())
         await asyncio.shield(self._connecting)
 

@@ -126,6 +126,6 @@ async def _send(name: str, url: str, title: str, body: str, form: Format, kind: 
         shown = {"notify_type": apprise.NotifyType(kind), "body_format": apprise.NotifyFormat(form)}
         return bool(channel.notify(title=title, body=body, **shown))
 
-    # In a thread, so that a channel that hangs does not block calls.
+    # Send in a thread, so that a channel that hangs does not block calls.
     if not await asyncio.to_thread(notify):
         raise ChannelError(f"The channel {name!r} did not accept the message.")

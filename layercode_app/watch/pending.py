@@ -61,12 +61,12 @@ class PendingTotals:
             try:
                 await self._store.add_totals(key, amounts)
             except StoreError:
-                # Keep them pending, added to the amounts that arrived during the write.
+                # Keep the amounts pending: add them to the amounts that arrived during the write.
                 self._add(key, amounts)
                 raise
 
     async def stop(self) -> None:
-        """Write the pending amounts; those that cannot be written are lost."""
+        """Write the pending amounts. Amounts that cannot be written are lost."""
         self._stopping = True
         if self._writer is not None and not self._writer.done():
             await self._writer

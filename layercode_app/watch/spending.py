@@ -1,6 +1,6 @@
-"""Compute what a conversation has spent. Each turn's record stores the sum that all turns before it have spent.
+"""Compute how much a conversation has spent. Each turn's record stores the sum that all earlier turns have spent.
 
-Only the turns since the newest record with such a sum are read: usually one, however long the call is. If no record
+Only the turns since the newest record with this sum are read: usually one, however long the call is. If no record
 has a sum yet, because no budget was set, the whole conversation is read once. Data events are not in the history, so
 they are read from the journal, but only in a conversation whose state says that they have spent something.
 """
@@ -41,7 +41,7 @@ class Spent:
         self.tokens += tokens
 
     def count(self, record: TurnRecord) -> None:
-        """Add what a turn or a data event has spent."""
+        """Add the dollars and tokens that a turn or a data event has spent."""
         if is_turn(record) or (record.finished and record.kind is Kind.DATA):
             self.add(*cost_and_tokens(record))
 

@@ -85,7 +85,7 @@ async def end(probe: Probe) -> None:
 @check(
     "frames.end-last",
     "response.end is the last event",
-    why="the platform does not speak what comes after response.end",
+    why="the platform does not speak text that comes after response.end",
     fix="Send response.end only after every task that speaks has finished.",
 )
 async def end_last(probe: Probe) -> None:

@@ -128,7 +128,7 @@ async def _run_cases(plays: Sequence[Play], task: Any, concurrency: int) -> None
 
 
 def _taken(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Return those arguments that `function` accepts. Not every release of pydantic-evals accepts all of them."""
+    """Return the arguments that `function` accepts. Not every release of pydantic-evals accepts all arguments."""
     known = signature(function).parameters
     return {name: value for name, value in arguments.items() if name in known}
 

@@ -1,4 +1,4 @@
-"""Hash the files that affect a run: those in the agents' folders, and the packages that scenario files refer to."""
+"""Hash the files that affect a run: the files of the agents' folders, and the packages that scenario files refer to."""
 
 from __future__ import annotations
 

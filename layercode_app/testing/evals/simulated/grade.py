@@ -99,7 +99,7 @@ def _last_change(call: Call, path: str, found: Any, agent: str = "") -> str:
     """Return a phrase that names the turn in which a part of an agent's state last changed.
 
     `path` names the part, and `found` is its value at the end of the call. `agent` is the name of an agent that took
-    the call over; by default, the state is that of the called agent. The record of a turn has only the state of the
+    the call over. By default, the state of the called agent is searched. The record of a turn has only the state of the
     agent that had the call at the end of the turn. So a change is missed if the agent then hands the call over in the
     same turn.
     """

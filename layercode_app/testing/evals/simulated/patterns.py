@@ -1,4 +1,4 @@
-"""Patterns in scenario files: texts or regular expressions that are searched for in what was said."""
+"""Patterns in scenario files: texts or regular expressions that are searched for in spoken words."""
 
 from __future__ import annotations
 
