@@ -17,7 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 def required() -> frozenset[str]:
     """Return the names of the direct and indirect requirements of a project.
 
-    If a requirement is not installed here, its own requirements are not known and are missing.
+    If a requirement is not installed here, its own requirements are missing in the result.
     """
     found: set[str] = set()
     waiting = [normalized(name) for name in OWN]

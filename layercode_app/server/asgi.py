@@ -123,7 +123,7 @@ async def send_error(send: Send, status: int, reason: str, headers: list[tuple[b
 
 
 def secured(send: Send) -> Send:
-    """Return a `send` that adds security headers to a response. It does not replace headers of the same name.
+    """Return a `send` that adds security headers to a response. A header of the same name is not replaced.
 
     An HTML page does not get the headers that restrict content, framing and caching.
     """

@@ -42,7 +42,7 @@ def listen_from(host: str, port: int) -> socket.socket:
 
 
 def accept_connections(listener: socket.socket, backlog: int = BACKLOG) -> None:
-    """Let the operating system accept connections to a bound socket. They wait until a server answers them.
+    """Let the operating system accept connections to a bound socket. The connections wait until a server answers them.
 
     Raises ConfigurationError, and closes the socket, if another program was faster to listen on the port.
     """

@@ -27,7 +27,7 @@ class Limits:
     busy: str = "I'm sorry, I can't take that right now. Please try again in a moment."
     hook_timeout: float = 30.0
     handoff_url: str | None = None
-    """Where hand-offs to a person are posted. Without it, they are only recorded."""
+    """The URL to which hand-offs to a person are posted. Without a URL, they are only recorded."""
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:

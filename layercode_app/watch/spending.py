@@ -16,9 +16,9 @@ from ..journal.stores.base import Store
 from ..reports.figures import is_turn
 
 READ_TOKENS = 1000
-"""If no turn in `history` stores a sum, older turns are read from the journal.
+"""The size of the first read of older turns from the journal, in estimated tokens.
 
-The first read returns about this number of tokens, and each further read returns twice as many as the one before.
+Older turns are read only if no turn in `history` stores a sum. Each further read is twice as large as the one before.
 """
 LATE_SECONDS = 600.0
 """The age in seconds up to which the usage of a turn may still change.
@@ -57,8 +57,8 @@ async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnR
     `history` holds the newest earlier turns, as they were in the journal when this turn began. `data` tells whether
     data events have spent something, too.
 
-    The sum is stored in this turn's record if it can no longer change: no earlier turn still runs, and no work that an
-    earlier turn started, such as the job of a summary. A turn that began more than LATE_SECONDS before this one is
+    The sum is stored in this turn's record if it can no longer change: all earlier turns have ended, and so has the
+    work that they started, such as the job of a summary. A turn that began more than LATE_SECONDS before this one is
     assumed to have ended, with all its work.
     """
     spent, settled = Spent(), True

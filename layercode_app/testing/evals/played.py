@@ -49,7 +49,7 @@ class Played:
     interruptions: int = 0
     """The number of replies that the caller interrupted."""
     hung_up: str = ""
-    """How a simulated call ended: `caller`, `goal reached`, `agent` or `max_turns`. Otherwise empty."""
+    """How a simulated call ended: `caller`, `goal reached`, `agent` or `max_turns`. Empty for all other calls."""
     behaviours: list[dict[str, Any]] = field(default_factory=list)
     """For each turn of a simulated caller: what they meant to say, and how they behaved."""
     notes: list[str] = field(default_factory=list)

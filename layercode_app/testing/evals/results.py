@@ -27,8 +27,9 @@ def report(
 ) -> bool:
     """Write every report, and return whether the evaluation passed.
 
-    With a baseline, the evaluation fails if it is worse by more than chance; without a baseline, if any run failed. It
-    also fails if no run was played, if runs were skipped, or if a judge or a caller's model gave no answer.
+    With a baseline, the evaluation fails if it is worse than the baseline by more than chance. Without a baseline, the
+    evaluation fails if any run failed. It also fails if no run was played, if runs were skipped, or if a judge or a
+    caller's model gave no answer.
     """
     rows = eval_report.summary(played)
     worse = [] if baseline is None else regressions(rows, baseline)

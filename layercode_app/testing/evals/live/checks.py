@@ -17,7 +17,7 @@ JUDGES = "judge"
 
 @dataclass(frozen=True)
 class Check:
-    """The check of one key of `end`: the expected value, and the reasons for failing. It passed if there are none."""
+    """The check of one key of `end`: the expected value, and the failures. Without failures, the check passed."""
 
     name: str
     expected: str
