@@ -86,7 +86,10 @@ def _digits(value: int) -> str:
 
 
 def number_of(value: object) -> float | None:
-    """Return the number as one that JSON can hold; None for NaN, infinity, and values that are not numbers."""
+    """Return the value as an int or float that JSON can represent.
+
+    Return None for NaN, infinity, numbers that are too large, and values that are not numbers.
+    """
     if isinstance(value, int) and _LEAST <= value <= _MOST:
         return int(value)
     if not isinstance(value, Real | Decimal):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # The tests also run on a bare checkout, where no entry point names the plugin.
 pytest_plugins = ["pytester", "layercode_app.testing.plugin"]
 
-# Each HTTP client reads all certificate authorities that it trusts, which takes 0.05 s for those of the machine. Tests
-# make hundreds of clients, and connect to other machines only for the packages of one project (test_two_commands.py).
+# Let HTTP clients trust a single certificate authority. Tests make hundreds of clients, and each would need 0.05 s to
+# read the authorities of the machine. Only test_two_commands.py needs these, because it downloads packages.
 os.environ.setdefault("MACHINES_SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""))
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "authority.pem")
 
@@ -39,8 +39,8 @@ if "LAYERCODE_WHEEL" in os.environ:
     collect_ignore = ["deploy", "scaffold/test_two_commands.py"]
 
 
-# Modules that are imported while pytest collects the tests stay in memory. To search them for garbage would take a
-# quarter of that time, and much of each garbage collection during the tests.
+# Do not let the garbage collector search the modules that are imported while pytest collects the tests. They stay in
+# memory anyway. The search would take a quarter of the collection's time, and slow down each garbage collection later.
 gc.disable()
 
 

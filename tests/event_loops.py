@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 FRAMES = 12
-"""How many stack frames are shown of the code that made an open loop."""
+"""Maximum number of stack frames in an error. They show where an event loop was made that was left open."""
 
 
 @contextmanager

@@ -33,7 +33,7 @@ LIBRARIES = (
     "genai_prices", "websockets", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "watchfiles",
 )  # fmt: skip
 NOT_OURS = {"layercode_app.__main__", "layercode_app.testing.plugin"}
-"""Modules that run on import, or that pytest wants to import itself."""
+"""Modules that must not be imported here: one runs the program on import, and pytest must import the other itself."""
 
 
 def main(descriptor: int, measured: bool) -> dict[str, Any] | None:
@@ -45,7 +45,8 @@ def main(descriptor: int, measured: bool) -> dict[str, Any] | None:
     import_everything()
     if measured:
         importlib.import_module("coverage")
-        # Coverage asks for the stack as it starts. The first time, this takes 0.2 s: it resolves every module's path.
+        # Coverage calls `inspect.stack` when it starts. The first call in a process takes 0.2 s, because it resolves
+        # the path of every module.
         inspect.stack()
     gc.collect()
     gc.freeze()
@@ -67,7 +68,7 @@ def import_everything() -> None:
     """Import the libraries and every module of the package, none of which may start a thread or read settings."""
     import layercode_app
 
-    # As the command line does before its first import.
+    # The command line sets this variable too, before its first import.
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "logfire-plugin"
     for name in LIBRARIES:
         with suppress(ImportError):

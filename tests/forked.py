@@ -25,7 +25,7 @@ from typing import IO, Any
 
 SERVER = Path(__file__).with_name("fork_server.py")
 WITHOUT_ITS_FOLDER = "import runpy, sys; del sys.path[0], sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-"""Run the server, but import nothing from tests/. Its `platform` would hide the standard library's module."""
+"""Code that runs the server, but imports nothing from tests/. `tests/platform` would hide the standard `platform`."""
 CAN_FORK = sys.platform == "linux"
 POLL_SECONDS = 0.01
 _starting = Lock()
@@ -148,7 +148,7 @@ def run(
     cold: bool = False,
     together: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python ARGUMENTS…` to its end, as `subprocess.run` does; `together` puts its errors into its output."""
+    """Run `python ARGUMENTS…` to its end, as `subprocess.run` does. `together` redirects stderr to stdout."""
     with TemporaryFile() as keyboard, TemporaryFile() as output, TemporaryFile() as errors:
         keyboard.write(typed.encode())
         keyboard.seek(0)
@@ -170,7 +170,7 @@ def _fork_server() -> socket.socket:
 @cache
 def _started_server() -> socket.socket:
     measured = "measured" if "COVERAGE_PROCESS_START" in os.environ else "not measured"
-    # Packets, so that the requests of two threads stay two.
+    # A socket of packets, so that the requests of two threads do not merge into one.
     mine, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
         [sys.executable, "-c", WITHOUT_ITS_FOLDER, SERVER, str(theirs.fileno()), measured],
@@ -196,7 +196,7 @@ def _descriptor(stream: int | IO[bytes], null: int) -> int:
 
 
 def _readable(status: socket.socket) -> bool:
-    # Not `select`, which takes no descriptor above 1,023.
+    # Use `poll`, because `select.select` refuses file descriptors above 1,023.
     poll = select.poll()
     poll.register(status, select.POLLIN)
     return bool(poll.poll(0))

@@ -1,7 +1,7 @@
 """Texts that try to control the terminal or the page that shows them.
 
-`record` fills a journal with them: every field that an outsider can fill, through signed events. What only a model, a
-tool or an older version can have written is saved directly, in separate records.
+`record` fills a journal with these texts. It sends signed events for all fields that an outsider can fill. For fields
+that only a model, a tool or an older version can fill, it saves separate records directly.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FAMILIES = {
     "lines": "\nFORGED\r\nFORGED\rFORGED\u2028FORGED\u2029FORGED\x85FORGED\n  Agent:  FORGED",
 }
 ALL = "=" + " ".join(FAMILIES.values())
-"""Every family in one text. It also begins like a formula, and is short enough for an id."""
+"""One text with the texts of all families. It begins like a spreadsheet formula, and is short enough for an id."""
 LONG = "long " + "FORGED " * 70
 """A text that fills lines of any width. Where a terminal wraps it, a line begins with the word `FORGED`."""
 HALF = "half \ud800 a \udfff character"
@@ -54,7 +54,7 @@ _ACTING = re.compile(
 )
 _ROW = re.compile(r" {0,3}FORGED.*\d")
 _OUR_COLOURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[\?25[lh]|\r?\x1b\[(?:2K|1A)")
-"""What Rich writes for styles, and for a progress bar."""
+"""The escape sequences that Rich writes for styles and for a progress bar."""
 
 
 def acting(text: str) -> list[str]:

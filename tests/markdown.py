@@ -22,7 +22,7 @@ _FENCE = re.compile(
 
 
 class Block(NamedTuple):
-    """A fenced block of a page, where it stands, and its marker."""
+    """A fenced block of a page, with its position and its marker."""
 
     page: str
     line: int

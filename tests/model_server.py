@@ -41,7 +41,10 @@ class ModelServer:
     hanging_models: tuple[str, ...] | None = None
     """The models that hang, while the others answer; None for all."""
     plain: bool = False
-    """Whether a chat completion without a stream is text although a tool is offered. Models often answer so."""
+    """Whether a chat completion that is not streamed is plain text, even if the request offers a tool.
+
+    Real models often answer so.
+    """
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     open_streams: int = 0

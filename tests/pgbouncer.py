@@ -16,7 +16,7 @@ class PgBouncer:
     """A pooler on a free port of 127.0.0.1, which gives each transaction any of its connections to the server."""
 
     def __init__(self, server: PostgresServer) -> None:
-        # Debian installs it where only root's path looks.
+        # Debian installs it in /usr/sbin, which is only on root's PATH.
         program = need_program("pgbouncer", "/usr/sbin/pgbouncer")
         self._folder = tempfile.TemporaryDirectory(prefix="layercode-pgbouncer-")
         folder = Path(self._folder.name)

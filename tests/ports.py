@@ -7,14 +7,18 @@ import socket
 from itertools import count
 
 FIRST, LAST = 10_000, 32_000
-"""Below those the system hands out itself: no connection that a test opens can take one before its server does."""
+"""The range of the ports for servers.
+
+The system takes the local ports of connections from a higher range. So a connection of a test cannot take a server's
+port before the server starts.
+"""
 
 # Test workers run at once and have neighbouring process ids, so each begins far from the others.
 _next = count(os.getpid() * 997)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 where nothing listens, which this process has not given before."""
+    """Return a port of 127.0.0.1 on which nothing listens. Later calls in this process return other ports."""
     while True:
         port = FIRST + next(_next) % (LAST - FIRST)
         with socket.socket() as probe:

@@ -46,7 +46,7 @@ def runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except FileNotFoundError:
-        # It ended just now, or this system has no such files.
+        # If the system has /proc, the process has just ended. Otherwise `os.kill` has shown that it runs.
         return not Path("/proc").exists()
 
 
@@ -83,7 +83,7 @@ async def command(
     try:
         yield process
     finally:
-        # Also if the command has ended: its workers may still run.
+        # Kill the process group even if the command has ended, because its workers may still run.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()

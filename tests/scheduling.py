@@ -19,7 +19,7 @@ LONGEST = (
     "conversation/test_summaries.py", "conversation/test_property.py", "dev/test_simulated_calls.py",
     "agents/test_gallery.py",
 )  # fmt: skip
-"""The files that take longest, which begin first. If one began last, all other workers would wait for its worker."""
+"""The slowest test files. They begin first, because at the end all workers would wait for the one with a slow file."""
 SPREAD = {
     "strict_models/test_property.py", "scaffold/test_projects.py", "agents/test_simulated.py",
     "conversation/test_property.py", "conversation/test_summary_property.py", "testing/simulated/test_broken_agents.py",

@@ -32,7 +32,8 @@ def need_node_package(name: str) -> Path:
 def need_distribution(name: str) -> metadata.Distribution:
     """Return an installed distribution.
 
-    Our own distribution is missing if the tests run on a bare checkout, which PYTHONPATH makes importable.
+    The distribution of this package is missing if the tests run on a bare checkout. There, the package is not
+    installed, but only importable through PYTHONPATH.
     """
     try:
         return metadata.distribution(name)

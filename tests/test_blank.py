@@ -237,7 +237,8 @@ def test_blank_text_that_a_journal_has_is_given_to_no_model(blank: str) -> None:
     record = stored(prompt, calls, speech=[Speech("model", 0, blank)] if blank else [])
     assert given(record) == ["hello", "tool-call", "The tool call was interrupted before a result was known."]
     assert given(stored(user_text=blank)) == []
-    # A reply stays, and with it a word of the caller's: some providers want a user before each reply.
+    # The reply stays. A text replaces the caller's blank message, because some providers require a user message before
+    # each reply.
     answered = stored(
         ModelRequest([UserPromptPart(blank)]), ModelResponse([TextPart("Yes?")]), speech=[Speech("model", 0, "Yes?")]
     )

@@ -43,7 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """A fresh module to run a block in: Pydantic looks annotations up in `sys.modules`."""
+    """Return a new module, in which a block can run. It is in `sys.modules`, where Pydantic looks up annotations."""
     fresh = types.ModuleType("documented_example")
     monkeypatch.setitem(sys.modules, fresh.__name__, fresh)
     return fresh

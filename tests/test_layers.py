@@ -1,6 +1,7 @@
-"""The order of the stages: which layer may import which, checked on every import of the package.
+"""Check every import of the package: each layer imports only the layers that it may import.
 
-An event flows webhook -> conversation -> agent -> stream -> server. Of the stages, each imports only those to its left.
+Five of the layers are stages. An event flows through them: webhook -> conversation -> agent -> stream -> server. A
+stage imports no stage to its right.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ GROUND = {
     "exceptions", "_version", "_compat", "wellformed", "blank", "nearest", "percentiles", "spoken", "output", "settings",
     "journal", "observability",
 }  # fmt: skip
-"""What every layer may import. They know nothing of any stage."""
+"""The layers that all layers outside this set may import. They import no stage."""
 STAGES = ["webhook", "conversation", "agent", "stream", "server"]
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -98,7 +99,7 @@ def _ours() -> Iterator[tuple[str, str, Import]]:
     for found in imports():
         if found.target.split(".")[0] == NAME:
             target = layer(found.target)
-            # A name that is no layer is a name of the public API, imported from the package itself.
+            # If the imported name is not a layer, it belongs to the public API, which the package's `__init__` exports.
             yield layer(found.module), target if target in layers else "__init__", found
 
 

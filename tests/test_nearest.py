@@ -1,4 +1,4 @@
-"""A known name is suggested for a typo or a clear beginning of it, never for another word that looks similar."""
+"""A known name is suggested for a misspelt or shortened form of it, but never for another, similar word."""
 
 from __future__ import annotations
 

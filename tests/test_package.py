@@ -139,7 +139,8 @@ def _distribution_of(module: str) -> str:
     assert spec is not None, f"{module} is not installed"
     places = {Path(place) for place in (spec.origin, *(spec.submodule_search_locations or ())) if place}
     owners = {name for name in names for file in metadata.files(name) or () if _holds(file, places)}
-    # `from opentelemetry import trace` names only the namespace. All that is imported in this way is in the API.
+    # For `from opentelemetry import trace`, `module` is only the namespace package, which has no single owner. The
+    # package imports only modules of opentelemetry-api in this way.
     return canonicalize_name(owners.pop()) if len(owners) == 1 else "opentelemetry-api"
 
 

@@ -152,7 +152,7 @@ WITH_EMPTY = {
     for name, info in Settings.model_fields.items()
     if "empty" in (info.description or "") and info.default not in ("", None, (), {})
 }
-"""The settings that have a default and are said to take an empty value."""
+"""The settings that have a non-empty default, and whose description mentions an empty value."""
 
 
 @pytest.mark.parametrize("variable", WITH_EMPTY)

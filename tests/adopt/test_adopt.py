@@ -141,7 +141,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def fill_in(file: Path, bodies: dict[str, str]) -> None:
-    """Replace each `raise NotImplementedError` in the file by a developer's code. `bodies` has it by function name."""
+    """Replace each `raise NotImplementedError` in the file by code from `bodies`, which maps function names to code."""
     to_do = r"raise NotImplementedError\(.Fill in (\w+)\(\).*"
     file.write_text(re.sub(to_do, lambda found: bodies[found[1]], file.read_text()))
 

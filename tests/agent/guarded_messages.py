@@ -1,4 +1,4 @@
-"""What callers say, for the guards: ordinary messages, attacks, and card numbers in many forms."""
+"""Messages of callers for the tests of the guards: ordinary ones, attacks, and card numbers in many forms."""
 
 ORDINARY = (
     "I'd like to order two croissants and a rye bread, please.", "Do you have sourdough today?",
@@ -54,4 +54,4 @@ CARDS = (
     "four one one one, one one one one, and one one one one, um, one one one one, one two two seven",
     "vier eins eins eins eins eins eins eins eins eins eins eins eins eins eins eins",
 )  # fmt: skip
-"""Public test numbers of the issuers, as callers say them."""
+"""Messages with test card numbers that the card issuers publish, as callers type or say them."""

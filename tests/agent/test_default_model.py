@@ -18,7 +18,7 @@ def test_a_missing_key_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     told: list[str] = []
     sink = logger.add(told.append, level="WARNING")
     agents = [VoiceAgent(f"agent-{number}", Agent()) for number in range(3)]
-    # A name of its own: the warning was said before, if another test asked for the same model.
+    # Use a model name that no other test uses, because the warning appears only once per model and process.
     LayerCode(*agents, settings=settings(tmp_path, default_model="openai:told-once"), offline_without_key=True)
     logger.remove(sink)
     assert [str(voice.model.model_name) for voice in agents if voice.model] == ["offline"] * 3

@@ -27,7 +27,7 @@ GOOD = HEAD + 'good = VoiceAgent("good", Agent(), greeting="Hello!")\n'
 
 
 def found_with(folder: Path, code: str) -> Found:
-    """What is found in a folder with a good agent file and a file with this code."""
+    """Return what `discover` finds in a folder that has a correct agent file and a file with this code."""
     (folder / "good.py").write_text(GOOD)
     (folder / "pizza.py").write_text(HEAD + code)
     return discover(folder)

@@ -78,7 +78,7 @@ def test_an_interrupt_in_a_running_server_is_the_files_own(folder: Path) -> None
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Python's own handling of Ctrl-C, which a process that runs in the background of a shell does not have."""
+    """Install Python's default handler for Ctrl-C. A process in the background of a shell does not have this handler."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,4 +1,7 @@
-"""The second request of a hedge may go to another model, which gets the messages and settings that it gets alone."""
+"""The second request of a hedge may go to another model.
+
+This model gets the same messages and settings as if it were the agent's only model.
+"""
 
 from __future__ import annotations
 

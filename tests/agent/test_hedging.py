@@ -38,7 +38,7 @@ from ..serving import serve
 pytestmark = pytest.mark.anyio
 
 SOON = 0.001
-"""A delay that is over at once: each request waits for the test anyway."""
+"""A very short delay before the second request. The first one cannot be faster, because it waits for the test."""
 NEVER = 60.0
 
 
@@ -126,7 +126,7 @@ def rows(record: TurnRecord) -> list[tuple[str, str, str]]:
 
 
 async def race(world: World, *steps: str) -> TurnRecord:
-    """Ask, and let each request begin or fail in this order: "1", "2 fails", …"""
+    """Ask the agent, and let its two requests answer or fail in the order of `steps`, such as "1" and "2 fails"."""
     asking = asyncio.create_task(world.ask())
     await world.wait_for(2)
     for step in steps:

@@ -1,4 +1,7 @@
-"""The caller is asked even if only the run shows that a tool needs an approval."""
+"""The caller is asked even if the agent's declaration does not show that a tool needs an approval.
+
+PydanticAI then reports this only during the run.
+"""
 
 from __future__ import annotations
 

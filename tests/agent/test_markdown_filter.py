@@ -1,4 +1,4 @@
-"""The filter that takes out what cannot be spoken, piece by piece."""
+"""The filter that removes Markdown and emoji from a streamed text, because they cannot be spoken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every model request of a turn is a row of its record, and each model has its own tokens and cost everywhere."""
+"""A turn's record has one row for each model request. Records, reports and metrics count each model separately."""
 
 from __future__ import annotations
 

@@ -26,7 +26,10 @@ pytestmark = pytest.mark.anyio
 
 
 def looker(before: str, after: str, *, tools: int = 1, say: str = "", **options: Any) -> VoiceAgent[Any, Any]:
-    """Says something before its tools, perhaps in them, and after."""
+    """Return an agent that says `before`, calls its tool `tools` times, and says `after`.
+
+    Each call of the tool says `say`, unless that is empty.
+    """
 
     async def model(messages: Any, info: Any) -> AsyncIterator[Any]:
         if len(messages) > 1:
@@ -49,7 +52,7 @@ def looker(before: str, after: str, *, tools: int = 1, say: str = "", **options:
 
 
 async def heard(voice: VoiceAgent[Any, Any], folder: Path) -> TurnRecord:
-    """The record of one turn, whose speech is exactly what was sent."""
+    """Run one turn and return its record. Check that the recorded speech is exactly the text that the caller got."""
     app = LayerCode(voice, settings=settings(folder))
     async with calling(app) as caller:
         reply = await caller.say("hello")
@@ -134,7 +137,7 @@ async def test_words_around_a_retry_are_kept_apart(tmp_path: Path) -> None:
 
 
 class Interleaved(TestModel):
-    """Answers with these parts, as a model does that reasons between its texts."""
+    """A model that answers with these parts. It imitates a model that reasons between its texts."""
 
     parts: Sequence[ModelResponsePart] = ()
 

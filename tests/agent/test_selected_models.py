@@ -35,9 +35,9 @@ HANGS = 60.0
 
 
 def model(name: str, *problems: float | Exception, calls: str = "") -> FunctionModel:
-    """A model that says its name, at first after calling the tool `calls`.
+    """Return a model that says its name. If `calls` is given, it calls this tool first.
 
-    Each request fails, or hangs for some seconds, as the next one of `problems` says; 0.0 means that it does not.
+    Each request takes the next of `problems`: it raises an exception, or first waits for a number of seconds.
     """
     waiting = list(problems)
 
@@ -55,7 +55,10 @@ def model(name: str, *problems: float | Exception, calls: str = "") -> FunctionM
 
 
 def selecting(*chosen: Model | str, own: Model | None = None) -> Agent[Turn, str]:
-    """An agent that sends each further request of a run to the next model, and the last one again and again."""
+    """Return an agent that sends the first request of a run to the first model, the second to the second, and so on.
+
+    The last model gets all further requests.
+    """
 
     def select(ctx: ModelSelectionContext[Any]) -> Model | str:
         return chosen[min(ctx.run_step, len(chosen)) - 1]

@@ -106,7 +106,7 @@ async def test_nested_and_parallel_stages_count_their_own_requests(shared: bool,
     assert outer.cost == pytest.approx((left.cost or 0) + (right.cost or 0))
     assert none.cost is None
     assert all(stage.ended_ms is not None and stage.ended_ms >= stage.started_ms for stage in record.stages)
-    # Both answers of the agent itself, and the helpers' once.
+    # The agent made two requests, and each helper one. The turn counts the helpers' requests only once.
     assert record.usage["requests"] == 4
     assert record.usage["unpriced_requests"] == 0
     own = record.usage["input_tokens"] - 1100

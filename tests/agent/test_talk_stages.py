@@ -1,4 +1,4 @@
-"""The stages of an agent: each has its own tools and instructions, and the journal keeps which one the call is at."""
+"""Each stage of an agent has its own tools and instructions. The journal stores the current stage of the call."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Conversation:
         return list(await self.app.store.history(self.caller.conversation_id, tokens=1_000_000))
 
     async def tools(self) -> list[str]:
-        """The tools that were called, in order, with how each ended."""
+        """Return the name and the final status of each tool call, in order."""
         return [f"{call.name} {call.status}" for turn in await self.turns() for call in turn.tools]
 
     async def outcomes(self) -> list[Any]:

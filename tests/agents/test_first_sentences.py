@@ -13,9 +13,9 @@ pytestmark = pytest.mark.anyio
 
 
 class Said(NamedTuple):
-    """What a caller says: a sentence, or several one after another. And what is expected of the last turn.
+    """A caller's sentence, or several sentences in several turns, and the expected outcome of the last turn.
 
-    `heard` is a part of its answer, and `calls` are all of its tool calls.
+    `heard` is a part of the last answer. `calls` are all tool calls of the last turn.
     """
 
     text: str | list[str]

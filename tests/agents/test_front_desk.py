@@ -43,7 +43,7 @@ async def test_an_interrupted_call_with_duplicates_books_once(tmp_path: Path) ->
         assert (await call.greeting()).spoken == "Hello, this is Harbour Dental. May I have your name?"
         name = await call.say("This is Ann Smith", turn_id="name")
         assert name.spoken == f"Thank you, Ann Smith. {WHAT_FOR}"
-        # The caller shows that they listen, over the name: the reply goes on, and nothing is saved again.
+        # The caller says "mhm" while the agent says the name. The reply continues, and nothing is saved again.
         resumed = await call.say("mhm", **cut("name", "Thank you, Ann"))
         assert resumed.spoken == f"Smith. {WHAT_FOR}"
         assert (await call.say("A check-up")).spoken == "Right, a check-up. Which day would suit you?"

@@ -43,7 +43,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *words: str, code: int = 0) -> Any:
-    """What a command prints as JSON. It must have printed the agent's lines on stderr."""
+    """Run a command with `--json`, and return the JSON on stdout. Check that the agent file's output is on stderr."""
     environment = os.environ | {"LAYERCODE_STORE": f"sqlite:///{folder}/journal.db"}
     done = forked.run(["-m", "layercode_app", *words, "--json"], cwd=folder, env=environment)
     assert done.returncode == code, done.stderr

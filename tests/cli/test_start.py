@@ -1,4 +1,7 @@
-"""`run` and `dev` start with three lines: the agents, what is off, and the address. A taken port is named."""
+"""`run` and `dev` begin by printing three lines: the agents, the disabled features, and the address.
+
+If the port is taken, `run` refuses to start, and `dev` uses the next free port. Both name the port.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def project(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def started(*arguments: str, cwd: Path, last: str, **env: str) -> AsyncIterator[list[str]]:
-    """The lines of a server from its start to the address, without their times."""
+    """Start a server, and wait until it has printed `last`. Yield the lines that it printed, without their times."""
     output = cwd / "output.txt"
     async with command(*arguments, cwd=cwd, env=env) as process:
         deadline = asyncio.get_running_loop().time() + START_SECONDS
@@ -153,7 +156,7 @@ async def test_once_the_address_is_printed_a_connection_is_accepted(options: tup
 
 
 def test_the_banner_of_pydantic_ai_does_not_show(project: Path) -> None:
-    # To a coding agent it is shown without a terminal, which is what a test can read.
+    # With AI_AGENT, PydanticAI would print its banner even without a terminal, so the test can see it.
     code, printed = run("chat", "--agent", "second", "--say", "hello", cwd=project, AI_AGENT="1")
     assert code == 0, printed
     assert "hello" in printed

@@ -42,7 +42,7 @@ def project(folder: Path, *names: str) -> Path:
 
 
 async def served(folder: Path, *options: str) -> tuple[list[str], str]:
-    """The agents that `run` serves, the one at /api/agent first, and what it printed."""
+    """Start `run`. Return the names of the served agents, beginning with the one at /api/agent, and the output."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     listen = ("--host", "127.0.0.1", "--port", str(port))

@@ -40,7 +40,10 @@ def server(store: str, tmp_path: Path) -> Iterator[ServerProcess]:
 
 @asynccontextmanager
 async def speaking(caller: Caller, text: str, turn_id: str) -> AsyncIterator[AsyncIterator[Received]]:
-    """Deliver a message, and give the frames after the first spoken word: the tool has run by then."""
+    """Deliver a message, and wait for the first spoken word. Yield the frames after it.
+
+    The agent speaks only after its tool has run.
+    """
     ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id, "turn_id": turn_id}
     async with caller.client.deliver({"type": "message", "text": text, **ids}) as answer:
         frames = answer.frames()
@@ -71,7 +74,7 @@ async def test_an_address_in_parts_survives(server: ServerProcess, store: str) -
             assert reply.types.count("response.end") == 1
         assert (await caller.say("gmail", turn_id="t2")).spoken == twice[0].spoken
 
-        # Killed half way through another address, while its beginning is read back.
+        # Kill the server when the caller has said the first half of another address, and the agent reads it back.
         async with speaking(caller, "no, it's bob dot", "t3") as frames:
             await asyncio.to_thread(server.kill)
             with pytest.raises(DeliveryError):

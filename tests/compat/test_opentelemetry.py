@@ -1,4 +1,4 @@
-"""The private parts of OpenTelemetry mean what we take them for, and spans are sent in a release without them."""
+"""The private parts of OpenTelemetry work as the toolkit assumes. Spans are also sent in a release without them."""
 
 from __future__ import annotations
 

@@ -51,6 +51,9 @@ def counter(tmp_path: Path) -> Counter:
 
 @pytest.fixture
 async def heard(counter: Counter) -> AsyncIterator[tuple[Heard, Heard]]:
-    """A turn that runs in the first worker and is followed from the second; both have heard one word."""
+    """Yield the callers of one turn, which runs in the first worker and is followed from the second.
+
+    Both callers have heard one word.
+    """
     async with heard_at_both(counter) as callers:
         yield callers

@@ -1,4 +1,7 @@
-"""A caller's "mhm" continues the reply it interrupted; an answer to a question, and other words, do not."""
+"""If a caller interrupts a reply with "mhm", the reply continues.
+
+It does not continue if the "mhm" answers a question, or if the caller says other words.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ HOURS = "We open at nine every day. On Sundays we open at ten, and we close at t
 
 
 def informer(**options: Any) -> tuple[VoiceAgent[Any, Any], list[Sequence[ModelMessage]]]:
-    """Answers "hours" with a long text and "table" with a question, anything else with "Fine."."""
+    """Return an agent, and the list of its model requests.
+
+    It answers "hours" with a long text, "table" with a question, and anything else with "Fine.".
+    """
     seen: list[Sequence[ModelMessage]] = []
 
     async def model(messages: list[ModelMessage], info: Any) -> AsyncIterator[str]:

@@ -207,7 +207,8 @@ async def test_notes_do_not_stay_of_what_is_forgotten_while_they_are_saved(forgo
     async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
         if conversation_id == "caller:ann" and not saving.is_set():
             saving.set()
-            # Not `forget`, which refuses while a turn runs: this job may run before the end of its turn.
+            # Call `store.forget`, because the function `forget` refuses while a turn runs. This job may run before its
+            # turn has ended.
             await (store.forget(call.conversation_id) if forgotten == "call" else forget_notes(store, "ann"))
         stayed = await save(conversation_id, state, turn_id=turn_id)
         saved.append(conversation_id)

@@ -1,4 +1,4 @@
-"""History is trimmed in steps: within the budget, with the newest turn, and without a call or result left alone."""
+"""History is trimmed in steps. It fits the budget, has the newest turn, and has no tool call without its result."""
 
 from __future__ import annotations
 

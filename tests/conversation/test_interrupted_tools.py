@@ -1,4 +1,7 @@
-"""A tool that is interrupted is cancelled and its changes undone, or it outlives its turn and the next turn knows."""
+"""When a turn is interrupted, its running tool is cancelled, and the tool's changes are undone.
+
+A tool that must finish continues after its turn instead, and the next turn knows its result.
+"""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ async def _order(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator
 
 
 class Deaf(MemoryStore):
-    """A journal that loses the answer to its first `update`, which it has done."""
+    """A journal whose first `update` is saved, but raises an error, as if the answer had been lost."""
 
     deaf = True
 

@@ -83,12 +83,15 @@ async def test_a_whole_turn_is_covered_while_its_tool_and_its_model_are_slow(tmp
     assert reply.spoken.startswith("One moment. Still looking. ")
     assert reply.spoken.endswith("It is 42.")
     assert reply.spoken.count("Let me see.") == 1
-    # A busy machine wakes late; a missing filler would leave two seconds.
+    # Fillers are one second apart. A busy machine may delay one a little, but a missing one would leave two seconds.
     assert max(later - earlier for earlier, later in pairwise(times)) < 1.9
 
 
 def clerk(*, look: float, think: float = 0.0, **options: Any) -> VoiceAgent[Any, Any]:
-    """Calls a tool that takes `look` seconds and reports progress near its end, then thinks, then answers."""
+    """Return an agent that calls a tool, waits `think` seconds, and answers.
+
+    The tool takes `look` seconds, and reports progress at its end.
+    """
 
     async def model(messages: list[Any], info: Any) -> Any:
         if len(messages) == 1:
@@ -186,7 +189,10 @@ async def test_progress_is_dropped_if_it_would_be_heard_late_or_after_the_reply(
 
 
 def caller_of_two(args: tuple[str, str], **options: Any) -> tuple[VoiceAgent[Any, Any], list[Any], list[str]]:
-    """Calls one tool twice in one response, with these arguments."""
+    """Return an agent that calls one tool twice in one response, with these arguments.
+
+    Also return the messages of its model requests, and the arguments of the calls that were started.
+    """
     seen: list[Any] = []
     started: list[str] = []
 

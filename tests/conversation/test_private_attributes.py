@@ -57,7 +57,7 @@ class Outer(BaseModel):
 
 
 def _fits(order: Order) -> bool:
-    """Return whether the index has the very items of the order."""
+    """Return whether the index contains the same objects as the order, not copies of them."""
     return [id(item) for item in order.known().values()] == [id(item) for item in order.items]
 
 

@@ -374,7 +374,7 @@ class Conversation(StoreMachine):
         crashed = self.world.truth[-1]
         self.run(self.whole(plan, turn_id, ear))
         past = self.run(self.record(crashed.turn_id))
-        # The frames up to the last tool call may have been saved, and count as heard then.
+        # The frames up to the last tool call may have been saved before the crash. Saved frames count as heard.
         crashed.heard = crashed.spoken = past.spoken_text
         crashed.frames = []
         self.check(seen)
@@ -391,7 +391,8 @@ class Conversation(StoreMachine):
         self.run(self.whole(plan, turn_id, ear))
         assert plan.runs == runs
         assert plan.tool_runs == 1
-        # What may have been ordered is not asked for again, and what was heard before the crash is known.
+        # The apology does not ask the caller to repeat the order, because the tool may have placed it. The next turn's
+        # model knows the text that the caller heard before the crash.
         assert ear.spoken == Limits().tool_apology
         before = "".join(plan.before)
         crashed = Past(turn_id, plan.text, ear.spoken, ear.spoken, tool_called=True, finished=False, before=before)

@@ -127,7 +127,7 @@ async def test_a_duplicate_waits_for_the_first_and_does_what_that_one_failed_at(
 async def test_a_duplicate_on_another_worker_waits_until_the_first_has_done_it(
     fails: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The hook takes longer than a turn may take to be displaced.
+    # The hook takes longer than DISPLACE_SECONDS. After this time, a worker ends a turn that another worker runs.
     monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 0.02)
     office = Office()
     office.fails = fails

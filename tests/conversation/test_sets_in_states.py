@@ -13,7 +13,7 @@ from layercode_app.conversation.set_types import field_may_hold_sets
 from layercode_app.conversation.state import LiveState
 
 ONE, OTHER = {0, 8}, {8, 0}
-"""Equal sets, in which the items have different orders, because these numbers have the same place in a small set."""
+"""Two equal sets whose items are in different orders, because both numbers have the same hash slot in a small set."""
 
 
 class Item(BaseModel):

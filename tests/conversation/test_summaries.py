@@ -1,4 +1,4 @@
-"""The older turns of a long call become a running summary, which keeps facts and lets requests begin alike."""
+"""The older turns of a long call become a running summary. It keeps facts, and requests still begin alike."""
 
 from __future__ import annotations
 

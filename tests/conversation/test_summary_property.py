@@ -117,7 +117,7 @@ class LongCall(StoreMachine):
         assert said == self.facts[number + 1 - len(said) :]
         assert known == self.facts[: len(known)]
         missing = self.facts[len(known) : number + 1 - len(said)]
-        # A gap is possible only while the job that closes it waits.
+        # Turns may be missing only while a job waits that will write the summary of them.
         assert not missing or self.run(self.store.pending_jobs())
 
     @rule(leaves=strategies.booleans(), twice=strategies.booleans())
@@ -157,7 +157,7 @@ class LongCall(StoreMachine):
         self.dies = False
 
     async def _lease(self) -> Job | None:
-        # Each time an hour later than before, so that the lease of a dead worker is over.
+        # Let an hour pass before each lease, so that the lease of a dead worker has expired.
         self.now += 3600
         return await self.store.lease(now=self.now, seconds=1)
 

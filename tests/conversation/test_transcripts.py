@@ -34,7 +34,7 @@ TURNS = [turn("1", "one two three"), turn("2", "four five six", heard="four"), t
     [
         (["one two three", "four five six", "seven eight nine"], []),
         (["one", "four", "seven eight"], [("1", "one"), ("3", "seven eight")]),
-        # A line of a spelling that is not ours ends no matching.
+        # A line with another spelling matches no turn. It is skipped, and the later lines are still matched.
         (["1 2", "seven"], [("3", "seven")]),
         (["seven", "one"], [("3", "seven")]),
         ([], []),
@@ -45,7 +45,10 @@ def test_lines_are_matched_in_order_and_odd_ones_are_passed_over(said: list[str]
 
 
 class Teller:
-    """Tells a story in two parts, the second one when it may go on, and notes how its sessions ended."""
+    """An agent that tells a story in two parts, and records the ends of its sessions.
+
+    It tells the second part when the test sets `go_on`.
+    """
 
     def __init__(self, tmp_path: Path) -> None:
         self.told, self.go_on = asyncio.Event(), asyncio.Event()

@@ -38,7 +38,7 @@ QUESTION = "Shall I book it?"
 AGENTS = ("stepper", "other")
 """The two agents of a conversation. The tool `bump` changes the agent's stage and hands over to the other agent."""
 STAGES = ("even", "odd")
-"""The stages of an agent: `bump` has run an even or an odd number of times for it."""
+"""The stages of an agent. Its stage is "even" or "odd", as is the number of times that its tool `bump` has run."""
 
 
 class Count(Collecting):
@@ -56,7 +56,7 @@ class Plan:
     tool: bool
     after: list[str]
     asks: bool = False
-    """Whether it ends with a tool call that the caller must confirm."""
+    """Whether the turn ends with a tool call that the caller must confirm."""
     collects: str = ""
     """The tool of a collector that the turn calls. The agent says what the tool returns."""
     returned: str = ""
@@ -91,7 +91,7 @@ class Plan:
         self.waiting.clear()
         self.moved.set()
         await self.waiting.wait()
-        # What was yielded before that reaches the listener within a few steps of the event loop.
+        # The model has yielded its text by now. The text reaches the listener within a few steps of the event loop.
         for _ in range(20):
             await asyncio.sleep(0)
 
@@ -116,7 +116,7 @@ class Past:
     complete: bool = False
     """Whether all of the reply was written."""
     joined: str = ""
-    """The heard words of an interrupted reply that this one continued, with the space after them."""
+    """The words that the caller heard of an interrupted reply, if this turn continues that reply; with the next space."""
     frames: list[tuple[str, Json]] = field(default_factory=list)
 
     @property
@@ -145,7 +145,10 @@ class Ear:
 
 
 class World:
-    """One conversation with the two agents: the plans of its turns, the requests to the model, and the truth."""
+    """One conversation with the two agents: the plans of its turns, the requests to the model, and what really happened.
+
+    The real course of each turn is in `truth`.
+    """
 
     def __init__(self) -> None:
         self.plans: dict[str, Plan] = {}
@@ -212,7 +215,7 @@ class World:
             yield ""
 
     async def _collect(self, plan: Plan, answer: list[ModelMessage] | None) -> Any:
-        """Call the collector's tool with the caller's words, or say what it returned."""
+        """Call the collector's tool with the caller's words. In the next request, say the result of the tool."""
         if answer is None:
             heard = {"heard": plan.text} if plan.collects.startswith("save") else {}
             yield {9: DeltaToolCall(name=plan.collects, json_args=json.dumps(heard), tool_call_id=f"call-{plan.text}")}

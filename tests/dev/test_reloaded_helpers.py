@@ -24,7 +24,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that is larger than before. By the size, Python's cache of compiled modules notices the change."""
+    """Write a file that is larger than before. Python compares sizes to notice that a compiled module is outdated."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size = path.stat().st_size if path.exists() else 0
     path.write_text(text + "#" * (size + 1 - len(text)))

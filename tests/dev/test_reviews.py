@@ -84,7 +84,7 @@ async def test_the_page_and_the_terminal_have_the_same_queue_and_verdicts(
     report = json.loads((await run("report", "--json", "--store", journal)).output)
     assert report["agreement"] == [{"judge": "told", "reviews": 1, "agreement": 1.0, "kappa": None}]
 
-    # A verdict of the terminal is on the page, and the page can take it back.
+    # A verdict that was given in the terminal also counts on the page, where it can be withdrawn.
     await run("sessions", "review", "failed", "--good", "--store", journal)
     assert [call["conversation_id"] for call in await queue(http)] == ["silent"]
     for _ in range(2):

@@ -137,7 +137,7 @@ ATTRIBUTE = re.compile(r"(layercode|gen_ai|http|url|error|server|client)\.[a-z_.
 
 
 def _set_attributes(tree: ast.Module) -> Iterator[str]:
-    """The names of span attributes in a module: keys of dictionaries, and what `set_attribute` is given."""
+    """Yield possible names of span attributes in a module: keys of dictionaries, and arguments of `set_attribute`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             yield from (key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
@@ -147,7 +147,7 @@ def _set_attributes(tree: ast.Module) -> Iterator[str]:
 
 
 NOT_OURS = {"server.app", "error.category", "layercode.removed"}
-"""Keys that look like attributes: the home of a public name, a tag of Sentry's, and the mark of a removed field."""
+"""Keys that only look like span attributes: a module's name, a tag in Sentry, and the marker of a removed field."""
 
 
 def test_every_span_attribute_is_shown_and_none_that_is_gone() -> None:
@@ -162,7 +162,7 @@ def test_every_span_attribute_is_shown_and_none_that_is_gone() -> None:
 
 
 def _fields_of(tree: ast.AST) -> Iterator[str]:
-    """The names of log fields: keys of dictionaries, assigned keys, and what a logger is bound to."""
+    """Yield the names of log fields: the keys of dictionaries, and keys to which a value is assigned."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             yield from (key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str))

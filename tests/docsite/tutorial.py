@@ -42,7 +42,7 @@ class Reader:
         self._environment = kept | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PORT": self._port,
-            # The projects of readers have no pytest-asyncio; ours has, and it warns.
+            # Disable pytest-asyncio. It is installed here and prints a warning, but a reader does not have it.
             "PYTEST_ADDOPTS": "-p no:asyncio",
         }
 

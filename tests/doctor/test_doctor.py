@@ -60,7 +60,10 @@ async def doctor(cwd: Path, *options: str, **env: str) -> Report:
 
 @asynccontextmanager
 async def everything(folder: Path) -> AsyncIterator[dict[str, str]]:
-    """A server, the platform that calls it, a model, a collector and a Sentry, and the environment that names them."""
+    """Start a server, the emulated platform, a model server and a sink for telemetry.
+
+    Yield the environment variables that point the server to all of them.
+    """
     async with AsyncExitStack() as stack:
         app = LayerCode(VoiceAgent("echo"), settings=settings(folder, webhook_secret=SECRET))
         server = await stack.enter_async_context(serve(app))

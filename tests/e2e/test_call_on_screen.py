@@ -134,7 +134,7 @@ async def test_a_long_answer_is_followed_word_by_word(tmp_path: Path, browser: B
         edge = "() => document.querySelector('.waiting').getClientRects()[0].top"
         assert 0 < await page.evaluate(edge) < 900
 
-        # A reader who scrolls on is left alone, and comes back with one press.
+        # When the user scrolls, the page does not scroll back by itself. A click on `#to-now` scrolls it back.
         await dev.turn(1).hover()
         await page.mouse.wheel(0, 900)
         await expect(page.locator("#to-now")).to_be_visible()

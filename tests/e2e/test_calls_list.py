@@ -51,7 +51,7 @@ async def test_calls_are_found_filtered_and_grouped(tmp_path: Path, browser: Bro
         await expect(page.locator(".ladder")).to_have_count(0)
         await expect(page.locator(".latency")).to_contain_text("3 turns so far. Percentiles appear after 5")
 
-        # One kind of call, one agent, and any words that were said.
+        # Filter the list by the kind of call, by the agent, and by words of the conversation.
         for kind in ("failed", "silent", "slow", "interrupted"):
             await page.select_option("#call-kind", kind)
             await expect(calls).to_have_count(1)

@@ -68,7 +68,7 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         assert (stage[0], stage[3]) == ("wrap up", "$0")
         assert re.fullmatch(r"\d+ \+ \d+", stage[2]), stage
 
-        # The same turn forked: other words, tools from their recordings.
+        # Fork the same turn with other words. The tools answer from their recordings.
         await dev.tab("fork")
         await page.fill("#fork-say", "a cake and a story")
         await page.click("text=Fork from here")

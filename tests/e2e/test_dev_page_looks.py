@@ -84,7 +84,7 @@ async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, 
         who = page.locator("#top-call .who")
         assert await who.evaluate("element => element.scrollWidth <= element.clientWidth")
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
-        # A caller who has scrolled up and says something sees it.
+        # When the caller says something, the page scrolls to the new turn, even if the user has scrolled up.
         await page.set_viewport_size({"width": width, "height": 420})
         await page.locator("#transcript-scroll").evaluate("element => element.scrollTop = 0")
         await dev.say("never mind")
@@ -101,7 +101,7 @@ async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: 
         await dev.heard(1)
         await expect(page.locator(".wf-row")).to_have_count(11)
         for part in ("dt", "dd"):
-            # In one go: the panel may be drawn again in between.
+            # Measure all elements in one call, because the panel may be redrawn between two calls.
             tops = await page.locator(f".figures {part}").evaluate_all(
                 "all => all.map((one) => one.getBoundingClientRect().top)"
             )

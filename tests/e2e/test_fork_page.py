@@ -59,7 +59,7 @@ async def test_the_result_stands_above_the_form_with_its_figures_first(tmp_path:
         # The tool answered from its recording, so its helper used no tokens.
         await expect(tokens.locator(".delta.better")).to_have_text(re.compile(r"^\u2212\d+\(\u2212\d+\s%\)$"))
 
-        # It stays while another tab and another turn are looked at.
+        # The result of the fork stays when the user opens another tab or another turn and comes back.
         await dev.tab("time")
         await dev.tab("fork")
         await dev.turn(0).click()

@@ -103,7 +103,7 @@ async def watched(page: Page) -> Watched:
 
 
 async def written(store: Store) -> dict[str, str]:
-    """Return every page that a command writes, by a name for it."""
+    """Return the HTML of every page that a command can write. The keys are names that describe the pages."""
     pages = {
         f"report by {by}": report_page(await make_report(store, by=by)) for by in ("conversation", "tool", "model")
     }

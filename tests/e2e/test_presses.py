@@ -1,4 +1,4 @@
-"""A press on the dev page counts, whatever a running call changes around it meanwhile."""
+"""A click on the dev page works even if the page is redrawn between pressing and releasing the button."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ NO = {"told": {"value": False, "judge": "m", "question": "Was the total told?"}}
 
 
 async def three_calls(store: Store) -> None:
-    """A silent call, a failed call, and the gravest: one that a judge rejected."""
+    """Record a silent call, a failed call, and a call that a judge rejected, which is the gravest of the three."""
     now = time.time() - 60
     await record(store, "silent", "are you there", "", at=now)
     await record(store, "failed", "boom", "Sorry.", at=now, status=Status.FAILED, error_category="agent")
@@ -79,7 +79,7 @@ async def test_verdicts_with_one_key_undo_and_a_second_tab(tmp_path: Path, brows
         await expect(page.locator(".review-done [role=status]")).to_contain_text(f"Bad: {MAIL}")
         await reads(other, "boom", "are you there")
 
-        # A modified key is not ours. Undo brings the call back, and shows it.
+        # The page ignores a key with Control. The key for undo brings the call back, and shows it.
         await page.keyboard.press("Control+g")
         await page.keyboard.press("u")
         await reads(page, MAIL, "boom", "are you there")
@@ -87,7 +87,7 @@ async def test_verdicts_with_one_key_undo_and_a_second_tab(tmp_path: Path, brows
         await expect(page.locator("#review-bad")).to_have_attribute("aria-pressed", "false")
         await expect(page.locator("#review-undo")).to_be_hidden()
 
-        # Buttons do the same, and a double click counts once. A reload stays in the review.
+        # The buttons do the same as the keys, and a double click counts once. After a reload the review is still open.
         await page.dblclick("#review-good")
         await on_screen(page, "boom")
         await page.reload()
@@ -144,7 +144,8 @@ async def test_a_call_becomes_a_scenario_and_an_unreadable_journal_is_told(tmp_p
         await expect(page.locator("#review-error")).to_contain_text("cannot be read")
         with sqlite3.connect(journal) as db:
             db.execute("DELETE FROM turns WHERE conversation_id = 'failed'")
-        # The list is also loaded again when a call has changed, and then there is no button any more.
+        # Click the button if it is still there. The page also reloads the list when a call has changed, and then the
+        # button disappears.
         await page.evaluate("document.querySelector('#review-error button')?.click()")
         await reads(page, MAIL, "are you there")
 

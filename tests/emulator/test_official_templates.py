@@ -35,7 +35,7 @@ STYLES: tuple[Style, ...] = ("session.start", "welcome")
 
 
 class Webhook(BaseModel):
-    """What the FastAPI template requires of every event that it answers with speech."""
+    """The fields that the FastAPI template requires in every event that it answers with speech."""
 
     type: Literal["session.start", "welcome", "message"]
     conversation_id: str

@@ -1,4 +1,7 @@
-"""Each browser WebSocket is one span. A separate process checks this, as a tracer provider is set once per process."""
+"""Each browser WebSocket is one span.
+
+The test runs in a separate process, because a process can set its tracer provider only once.
+"""
 
 from __future__ import annotations
 

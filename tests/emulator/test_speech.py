@@ -50,7 +50,7 @@ async def test_espeak_does_not_hold_up_the_loop() -> None:
     while not speaking.done():
         await asyncio.sleep(0.002)
         longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
-    # A blocking call would take the whole synthesis, of about half a minute of speech.
+    # If `speak` blocked the event loop, the longest pause would be the time to synthesize half a minute of speech.
     assert longest < 0.5
     assert all(made.seconds > 8 for made in await speaking)
 

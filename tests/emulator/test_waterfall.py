@@ -74,7 +74,7 @@ def test_a_request_that_failed_is_drawn_as_failed() -> None:
 
 
 def test_the_modules_of_an_exported_page_share_no_name() -> None:
-    # In the exported page, the modules are joined into one script.
+    # The exported page joins all modules into one script, so two modules must not define the same name.
     names = [
         name
         for module in MODULES

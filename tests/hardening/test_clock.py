@@ -252,7 +252,8 @@ async def test_workers_need_not_agree_on_when_a_job_is_due(address: str, off: fl
             retried = await other.lease(now=steady_clock.now(), seconds=60)
             assert retried is not None
             await other.settle(retried, retry_at=steady_clock.now() + 60)
-        # Within two seconds the clocks count as one, and a due time may be that much early or late.
+        # Redis ignores a difference of less than two seconds between its clock and a worker's clock. So a job may
+        # become due up to two seconds early or late.
         due = [await store.lease(now=steady_clock.now() + 2, seconds=60) for _ in range(2)]
         assert [job and job.id for job in due] == ["now", None]
         later = await store.lease(now=steady_clock.now() + 63, seconds=60)

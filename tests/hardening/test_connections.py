@@ -71,7 +71,7 @@ class Server:
     async def answers(self) -> None:
         """Check that another caller is answered meanwhile."""
         self._calls += 1
-        # On a connection of its own: one that was kept may be closed in the moment it is used again.
+        # Open a new connection. The server may close a kept connection at the moment when the client reuses it.
         async with WebhookClient(f"{self.url}/api/agent", SECRET) as client:
             reply = await asyncio.wait_for(Caller(client, f"well-behaved-{self._calls}").say("hi"), 100)
         assert reply.spoken == "hello"

@@ -157,7 +157,8 @@ async def test_at_run_the_own_host_may_open_sessions_whatever_its_name_is(tmp_pa
         answer = await http.post(
             "/api/authorize", json={}, headers={"host": "shop.example", "origin": "https://shop.example"}
         )
-    # A served app does not know its public name; it is let through to the platform, for which there is no key here.
+    # A served app does not know its public host name, so it accepts this page. The request to the platform then fails
+    # with 503, because no API key is set here.
     assert (answer.status_code, "LAYERCODE_API_KEY" in answer.text) == (503, True)
 
 
@@ -171,5 +172,5 @@ async def test_pages_and_programs_of_this_machine_are_served(headers: dict[str, 
     async with serve(app) as url, page_of(url) as page:
         routes = {("GET", "/v1/agents"), ("GET", "/emulator/faults"), ("POST", "/v1/agents/x"), ("SOCKET", SOCKET)}
         reached = await page.reaches(routes, headers)
-        # Without a key a socket is refused for that reason.
+        # The socket gets 401 because it has no session key. It is not refused because of its origin.
         assert reached == {**dict.fromkeys(routes, 200), ("SOCKET", SOCKET): 401}

@@ -16,7 +16,7 @@ PAUSES = (0.0, 0.0)
 
 
 class Killed(KeyboardInterrupt):
-    """Ends an attempt like the death of its worker: nothing is recorded afterwards."""
+    """Ends an attempt as if its worker had died: the result of the attempt is not recorded."""
 
 
 async def die(job: Job) -> None:

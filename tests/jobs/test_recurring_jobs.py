@@ -1,4 +1,7 @@
-"""Recurring jobs run again when due, and the job loop stops on request, also when a job becomes due just then."""
+"""Recurring jobs run again when they are due.
+
+The job loop stops on request, even if a job becomes due at the same moment.
+"""
 
 from __future__ import annotations
 

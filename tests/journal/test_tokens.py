@@ -165,7 +165,7 @@ async def test_turns_of_an_earlier_journal_are_counted_again(
     await store.open()
     await _as_an_earlier_release_wrote_it(store, monkeypatch)
     await store.close()
-    # Another worker, which has none of them in its memory.
+    # Open the journal again as another worker, which has none of these turns in memory.
     store = create_store(_url_again(kind, tmp_path, request))
     await store.open()
     everything = await store.history("c", tokens=8000)

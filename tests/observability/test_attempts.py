@@ -35,7 +35,7 @@ def warnings() -> Iterator[list[str]]:
 def test_a_library_of_another_version_does_not_stop_the_start(
     sink: str, needed: str, tmp_path: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A module of the right name that has none of what is imported from it.
+    # Replace the module by an empty one, so that every import of a name from it fails.
     name = f"layercode_app.observability.{needed}"
     monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.delattr(observability, needed, raising=False)  # set where another test has imported the real one

@@ -1,4 +1,4 @@
-"""A wrong sink setting is one clear error at startup: it names the setting, exits with 2 and shows no secret."""
+"""A wrong sink setting ends the start with exit code 2. One error names the setting and shows no secret."""
 
 from __future__ import annotations
 

@@ -59,7 +59,10 @@ async def think(turn: Turn) -> None:
     with turn.span("plan"):
         await Agent().run("?", model=turn.helper_model(FunctionModel(answer, model_name="gpt-5-mini")))
 """
-"""An agent with what the agent of `observed.py` lacks: a price, a stage, a model error, and a retry that succeeds."""
+"""An agent whose turn has a price, a stage, a model error, and a retry that succeeds.
+
+The turns of the agent in `observed.py` have none of these.
+"""
 
 
 @dataclass

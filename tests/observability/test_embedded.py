@@ -73,7 +73,10 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
 
 @asynccontextmanager
 async def hosting(folder: Path, *options: str, **env: str) -> AsyncIterator[str]:
-    """The host's process, ended by SIGTERM; gives its URL. What it prints is in output.txt."""
+    """Start the host's process, and yield its URL. The process writes its output to output.txt.
+
+    At the end it is stopped with SIGTERM.
+    """
     (folder / "host.py").write_text(HOST)
     port = free_port()
     with (folder / "output.txt").open("wb") as file:

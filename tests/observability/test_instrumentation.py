@@ -86,7 +86,7 @@ async def asked(server: Observed, tool: str, **metadata: str) -> None:
 
 
 def below(spans: list[SeenSpan], name: str) -> list[tuple[str, str, str]]:
-    """Name, system and statement of the database spans below a span, in order."""
+    """Return the name, system and statement of each database span below a span, in order."""
     (parent,) = [span for span in spans if span.name == name]
     inside = [span for span in spans if span.parent_id == parent.span_id and "db.system" in span.attributes]
     assert {span.trace_id for span in inside} == {parent.trace_id}
@@ -106,7 +106,7 @@ async def test_sqlalchemy_and_redis_are_traced_below_the_turn_without_values(
             await server.stop()
             assert "is not traced" not in server.printed
     spans = collector.spans()
-    # Beside these spans are those of the journal, which saves the tool call before the tool runs.
+    # Leave out the Redis spans. They belong to the journal, which saves the tool call before the tool runs.
     assert [span for span in below(spans, "execute_tool sql") if span[1] != "redis"] == [
         ("connect", "sqlite", ""),
         ("SELECT :memory:", "sqlite", "SELECT ? AS what"),

@@ -37,7 +37,7 @@ HIDDEN_ERRORS = (
     "Exception in a thread: RuntimeError",
     "Exception ignored in Unlucky.__del__: RuntimeError",
 )
-"""What is logged of each error that quotes the caller."""
+"""The log message of each error whose text quotes the caller. The log contains this message instead of the text."""
 
 
 async def every_path(server: Observed) -> str:
@@ -60,10 +60,10 @@ async def every_path(server: Observed) -> str:
 
 
 async def refused(server: Observed) -> str:
-    """Send requests that the server refuses. Return the right signature of the first.
+    """Send requests that the server refuses. Return the signature of the first request.
 
-    The first has an invalid body and the right signature. Then come the same body with a wrong signature, two requests
-    to `/api/authorize`, and a request for an unknown path.
+    The first request has an invalid body and a correct signature. The second has the same body and a wrong signature.
+    Two requests to `/api/authorize` and a request for an unknown path follow.
     """
     http = server.client._http
     body = b'{"type": "message", "text": "marzipan", not json'

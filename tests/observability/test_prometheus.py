@@ -86,7 +86,7 @@ def test_a_scrape_waits_for_the_flush_of_another_thread(monkeypatch: pytest.Monk
 def test_what_other_servers_of_this_process_counted_is_not_counted_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The Prometheus client would make every counter of a process one, by its name, where this variable is set.
+    # If this variable is set, the Prometheus client merges all counters of a process that have the same name.
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     for _ in range(2):
         kept = Prometheus(None)

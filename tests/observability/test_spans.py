@@ -41,7 +41,7 @@ async def test_a_turn_with_a_tool_is_one_tree_with_the_conversation_on_every_spa
     assert frames[-1].type == "response.end"
     turn = one(spans, "turn observed")
     assert turn.parent_id == ""
-    # The server's own upkeep has traces of its own.
+    # Leave out the spans of background work, which are in other traces than the turn.
     spans = [span for span in spans if span.trace_id == turn.trace_id or "layercode.turn.id" in span.attributes]
     assert below(spans, turn) == ["history", "invoke_agent observed", "save", "verify"]
     run = one(spans, "invoke_agent observed")
@@ -52,7 +52,7 @@ async def test_a_turn_with_a_tool_is_one_tree_with_the_conversation_on_every_spa
     assert {span.attributes.get("gen_ai.conversation.id") for span in spans} == {"conv-1"}
     assert len(spans) < 50
 
-    # From the request to the last byte: no other span, and no figure, is longer.
+    # The turn's span lasts from the request to the last byte. So no other span and no measured time is longer.
     assert turn.seconds >= max(span.seconds for span in spans)
     line = next(line for line in lines if line.get("event") == "turn")
     assert turn.attributes["layercode.turn.total_ms"] == line["total_ms"]

@@ -36,7 +36,7 @@ def test_the_version_is_that_of_the_project_in_the_working_directory(
 def test_an_image_has_the_project_installed_under_the_name_of_its_service(tmp_path: Path) -> None:
     installed = Settings(service_name="pydantic-ai-slim")
     assert service_version(installed, folder=tmp_path) == pydantic_ai.__version__
-    # The default name is the toolkit's, and its version is not the project's.
+    # The default service name is the toolkit's own name. The toolkit's version is not taken for the project's version.
     assert service_version(Settings(), folder=tmp_path) == ""
 
 

@@ -170,7 +170,7 @@ AGAIN, METRICS_AGAIN = "Phoenix works again.", "Phoenix accepts metrics again."
 @pytest.mark.parametrize(
     ("happened", "expected"),
     [
-        # T and M: traces and metrics were taken; t and m: they were not.
+        # Each letter is an export. T and M: traces or metrics were accepted. t and m: traces or metrics were refused.
         ("TmTmTTmTm", [METRICS]),
         ("mTmTm", [ALL, AGAIN, METRICS]),
         ("tmtm", [ALL]),

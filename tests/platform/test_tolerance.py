@@ -238,7 +238,8 @@ async def test_a_tunnel_stays_open_when_the_webhook_cannot_be_changed(
     secret = given.secrets_for("alone")[0]
     async with serve(LayerCode(VoiceAgent("alone"), settings=given)) as here:
         monkeypatch.setattr(Tunnel, "from_settings", lambda *_: _NoTunnel(here))
-        # In threads, because this loop plays the platform. So the signal handlers stay as they are.
+        # Enter and exit in another thread, so that this event loop can play the platform meanwhile. Outside the main
+        # thread, TunnelBeside does not change the signal handlers.
         beside = await asyncio.to_thread(TunnelBeside(given, secret=secret, update_webhook=True).__enter__)
         async with asyncio.timeout(100):
             while not any("The tunnel stays open" in line for line in warned):

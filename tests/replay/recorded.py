@@ -23,7 +23,7 @@ PERSONAL = ["Ada", "Lovelace", "ada@example.org", "14155550199", "4155550199", "
 
 
 async def record_bakery(tmp_path: Path) -> str:
-    """Five turns with tools, one of them spoken over while it streams; returns the conversation's id."""
+    """Record a call of five turns with tools. The caller interrupts one of the replies. Return the conversation's id."""
     app = LayerCode(bakery_that_waits(), settings=settings(tmp_path), model="offline")
     async with calling(app) as caller:
         call = Conversation(caller, app)
@@ -38,7 +38,7 @@ async def record_bakery(tmp_path: Path) -> str:
 
 
 def bakery_that_waits() -> VoiceAgent[Any, Any]:
-    """The bakery, whose reply about the menu does not end before the caller has left, however slow the machine is."""
+    """Return the bakery agent. Its reply about the menu waits until the caller has left, even on a slow machine."""
     agent = find_agent("bakery", AGENTS)
     script = agent.script
     assert script is not None
@@ -79,7 +79,7 @@ def change(path: Path, old: str, new: str) -> None:
 
 
 async def run(*words: str | Path) -> Result:
-    """A command, in a thread: it runs a loop of its own."""
+    """Run a command in a thread, because the command runs its own event loop."""
     return await asyncio.to_thread(CliRunner().invoke, command, [str(word) for word in words])
 
 

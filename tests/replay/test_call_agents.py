@@ -1,4 +1,4 @@
-"""The agents of a recorded call are loaded by address or by name, and those that cannot be loaded are told."""
+"""The agents of a recorded call are loaded by address or by name. The user is told which ones cannot be loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fork and a replay have what the conversation knew before the turn: its summary, and how its opening went."""
+"""A fork or replay of a turn begins with what the conversation knew before it: its summary, greeting and state."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Bakery:
             return await call.records()
 
     async def forked(self, turns: list[TurnRecord], at: int) -> str:
-        """What the model is told in a fork of turn number `at`."""
+        """Fork turn number `at`, and return the request that the model gets."""
         await fork(turns, self.voice, at=at, limits=replace(Limits(), history_tokens=TOKENS))
         return self.requests[-1]
 

@@ -24,13 +24,16 @@ class Seen(BaseModel):
 
 
 class Note(BaseModel):
-    """The result of the tool of the agent "a"; that of the other agents is a text."""
+    """The type of the tool's result in the agent "a". In the other agents, the tool returns a text."""
 
     text: str
 
 
 def looking(name: str, to: str = "") -> VoiceAgent[Any, Any]:
-    """An agent that hands the call to the agent `to` if the caller says "over", and at once for "now"."""
+    """Return an agent that hands the call to the agent `to` if the caller says "over" or "now".
+
+    After "now", `to` already answers the current turn.
+    """
     agent: Agent[Turn[Seen], str] = Agent(deps_type=Turn)
     voice = VoiceAgent(name, agent, state=Seen, filler=False)
 

@@ -25,7 +25,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def take_calls(app: LayerCode) -> None:
-    """Two conversations: a greeting, a booking, a failure, an interruption and a score; and one question."""
+    """Make two conversations.
+
+    The first has a greeting, a booking, a failure, an interruption and a score. The second has one question.
+    """
     async with calling(app) as caller:
         await caller.send({"type": "session.start", "turn_id": "g"})
         await caller.say("book a table", turn_id="t1")
@@ -70,7 +73,7 @@ async def test_costs_are_the_models_and_a_cut_request_is_unknown_and_not_zero(ap
     other = report.groups["other"]
     assert other.cost.unknown == 0
     assert 1e-6 < other.cost.amount < 1e-3
-    # The request that was cut and the one that failed told no tokens.
+    # Two requests have no token counts, because one was cut off and the other failed.
     assert report.total.cost.unknown == 2
     assert "at least $" in str(report.total.cost)
     assert report.as_json()["total"]["unknown_cost_requests"] == 2

@@ -1,4 +1,4 @@
-"""A project works in the checkout of a colleague, who has nothing of the machine where it was created."""
+"""A colleague can check out a project and run its tests. Nothing from the machine that created it is needed."""
 
 from __future__ import annotations
 

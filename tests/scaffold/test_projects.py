@@ -83,7 +83,8 @@ def test_the_code_is_typed_strictly(projects: dict[str, Path], tmp_path: Path) -
     assert settings["strict"]
     agents = sorted(whole.parent.glob("*/agents/*.py"))
     others = [path for path in agents if not path.is_relative_to(whole)]
-    # Copies, as users have them: inside site-packages mypy would take their neighbours for our own modules.
+    # Check copies of the shipped agents, because users have copies too. Inside site-packages, mypy would treat the
+    # files next to an agent as modules of this package.
     shipped = [shutil.copy(path, tmp_path) for path in sorted(SHIPPED.glob("*.py"))]
     assert len(others) + 1 == len(shipped) == len(AGENTS)
     checked = run([*mypy(), *settings["files"], *others, *shipped], whole)
@@ -92,7 +93,8 @@ def test_the_code_is_typed_strictly(projects: dict[str, Path], tmp_path: Path) -
 
 @pytest.mark.slow
 def test_the_tests_of_every_agent_pass(projects: dict[str, Path], tmp_path: Path) -> None:
-    # All tests run in one process, as those of one project with all agents: no two agents use the same name.
+    # Copy all agents and tests into one project, and run the tests in one process. This needs different names for all
+    # agents.
     for folder in projects.values():
         for part in ("agents", "tests"):
             shutil.copytree(folder / part, tmp_path / part, dirs_exist_ok=True)

@@ -126,7 +126,7 @@ def test_with_git_both_changes_are_merged_release_after_release(tmp_path: Path) 
     assert "## My model" in merged
     assert update(folder) == {}
 
-    # The next release changes another line; the file is merged from what it began with.
+    # Act as if the next release changed another line. The file is merged again, with the same base as before.
     kept = Kept.model_validate_json(answers.read_text())
     assert "README.md" in kept.merge_from
     changed = kept.model_copy(update={"files": kept.files | {"README.md": "0" * 64}})

@@ -66,7 +66,7 @@ async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server:
         callers = [Caller(payer, f"c{number}") for number in range(CALLS)]
         heard: set[str] = set()
         calls = [asyncio.create_task(listen(caller, heard)) for caller in callers]
-        # Killed when some have been paid, and some have not yet.
+        # Kill the server when the tool has paid for some callers, but not yet for all.
         async with asyncio.timeout(100):
             while len(server.paid) < CALLS // 3:
                 await asyncio.sleep(0.02)
@@ -77,7 +77,7 @@ async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server:
         paid_before = set(server.paid)
 
         begun = await begun_turns(store_url)
-        # A tool is in the journal before it runs; so what was paid is known.
+        # A tool call is in the journal before the tool runs. So the journal has every call that paid.
         called = {name for name, tools in begun.items() if tools}
         assert paid_before <= called
         assert heard <= begun.keys()

@@ -48,13 +48,14 @@ async def test_a_hand_over_survives(server: ServerProcess, tmp_path: Path) -> No
     name = tmp_path.name
     async with WebhookClient(f"{server.url}/api/agents/front", SECRET) as client:
         caller = Caller(client, f"{name}-a")
-        # Killed in the tool, before the hand-over is in the journal: the front desk stays, and nothing is run again.
+        # Kill the server while the tool runs, before the hand-over is in the journal. The call stays with the front
+        # desk, and the tool does not run again.
         await killed_after(server, caller, "my invoice, slowly", "a1", "One moment.")
         await asyncio.to_thread(server.start)
         assert (await caller.say("my invoice, slowly", turn_id="a1")).types[-1] == "response.end"
         assert (await caller.say("hello", turn_id="a2")).spoken == "The front desk."
 
-        # Killed while billing speaks: the call is with billing.
+        # Kill the server while billing speaks. The call stays with billing.
         caller = Caller(client, f"{name}-b")
         await killed_after(server, caller, "my invoice", "b1", "This is")
         await asyncio.to_thread(server.start)
@@ -62,7 +63,7 @@ async def test_a_hand_over_survives(server: ServerProcess, tmp_path: Path) -> No
         twice = await asyncio.gather(*[caller.say("hello", turn_id="b2") for _ in range(2)])
         assert {reply.spoken for reply in twice} == {"This is billing, and I have your last invoice here."}
 
-        # Interrupted while billing speaks.
+        # Interrupt the turn while billing speaks.
         caller = Caller(client, f"{name}-c")
         await heard_until(caller, "my invoice", "c1", "This")
         assert (await caller.say("hello", turn_id="c2")).spoken.startswith("This is billing")

@@ -66,7 +66,7 @@ def thanks(server: ServerProcess) -> int:
 
 async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> None:
     async with WebhookClient(f"{server.url}/api/agents/knower", SECRET) as client:
-        # Two deliveries of one turn, and the server killed as soon as they have ended.
+        # Deliver one turn twice at the same time. Kill the server as soon as both deliveries have ended.
         user = f"{tmp_path.name}-killed"
         caller = Caller(client, user)
         twice = await asyncio.gather(*[caller.say(LIKES, turn_id="t1", metadata={"user": user}) for _ in range(2)])
@@ -76,7 +76,8 @@ async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> Non
         assert await known(client, user) == ONCE
         await thanked(server, 1)
 
-        # Killed within the turn, when the tool has ended: it does not run again, and its note and task are kept.
+        # Kill the server during the turn, after the tool has ended. The tool does not run again; its note and its task
+        # are kept.
         user = f"{tmp_path.name}-within"
         caller = Caller(client, user, "s")
         await killed_at(server, caller, LIKES, "t1", "I", metadata={"user": user})
@@ -84,7 +85,7 @@ async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> Non
         assert await known(client, user) == ONCE
         await thanked(server, 2)
 
-        # Interrupted when the note had been made, and a new call at once.
+        # Interrupt the turn after the note has been made, and begin a new call at once.
         user = f"{tmp_path.name}-interrupted"
         await heard_until(Caller(client, user, "s"), LIKES, "t1", "I", metadata={"user": user})
         assert await known(client, user) == ONCE

@@ -47,7 +47,7 @@ async def test_a_stage_and_slow_work_survive(server: ServerProcess, tmp_path: Pa
         assert NAME.split()[0] in await heard_until(caller, "Ann", "b1", "I have")
         assert DAY in (await caller.say("Friday", turn_id="b2")).spoken
 
-        # Interrupted within the slow tool: no name is known, so the stage stays.
+        # Interrupt the turn while the slow tool runs. The tool has not saved a name, so the stage does not change.
         caller = Caller(client, f"{tmp_path.name}-c")
         assert "Still writing." in await heard_until(caller, "Ann, slowly", "c1", "Still writing.")
         assert NAME in (await caller.say("Ann", turn_id="c2")).spoken

@@ -1,4 +1,4 @@
-"""A summary that dies with its worker, by kill -9, is made again, on SQLite and on Redis."""
+"""If a worker is killed with kill -9 while it makes a summary, the summary is made again, on SQLite and on Redis."""
 
 from __future__ import annotations
 

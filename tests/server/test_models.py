@@ -23,7 +23,10 @@ def starter(tmp_path: Path, model: str | None = None, **given: Any) -> LayerCode
 
 
 def texts(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Role and text of what a request carried, whichever API it was for."""
+    """Return the role and the text of each message in a request, except system messages.
+
+    It reads the messages of both OpenAI APIs, chat completions and Responses.
+    """
     found = []
     for message in messages:
         content = message["content"]

@@ -35,5 +35,6 @@ async def test_who_is_counted(tmp_path: Path, trusted: str, second: int) -> None
             ).status_code
             for number in (1, 2)
         ]
-    # 403: it was counted as a client of its own, and then refused because no agent is listed.
+    # 403 means that the second address counted as another client, whose request was refused because no agent is listed.
+    # 429 means that both addresses counted as the same client.
     assert statuses == [403, second]

@@ -39,7 +39,8 @@ async def post(client: httpx.AsyncClient, body: bytes, header: bytes | None = No
     return await client.post("/api/agent", content=body, headers=headers)
 
 
-# Read when the tests are collected: the distances are a day, since the suite takes minutes to get here.
+# The time at which pytest collects the tests. The suite may reach these tests minutes later, so signatures that must
+# be stale or in the future are a whole day off.
 NOW = int(time.time())
 BAD_SIGNATURES = {
     "none": b"",

@@ -1,8 +1,8 @@
-"""Model servers that refuse what providers refuse, for four protocols, over real HTTP.
+"""Model servers for four protocols, over real HTTP. They refuse the requests that the real providers refuse.
 
-Each serves one protocol from a script, and answers 400, in the provider's shape, to a request that the provider is
-known to refuse. In the code, a comment beside each refusal names its source. `refused` lists the messages of the
-refusals.
+Each server answers from a script. If the provider is known to refuse a request, the server answers with status 400 and
+an error in the provider's format. A comment above each refusal in the code names its source, such as a bug report.
+`refused` lists the messages of the refusals.
 """
 
 from __future__ import annotations

@@ -32,11 +32,11 @@ class StrictAnthropic(StrictModel):
     def __init__(self, script: Any) -> None:
         super().__init__(script)
         self.signed: dict[str, str] = {}
-        """The thinking text of each signature. For the data of redacted thinking the text is ""."""
+        """For each signature, the thinking text that it signs. The data of redacted thinking is a key too, with ""."""
         self.thinking_of: dict[str, list[str]] = {}
-        """The signatures of the answer that contained a tool call, by the call's id."""
+        """For the id of each tool call, the signatures of the answer that contained the call."""
         self.began_with: dict[str, str] = {}
-        """The kind of the first block of the answer that contained a tool call, by the call's id."""
+        """For the id of each tool call, the type of the first block of the answer that contained the call."""
 
     def model(self, url: str) -> Model:
         provider = AnthropicProvider(api_key="test", base_url=url)
@@ -136,8 +136,8 @@ class StrictAnthropic(StrictModel):
             "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. These blocks "
             "must remain as they were in the original response.",
         )
-        # github.com/anomalyco/opencode/issues/3077. It is not documented whether a user's text after the tool
-        # results ends this requirement, so it always holds here.
+        # This refusal is quoted in github.com/anomalyco/opencode/issues/3077. The documentation does not say whether
+        # it also applies if a text of the user follows the tool results. This server always applies it.
         enabled = (body.get("thinking") or {}).get("type") == "enabled"
         refuse(
             bool(enabled and calls)

@@ -194,9 +194,10 @@ def read_json(body: bytes) -> dict[str, Any]:
     Raises RefusedError if the body is not a JSON object, or if it contains half of a surrogate pair.
     """
     try:
-        # OpenAI: "We could not parse the JSON body of your request"; Anthropic: "no low surrogate in string",
-        # github.com/anthropics/claude-code/issues/1939; DeepSeek: "lone leading surrogate in hex escape",
-        # github.com/JohnnyZ93/oai-compatible-copilot/issues/302.
+        # The errors of the providers:
+        # OpenAI: "We could not parse the JSON body of your request".
+        # Anthropic: "no low surrogate in string", github.com/anthropics/claude-code/issues/1939.
+        # DeepSeek: "lone leading surrogate in hex escape", github.com/JohnnyZ93/oai-compatible-copilot/issues/302.
         body.decode()
         found = json.loads(body)
         json.dumps(found, ensure_ascii=False).encode()

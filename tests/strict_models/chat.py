@@ -23,7 +23,10 @@ class StrictChat(StrictModel):
     def __init__(self, script: Any) -> None:
         super().__init__(script)
         self.given: set[str] = set()
-        """The ids of the script. Many servers speak this protocol, and each accepts its own ids."""
+        """The tool call ids that this server has sent. It accepts them even if they are too long for OpenAI.
+
+        Many servers use this protocol, and each accepts its own ids.
+        """
 
     def model(self, url: str) -> Model:
         return OpenAIChatModel("gpt-test", provider=OpenAIProvider(base_url=f"{url}/v1", api_key="test"))
@@ -82,7 +85,7 @@ class StrictChat(StrictModel):
             if isinstance(step, Say):
                 yield chunk({"content": step.text})
             elif isinstance(step, Think) and step.text:
-                # What DeepSeek, vLLM and others behind this protocol call it.
+                # DeepSeek, vLLM and other servers of this protocol use this name for the thinking text.
                 yield chunk({"reasoning_content": step.text})
             elif isinstance(step, Call):
                 function = {"name": step.name, "arguments": step.arguments}

@@ -15,7 +15,7 @@ from .base import Asked, Call, Line, Say, Step, StrictModel, Think, event, refus
 
 Content = dict[str, Any]
 PLACEHOLDER = base64.b64encode(b"skip_thought_signature_validator").decode()
-"""What a client sends in place of a signature, with a function call that has none.
+"""The text that a client sends instead of a thought signature, if a function call has no signature.
 
 See ai.google.dev/gemini-api/docs/thought-signatures.
 """

@@ -1,4 +1,4 @@
-"""OpenAI's Responses API with a reasoning model, which ties each item to the reasoning it came from."""
+"""OpenAI's Responses API with a reasoning model. The API links each item to the reasoning that produced it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class StrictResponses(StrictModel):
         super().__init__(script)
         self.items: dict[str, dict[str, Any]] = {}
         self.reasoning_of: dict[str, str] = {}
-        """The id of the reasoning item that an item came from, by the item's id."""
+        """For the id of each item that came after reasoning in its response, the id of the reasoning item."""
         self.following: dict[str, str] = {}
-        """The id of the item that came right after a reasoning item, by the reasoning item's id."""
+        """For the id of each reasoning item, the id of the item that came right after it."""
         self.open_calls: dict[str, list[str]] = {}
         """The ids of a response's tool calls, by the response's id."""
 
@@ -73,7 +73,8 @@ class StrictResponses(StrictModel):
         if kind != "reasoning":
             return
         known = self.items.get(own or "", {})
-        # An item that is not sent whole is looked up: "Items are not persisted when `store` is set to false."
+        # The API knows a reasoning item only by its id, and refuses an id that it has not stored: "Items are not
+        # persisted when `store` is set to false."
         refuse(not known, f"Item with id '{own}' not found.")
         # github.com/openai/codex/issues/8119
         refuse(
@@ -121,8 +122,8 @@ class StrictResponses(StrictModel):
     def _line(self, item: dict[str, Any]) -> Line:
         kind = item.get("type", "message")
         if kind == "message":
-            # For an item that it knows, the server uses its own copy, whatever was sent. So the docstring of
-            # PydanticAI's `ModelResponse.history_digest` says to clear the id of a part that was changed.
+            # If the server knows the item's id, it uses its own copy and ignores the text that was sent. Therefore a
+            # client that changes a part must clear its id (see PydanticAI's `ModelResponse.history_digest`).
             return Line(item["role"], text_of(self.items.get(item.get("id", ""), item)["content"]))
         if kind == "reasoning":
             return Line("reasoning", item["id"])

@@ -1,4 +1,7 @@
-"""A turn never continues a response that OpenAI stored in an earlier turn, because that contains unheard text."""
+"""A turn never continues a response that OpenAI stored in an earlier turn.
+
+Such a response contains text that the caller did not hear.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""After changes to a conversation's past, no model server refuses the next turns, and they contain what was heard."""
+"""After interruptions, failures and the like, no model server refuses the next turns.
+
+The next requests contain the text that the caller heard.
+"""
 
 from __future__ import annotations
 
@@ -163,9 +166,9 @@ async def test_reasoning_hidden_by_the_provider(kind: type[StrictModel]) -> None
 
 
 async def test_a_model_of_another_provider_takes_over(kind: type[StrictModel]) -> None:
-    """A request to one provider contains the earlier turns of the other provider.
+    """A request to one provider contains the turns that another provider answered earlier.
 
-    They have their tool calls, but nothing that only the other provider can check, such as signed reasoning.
+    These turns include their tool calls, but nothing that only the other provider can check, such as signed reasoning.
     """
     other = StrictResponses if kind is StrictAnthropic else StrictAnthropic
     first, second = kind(checks_and_tells), other(checks_and_tells)
@@ -178,9 +181,8 @@ async def test_a_model_of_another_provider_takes_over(kind: type[StrictModel]) -
         first.script, talk.server = broken, second
         await goes_on(talk)
         assert "Hm." not in talk.said("assistant")
-        # Also in the middle of a turn, the first provider was asked before the second. Those requests contained the
-        # second one's reasoning, which belongs to the run and not to the history, so the first provider may
-        # have refused them.
+        # Each request goes to the first provider before the second. After a tool call, the request also contains the
+        # second provider's reasoning, because the run is not over. So the first provider may have refused it.
         first.refused.clear()
         first.script, talk.server = checks_and_tells, first
         await goes_on(talk)

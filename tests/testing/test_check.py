@@ -96,7 +96,7 @@ FOUND_BY: Mapping[type[Server], str] = {
 """Each fault and the check that must find it."""
 
 WAITED_OUT = (turns.OneAtATime, turns.HangsAfterAnInterruption)
-"""Faults that are found by an answer that does not come in time."""
+"""Faults that `check` finds by a timeout: the answer does not come in time."""
 SLOW = (*WAITED_OUT, turns.SlowToSpeak)
 PATIENT = Limits(max_ttfs=10_000)
 """This machine may be busy with other things."""

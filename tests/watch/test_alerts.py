@@ -1,4 +1,4 @@
-"""Alerts over a real app: each fires once, recovers once, and reaches its channels, also ones that were down."""
+"""Alerts of a real app: each fires once and recovers once. A channel that was down gets the message later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a conversation spent is carried from turn to turn, and the sum is right in every store.
+"""Each turn's record carries the cost of the conversation so far, and the sum is right in every store.
 
 To know the sum, a turn of a long call reads no more earlier turns than a turn of a short call.
 """
@@ -80,7 +80,7 @@ async def test_a_long_call_reads_no_more_of_the_past_than_a_short_one(
             reads.append(read)
         monkeypatch.undo()
         assert_carried(await records(app))
-    # Some stores call `history` themselves to begin a turn.
+    # To begin a turn, some stores call `history` themselves. These reads count too, but stay within the budget.
     assert max(reads) <= 300 // LEAST_TOKENS, "no more than the turns that fit the budget of history"
 
 

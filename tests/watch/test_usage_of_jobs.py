@@ -1,4 +1,4 @@
-"""The models of summaries and notes run after their turn; what they cost counts in totals, budgets and metrics."""
+"""The models that write summaries and notes run after the turn. Their cost counts in totals, budgets and metrics."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "session.update": {},
     "session.end": {},
 }
-"""What each type cannot do without, besides its ids."""
+"""The fields that each event type requires, besides its ids."""
 CLASSES: dict[str, type[BaseEvent]] = {
     "session.start": SessionStart,
     "welcome": Welcome,

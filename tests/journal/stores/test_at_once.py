@@ -32,7 +32,10 @@ Key = tuple[str, str]
 
 @dataclass
 class Write:
-    """One write of a worker. It first reads the record `key`, if it needs one, and then writes while others write."""
+    """One write of a worker, which runs at the same time as the writes of other workers.
+
+    If the write needs a record, the worker reads the record `key` first.
+    """
 
     worker: int
     what: str

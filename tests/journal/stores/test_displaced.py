@@ -39,7 +39,7 @@ def reader() -> VoiceAgent:
 
 
 async def half_a_turn(store: Store) -> TurnRecord:
-    """A turn of another worker, with a tool that was done and one that had begun."""
+    """Begin a turn of another worker. One of its tools has ended, and another one is still running."""
     record = turn("c", "old")
     await begin(store, record)
     record.tools = [
@@ -51,7 +51,7 @@ async def half_a_turn(store: Store) -> TurnRecord:
 
 
 async def next_turn(store: Store) -> str:
-    """What the model of the next turn is told, on another worker."""
+    """Run the next turn on another worker. Return what its model was told."""
     handler = TurnHandler(store)
     event = Message(session_id="s", conversation_id="c", turn_id="new", text="What did I order?")
     told = await admit(handler, reader(), event)

@@ -29,7 +29,11 @@ PATIENCE = 100
 LARGE = {"note": "m" * 50_000}
 """Metadata for which a full disk has no room."""
 NOT_SEEN_BY_READY = [("SQLite", "is full")]
-"""To check the journal, `/ready` writes a value. This value still fits into the last page of the file."""
+"""The faults that `/ready` does not notice.
+
+`/ready` writes a small value to check the journal. If the disk is full, this value still fits into the last page of
+SQLite's file.
+"""
 STORES = ("SQLite", "Redis", "PostgreSQL")
 
 

@@ -31,10 +31,10 @@ ONE, TWO = (Message(session_id="s", conversation_id="c", turn_id=name, text=name
 
 
 class Workers:
-    """Workers, each of which begins its answers with its own number.
+    """Several workers. Each begins its answers with its own number.
 
-    The store writes the beginning of the first turn at worker 0, but only after the worker has got an error and has
-    looked for the turn in the journal.
+    When worker 0 begins its first turn, its store raises an error. The worker then looks for the turn in the journal
+    and finds nothing. Only after that does the store write the beginning of the turn.
     """
 
     def __init__(self, *stores: Store) -> None:

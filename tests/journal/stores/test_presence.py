@@ -153,7 +153,8 @@ async def test_an_expired_lease_may_be_renewed_after_an_outage_that_raised_no_er
     worker.busy.clear()  # The server answers no renewal.
     await worker.sent.wait()
     await asyncio.sleep(presence.LEASE_SECONDS)
-    # The last two are read after this worker has renewed its lease, and before the other one has.
+    # This worker renews its own lease before it reads the last two "expired". The other worker renews its lease only
+    # before the "valid".
     worker.leases = iter(["expired", "expired", "expired", "expired", "valid"])
     asyncio.get_running_loop().call_later(0.15, worker.busy.set)
     assert await asyncio.wait_for(worker.alive("other"), 100)

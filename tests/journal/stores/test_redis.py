@@ -96,7 +96,8 @@ async def test_signals_and_life_come_back_after_an_outage(server: RedisServer, s
     await asyncio.sleep(0.3)
     server.start()
     await eventually(store)
-    # Its key is gone or old, but the worker was only disconnected, so no other worker may take its turns.
+    # The other worker's lease is missing or expired, but the worker was only disconnected. So it still counts as alive,
+    # and its turns must not be taken over.
     server.clear()
     assert await store.alive(other.owner)
     await store.signal(other.owner, Signal("stop", "c", "t"))

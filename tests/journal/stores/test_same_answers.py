@@ -150,7 +150,7 @@ def same(answers: Sequence[Any]) -> None:
 
 
 def plain(record: TurnRecord) -> dict[str, Any]:
-    """A turn without what each store chooses itself."""
+    """Return a turn as a dict, without `position` and `owner`, whose values each store chooses itself."""
     return asdict(record) | {"position": 0, "owner": "", "messages": bytes(record.messages)}
 
 

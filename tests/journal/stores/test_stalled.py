@@ -1,4 +1,7 @@
-"""A worker that was stalled, while another one took over or ended its turn, starts no more tools of this turn."""
+"""A worker stalls, and meanwhile another worker takes its turn over or ends it.
+
+When the stalled worker continues, it starts no more tools of this turn.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,13 @@ async def taken_over(other: Store, record: TurnRecord) -> None:
 
 
 async def displaced(other: Store, record: TurnRecord) -> None:
-    """End the turn, as the other worker does when it has begun the next one."""
+    """Begin the next turn at the other worker, and mark the old turn as crashed, as that worker does."""
     await begin(other, turn("c", "next"))
     await other.update(*record.key, crash)
 
 
 async def swept(other: Store, record: TurnRecord) -> None:
-    """Mark the turn as crashed, as a worker does that stops an older turn."""
+    """Mark the turn as crashed. A worker does the same when it stops an older turn."""
     await other.update(*record.key, crash)
 
 

@@ -1,4 +1,4 @@
-"""Several workers share one journal: which are alive, which may write, and the signals between them."""
+"""Several workers share one journal. It knows which workers are alive and which may write, and passes their signals."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ def test_the_interval_is_wilsons(passed: int, number: int, expected: tuple[float
 
 
 def test_fishers_exact_test_has_the_values_of_the_tea_tasting() -> None:
-    # Fisher's lady: 3 of 4 against 1 of 4. One-sided (1 + 16) / 70, two-sided twice that.
+    # Fisher's example of the lady who tastes tea: 3 of 4 against 1 of 4. One-sided (1 + 16) / 70; two-sided, twice as
+    # much.
     assert chance_of_fewer(1, 4, 3, 4) == pytest.approx(17 / 70)
     assert chance_of_difference(1, 4, 3, 4) == pytest.approx(34 / 70)
     assert chance_of_fewer(0, 3, 3, 3) == pytest.approx(1 / 20)
