@@ -147,7 +147,7 @@ def open_streams() -> None:
     The stream objects of the server remember whether the server's files can seek and whether they are terminals. The
     files of this child may differ.
     """
-    # They stay open for as long as the process lives.
+    # The files are not closed with the stream objects: they stay open for as long as the process lives.
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(  # noqa: SIM115
@@ -204,7 +204,7 @@ def leave(code: int) -> None:
 ending: list[int] = []
 
 if __name__ == "__main__":
-    # Registered before any import registers a handler, so that it is the last to run.
+    # Register this handler before any import registers another one, so that it runs last.
     atexit.register(lambda: leave(*ending))
     asked = main(int(sys.argv[1]), measured=sys.argv[2] == "measured")
     assert asked is not None

@@ -62,7 +62,7 @@ class Forked:
         return self._code
 
     def _read(self) -> None:
-        # Without a line the fork server itself was killed, and its children's codes are lost.
+        # If there is no line, the fork server itself was killed, and the exit codes of its children are lost.
         self._code = int(self._file.readline() or -signal.SIGKILL)
         self._file.close()
         self._status.close()

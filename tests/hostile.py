@@ -119,7 +119,7 @@ def hostile_agent() -> VoiceAgent[Any, Any]:
 
 
 CALLS = {"all": ALL, "long": LONG}
-"""The conversations. Each has one text: this is its id, and also everything else that its caller chooses."""
+"""The conversations, each with a hostile text. The text is the conversation's id, and all that its caller can choose."""
 
 
 async def record(folder: Path) -> str:

@@ -21,7 +21,7 @@ WORDS = re.compile(
     r"\b(somebody|nobody|anybody|whoever|owe|owes|owed|mend|mends|mended|mending|dear|so many|beats|who asks)\b",
     re.IGNORECASE,
 )
-"""Each has a better word: the caller, the worker, the client; enqueue, fix, expensive, override."""
+"""Words that should be replaced, for example by: the caller, the worker, the client; enqueue, fix, expensive, override."""
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", ".env.example", "Makefile")
 SPOKEN = ("layercode_app/agents/", "layercode_app/scaffold/conversations.py")
 """Files with the words of agents and callers, who may use everyday words."""

@@ -35,9 +35,10 @@ async def _model(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator
 
 
 def priced_agent(name: str = "priced", *, model: str | None = MODEL) -> VoiceAgent[Any, Any]:
-    """Answers "That is done."; books with a tool when asked to book, fails when asked to fail, hangs when asked to hang.
+    """Return an agent that answers "That is done.".
 
-    It hangs after the first word, for longer than any test.
+    Asked to book, it calls a tool. Asked to fail, it fails. Asked to hang, it hangs after its first word, for longer
+    than any test.
     """
     agent = Agent(FunctionModel(stream_function=_model, model_name=model), deps_type=Turn)
 

@@ -32,7 +32,8 @@ class RedisServer:
 
     def start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # `always`, because on a busy disk even `everysec` holds writes back, and `kill` means what was answered stays.
+        # `appendfsync always`: each write is on the disk before it is answered, so `kill` loses no answered write. With
+        # `everysec`, a busy disk may hold writes back.
         options = f"--port {self.port} --bind 127.0.0.1 --appendonly yes --appendfsync always --save ''".split()
         if self._cluster:
             options += f"--cluster-enabled yes --cluster-port {free_port()}".split()

@@ -60,13 +60,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Each layer and what it may import besides itself."""
 
 READERS_OF_THE_JOURNAL = ("reports", "watch", "doctor", "dev", "cli")
-"""These read what was recorded, and must not import the turn engine that records it.
+"""The layers that read recorded turns. They must not import the turn engine, which records turns.
 
-`replay` is not one of them, because it runs turns again.
+`replay` is not one of these layers, because it runs turns again.
 """
 
 COMPOSERS = {"__init__", "__main__", "cli"}
-"""They put the layers together: the public API and the command line. No layer imports them."""
+"""The modules that put the layers together: the public API and the command line. No layer imports them."""
 
 EDGE = {"server", "emulator", "dev"}
 """The only layers that know Starlette."""

@@ -80,8 +80,11 @@ def test_every_requirement_is_pinned_within_its_range(requirement: Requirement) 
 
 
 NEEDED_BOUNDS = {"httpx<1,>=0.28.1", "sentry-sdk<3,>=2.75", "pymdown-extensions<13"}
-"""With a pre-release of the next major version of one of the first two, no server starts, and a user's own choice may
-install one. The next major version of the last needs a newer Python than Debian 12 has."""
+"""The upper bounds that are needed.
+
+With a pre-release of the next major version of httpx or sentry-sdk, no server starts. A user may have allowed
+pre-releases. The next major version of pymdown-extensions needs a newer Python than that of Debian 12.
+"""
 
 
 def test_no_requirement_has_a_needless_upper_bound() -> None:

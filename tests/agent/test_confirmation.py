@@ -39,7 +39,7 @@ class Basket(BaseModel):
 
 
 Script = Callable[[str], Sequence[Any]]
-"""Returns what the model answers to the caller's words: texts, and tool calls by name and arguments."""
+"""Maps the caller's words to the model's answer: texts, and tool calls, each as a name and arguments."""
 
 
 def order(quantity: int = 1) -> tuple[str, str]:

@@ -196,7 +196,7 @@ async def test_no_gap_is_longer_than_4_seconds_with_default_settings(
         heard_at = [0.0, *(frame.at_ms for frame in reply.frames if frame.type == "response.tts")]
         gap = max(later - earlier for earlier, later in pairwise(heard_at))
         assert gap <= 4_000, f"{point}: {gap:.0f} ms of silence in {reply.spoken!r}"
-        # After a tool was called, asking for the same again may order it twice.
+        # If a tool was called, the apology must not ask the caller to repeat the request: the tool could run twice.
         assert reply.spoken.endswith(default["tool_apology" if point == "tool" else "timeout_apology"])
 
     await asyncio.gather(*[one(point) for point in POINTS])

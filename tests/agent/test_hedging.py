@@ -69,7 +69,7 @@ class Sent:
 
 @dataclass
 class World:
-    """A conversation with an agent whose model's requests go as the test says."""
+    """A conversation with an agent. The test decides when each request to its model is answered or fails."""
 
     tool: bool = False
     after: float = SOON

@@ -1,4 +1,4 @@
-"""An agent that selects its models with a capability is answered by them, with our timeouts, retries and hedging."""
+"""If a capability of an agent selects its models, these models answer. Timeouts, retries and hedging work with them."""
 
 from __future__ import annotations
 

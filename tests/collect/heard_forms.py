@@ -313,4 +313,4 @@ ASKED_BACK = {
     "yes_no": ["", "maybe", "yes and no", "no, I mean yes", "tomorrow", "yes but make it two", "I don't know", "yeah no"],
     "code": ["", "what code", "I don't know", "a b", "alpha or bravo one two three", "the red one 42", "hello there"],
 }  # fmt: skip
-"""Words that are no complete value, or may be several: each must be asked back, and never taken."""
+"""Words that are an incomplete value, or that may mean several values. The agent must ask again and save nothing."""

@@ -237,7 +237,7 @@ async def test_idle_connections_are_kept_for_as_long_as_asked(monkeypatch: pytes
         assert pool._keepalive_expiry == 5.0
         assert private_openai.keep_idle(client, 300)
         assert pool._keepalive_expiry == 300
-    # Without the private part nothing is changed, and the first request still opens a connection.
+    # In a release without the private part, nothing is changed. Then the first request still opens a connection.
     assert private_openai.keep_idle(SimpleNamespace(), 300) is False
     assert private_openai.keep_idle(None, 300) is False
     assert private_openai.has_idle_connection(SimpleNamespace()) is False
@@ -255,5 +255,5 @@ async def test_transports_are_wrapped_once_those_of_proxies_too() -> None:
     assert private_openai.keep_idle(client, 300)
     assert {transport._pool._keepalive_expiry for transport in own} == {300}
     await client.aclose()
-    # Without the private part nothing is changed, and a stale connection costs a retry of the request.
+    # In a release without the private part, nothing is changed. Then a stale connection costs a retry of the request.
     assert private_openai.wrap_transports(SimpleNamespace(), wrapper) is False

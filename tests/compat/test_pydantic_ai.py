@@ -1,4 +1,4 @@
-"""PydanticAI's private attributes mean what the toolkit assumes. The toolkit also works in a release without them."""
+"""PydanticAI's private attributes work as the toolkit assumes. The toolkit also works in a release without them."""
 
 from __future__ import annotations
 

@@ -355,7 +355,7 @@ def test_a_request_that_lost_to_another_did_not_cut_the_reply() -> None:
 
 
 async def test_a_hook_that_was_stopped_in_its_reply_is_run_again() -> None:
-    """Its words that were not sent yet are not known, so the reply cannot be continued."""
+    """The words that the hook had not yielded yet are unknown, so the reply cannot be continued."""
     voice = VoiceAgent("hook", backchannels=True)
 
     @voice.on_message

@@ -24,7 +24,7 @@ from ..priced import records
 pytestmark = pytest.mark.anyio
 
 QUICK: dict[str, Any] = {"filler_after": 0.8, "filler_every": 0.01}
-"""Short, but longer than a busy machine takes for what must come before a filler."""
+"""Short delays. The first is still longer than a busy machine needs for the words that must come before a filler."""
 
 
 class Clocked(LiveTurn):

@@ -95,7 +95,7 @@ def test_signed_reasoning_stays_where_the_turn_ended_between_two_calls() -> None
     cut.tools = [ToolCall("call_1", "look_up", {}, 1.0, status="cancelled")]
     messages = history_of([cut])
     assert kinds(messages)[:3] == [["user-prompt"], ["thinking", "thinking", "tool-call"], ["tool-return"]]
-    # It stays where it is when turns follow: what the provider has bound to it does not change.
+    # Later turns leave these messages unchanged, because the provider's signature depends on them.
     assert kinds(history_of([cut, record(ASKED, response(SIGNED, SAID))]))[: len(messages)] == kinds(messages)
     assert kinds(history_of([record(ASKED, response(REASONING, CALL))]))[1] == ["tool-call"]
 

@@ -1,4 +1,7 @@
-"""The private attributes and cached properties of a state fit its fields, also after they were undone or replaced."""
+"""The private attributes and cached properties of a state always match its fields.
+
+This also holds after changes of the fields were undone, and after the whole state was replaced.
+"""
 
 from __future__ import annotations
 

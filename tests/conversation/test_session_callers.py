@@ -1,4 +1,4 @@
-"""At the end of a session, notes are taken of the caller of this session, by the agent that recognised the caller."""
+"""At the end of a session, notes about its caller are written. The agent that recognised the caller writes them."""
 
 from __future__ import annotations
 

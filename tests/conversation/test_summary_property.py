@@ -143,7 +143,7 @@ class LongCall(StoreMachine):
 
     @rule()
     def a_worker_dies_while_it_sums_up(self) -> None:
-        """The worker's job is leased again when its lease is over."""
+        """A worker dies while it writes a summary. The job can be leased again when the lease has expired."""
 
         async def work() -> None:
             if (job := await self._lease()) is not None:

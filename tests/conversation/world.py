@@ -112,7 +112,7 @@ class Past:
     tool_called: bool = False
     finished: bool = True
     before: str = ""
-    """What was heard of an attempt whose worker died."""
+    """The words that the caller heard of an earlier attempt, whose worker died."""
     complete: bool = False
     """Whether all of the reply was written."""
     joined: str = ""

@@ -52,7 +52,7 @@ async def test_only_the_call_on_screen_is_spoken_into(tmp_path: Path, browser: B
         assert live != past
         await says_it_is(dev, "listening")
 
-        # Another call, the start page, and an address without a call: nothing to type into, and one way back.
+        # Another call, the start page and an unknown address have no field for words, but a link back to the live call.
         for place in (past, dev.app.url, f"{dev.app.url}/#nobody"):
             await page.evaluate("place => { location.hash = new URL(place).hash }", place)
             await expect(page.locator("#composer")).to_be_hidden()
@@ -110,7 +110,7 @@ async def test_no_state_stays_even_without_the_live_feed(tmp_path: Path, browser
 @pytest.mark.slow
 async def test_sound_that_never_ends_does_not_keep_a_turn_open(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
-        # As in a browser whose sound device is gone: time stands still.
+        # Imitate a browser whose sound device is gone: the clock of its audio stands still.
         await dev.page.add_init_script("AudioContext.prototype.resume = function () { return this.suspend(); };")
         await dev.page.goto(dev.app.url)
         await dev.page.click('[data-agent="shop"]')
@@ -127,7 +127,7 @@ async def test_a_long_answer_is_followed_word_by_word(tmp_path: Path, browser: B
         await dev.say("something long")
         await says_it_is(dev, "speaking")
         await expect(dev.turn(1).locator(".heard")).to_have_text(re.compile(r"(word ){8}"))
-        # Its first words are in view, and far more text than fits is below.
+        # The first words of the answer are in view. The rest is below, and is much longer than the window.
         place = "() => { const e = document.getElementById('transcript-scroll'); return [e.scrollTop, e.scrollHeight - e.clientHeight]; }"
         top, end = await page.evaluate(place)
         assert top < end / 2

@@ -78,7 +78,7 @@ async def test_calls_are_found_filtered_and_grouped(tmp_path: Path, browser: Bro
         dev.app.emulator.feed.publish({"kind": "journal"})
         await expect(calls).to_have_count(2)
         await expect(page.locator("#call-search")).to_be_focused()
-        # Five turns are enough for a median, and for no more. Its unit is in the heading.
+        # Five turns are enough for the median, but not for other percentiles. The unit is in the heading.
         await expect(page.locator(".ladder dt")).to_have_text(["p50"])
         await expect(page.locator(".ladder dd")).to_have_text(["300"])
         await expect(page.locator(".latency h2")).to_have_text("Time to first speech in ms")

@@ -36,14 +36,14 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         await dev.heard(1)
         await dev.say("tell me a story")
         await expect(page.locator("#interrupt")).to_be_visible()
-        # The page may show a word or two more than was surely played.
+        # The page may show one or two words more than have certainly been played.
         await expect(dev.turn(2).locator(".heard")).to_have_text(re.compile(r"(\S+ ){3}"))
         await page.keyboard.press("Escape")
         await expect(dev.turn(2).locator(".reply .cut")).not_to_be_empty()
         await dev.say("never mind")
         await dev.heard(3)
 
-        # What was heard and what was cut: the page shows what the journal has.
+        # The page shows the heard words and the cut-off words as they are in the journal.
         turns = await recorded(dev)
         story = turns[2]
         assert story.status is Status.INTERRUPTED

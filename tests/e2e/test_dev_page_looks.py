@@ -24,7 +24,7 @@ async def box(of: Locator) -> dict[str, float]:
 
 
 async def speaks(dev: DevPage) -> None:
-    """A story that takes the agent no time to tell, and the caller a minute to hear."""
+    """Let the agent tell a story, and wait until it speaks. The text is complete at once, but takes a minute to play."""
     await dev.say("tell me a story")
     await expect(dev.page.locator("#interrupt")).to_be_visible()
 

@@ -65,7 +65,7 @@ async def test_verdicts_with_one_key_undo_and_a_second_tab(tmp_path: Path, brows
         await other.click("#review-calls")
         await reads(other, MAIL, "boom", "are you there")
 
-        # A key in a field is a letter. Enter leaves the field, and then the key is a verdict.
+        # In the note field, keys type letters. Enter leaves the field, and after that a key gives a verdict.
         await page.keyboard.press("n")
         await page.keyboard.type("bad")
         await expect(page.locator("#review-note")).to_have_value("bad")

@@ -13,7 +13,7 @@ from layercode_app.exceptions import DeliveryError
 from layercode_app.settings.limits import Limits
 
 CLOSE = {"connection": "close"}
-"""A connection for each request, so that each goes to the next host."""
+"""Headers that close the connection after a request, so that the proxy sends the next request to the next host."""
 PAUSE_SECONDS = 0.2
 END = "response.end"
 

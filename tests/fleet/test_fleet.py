@@ -89,9 +89,11 @@ def judge(caller: Caller, said: Said, turn: TurnRecord, booked: list[str]) -> No
     assert turn.user_text == said.text
     number = int(said.text.split()[-1])
     heard, spoken = " ".join((turn.before + turn.heard).split()), " ".join(said.spoken.split())
-    # What was heard of a turn that the caller left comes with the message after it; the last turn has none.
+    # If the caller interrupted the turn, the next message tells the journal which words were heard. After the last turn
+    # there is no next message.
     told = said.whole or said is not caller.said[-1]
-    # Of a turn that was delivered again, the caller may have heard one attempt; the journal has both.
+    # If the turn was delivered again, `spoken` has only the words of the last attempt, but the journal has the words of
+    # all attempts.
     if told or turn.finished:
         assert spoken in heard
     if told and not turn.before:

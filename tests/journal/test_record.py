@@ -97,7 +97,8 @@ def test_a_head_leaves_out_what_is_as_it_was_at_first_and_nothing_else() -> None
     plain = TurnRecord("c", "t", Kind.MESSAGE, "a")
     assert not {"notes", "tools", "state", "cost", "error", "impact", "speech"} & orjson.loads(dump_head(plain)).keys()
     assert loaded(plain) == plain
-    # Empty, but not as at first: nothing was heard, and it is known to have cost nothing.
+    # These values are empty, but they are not the defaults. For example, an empty `heard_text` says that nothing was
+    # heard, and a `cost` of 0.0 says that the turn is known to have cost nothing.
     empty = replace(plain, heard_text="", cost=0.0, state={}, error="", ended_at=0.0, attempt=0, impact="")
     assert loaded(empty) == empty
     written = orjson.loads(dump_head(replace(empty, notes=["x"], outcomes=["x"])))

@@ -150,7 +150,7 @@ class Observed:
             return answer.status
 
     async def stop(self) -> tuple[int, float]:
-        """SIGTERM; gives exit code and the seconds it took."""
+        """Stop the server with SIGTERM. Return its exit code and the seconds until its end."""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         code = await asyncio.wait_for(self.process.wait(), 100)

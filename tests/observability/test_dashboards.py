@@ -159,7 +159,7 @@ async def test_every_panel_asks_prometheus_for_series_that_are_there(emitted: Em
         assert wanted <= labels[name], f"{name} has {labels[name]}, not {wanted}"
 
 
-# --- Logfire, whose dialect of SQL is PostgreSQL's but for its own aggregates
+# --- Logfire: its SQL is that of PostgreSQL, except for a few aggregate functions of its own
 
 
 RECORDS = """
@@ -179,7 +179,7 @@ CREATE AGGREGATE pg_temp.approx_percentile_cont(float8, float8) (
 def queries() -> dict[str, str]:
     """Return the SQL statements of `logfire.sql`. The key of each is the comment above it."""
     parts = re.findall(r"^-- (.*)\n((?:(?!--).*\n?)+)", (FOLDER / "logfire.sql").read_text(), re.MULTILINE)
-    # Functions of the session's own schema are found by their whole name only.
+    # PostgreSQL finds functions of the temporary schema only by their full name.
     return {
         name: sql.replace("approx_percentile_cont(", "pg_temp.approx_percentile_cont(")
         for name, sql in parts

@@ -73,7 +73,7 @@ def recorded(attributes: dict[str, Any]) -> list[ReadableSpan]:
 
 
 def in_order(request: ExportTraceServiceRequest) -> ExportTraceServiceRequest:
-    """The same with the attributes of every span sorted: their order says nothing."""
+    """Sort the attributes of every span in place, because their order has no meaning. Return the request."""
     for span in (s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans):
         span.attributes.sort(key=lambda pair: pair.key)
     return request

@@ -34,7 +34,7 @@ WARNINGS = {
 
 
 class Call:
-    """Turns of one conversation; counts those that were answered."""
+    """One conversation. It counts the messages that were sent, and those that got an answer instead of the apology."""
 
     def __init__(self, server: Observed) -> None:
         self.server = server

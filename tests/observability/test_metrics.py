@@ -95,7 +95,7 @@ async def test_two_servers_of_two_workers_show_the_whole_host(tmp_path: Path) ->
             server = first if number % 2 else second
             await server.say("hello", conversation=f"c{number}", turn=f"t{number}")
         name = 'layercode_turns_total{agent="observed",kind="message",status="complete"}'
-        # A worker writes its figures down a moment later, and any of the four may answer.
+        # Each worker writes its counts to METRICS_DIR a moment later, and any of the four workers may answer a scrape.
         async with asyncio.timeout(100):
             while [(await scrape(server)).get(name) for server in (first, second, first, second)] != [12] * 4:
                 await asyncio.sleep(0.05)

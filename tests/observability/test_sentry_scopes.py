@@ -24,7 +24,7 @@ import sentry_sdk
 from layercode_app import Turn, VoiceAgent
 
 agent = VoiceAgent("marked")
-# Reversed in this file, because the source lines around an error are sent.
+# The password is reversed in the source, because Sentry sends the source lines around an error.
 PASSWORD = "{PASSWORD[::-1]}"[::-1]
 sentry_sdk.set_tag("deploy", "blue")
 

@@ -10,7 +10,7 @@ KEY = "test-api-key-3f9a"
 
 
 async def at_once(seconds: float) -> None:
-    """A pause between attempts that is asked for but not waited out."""
+    """Replace the client's `sleep`: check the length of a pause between attempts, but do not wait."""
     assert 0 < seconds <= 20
 
 

@@ -22,7 +22,7 @@ from layercode_app.platform.claim import _lock
 lock = _lock(Path(sys.argv[1]))
 locked = lock.__enter__()
 if os.fork() == 0:
-    # The child prints this after the fork. Only then is it certain that the child has given up its copy of the lock.
+    # The child prints this, so that the test continues only after the child has given up its copy of the lock.
     print(locked, os.getpid(), flush=True)
 time.sleep(100)
 """

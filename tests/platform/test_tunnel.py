@@ -201,7 +201,7 @@ async def test_a_tunnel_that_dies_gives_the_webhook_back_at_once(tmp_path: Path)
         await run.until_webhook(run.ours)
         await run.until_webhook(BEFORE)
         assert run.process.returncode is None
-        # The webhook is restored first, and the message is printed later: no phone call may wait for a message.
+        # The server restores the webhook before it prints the message, because phone calls must not wait for a message.
         await run.until(lambda: "Lost connection with the edge" in run.output)
         assert await run.end() == 0
 

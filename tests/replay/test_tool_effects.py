@@ -1,4 +1,4 @@
-"""A tool that gives its recorded answer has its recorded effects too: the rest of the turn depends on them."""
+"""If a tool is replayed from its recording, its recorded effects happen too, because the rest of the turn needs them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_distinct_names_are_counted_once() -> None:
 def test_many_values_and_names_take_little_memory() -> None:
     tracemalloc.start()
     values, names, chance = Values(), Distinct(), random.Random(2)
-    # Tracing each allocation is slow, so this counts no more than it takes to tell the difference.
+    # Add only MANY values, because it is slow to trace each allocation. They are enough to show the difference.
     for number in range(MANY):
         values.append(chance.lognormvariate(6, 1))
         names.add(f"call-{number}")

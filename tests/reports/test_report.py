@@ -216,7 +216,8 @@ async def test_a_later_answer_is_not_the_first_of_a_conversation_that_began_befo
     app = LayerCode(priced_agent(), settings=settings(tmp_path))
     await app.store.open()
     now, positions = time.time(), dict[str, int]()
-    # Whether the turn knows its history, as turns of a server do, but not those of a copied journal.
+    # `known` says whether the record knows where its history starts. Turns that a server ran know it, but turns of a
+    # copied journal do not.
     for call, ago, known in (
         ("known", 7200, True), ("unknown", 7200, False), ("known", 50, True), ("unknown", 50, False), ("known", 40, True),
         ("greeted", 30, True), ("greeted", 20, True), ("new", 10, False), ("new", 5, False),

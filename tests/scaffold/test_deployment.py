@@ -31,7 +31,7 @@ STARTS = {
     "redis": "redis://my-agent-redis:",
     "postgres": "postgresql://layercode:$(POSTGRES_PASSWORD)@my-agent-postgres:",
 }
-"""How the journal's URL in the manifests begins."""
+"""The beginning of the journal's URL in the manifests."""
 
 
 def manifests(folder: Path) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ def head(size: int, *, body: bytes = b"", method: str = "GET", padding: str = "h
 
 
 async def status(reader: asyncio.StreamReader) -> bytes:
-    """The status of the next answer, which is read whole."""
+    """Read the next answer completely, and return its status."""
     answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 100)
     length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length: "))
     await reader.readexactly(int(length.removeprefix(b"content-length: ")))

@@ -102,7 +102,10 @@ async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server:
 
 
 async def redeliver(caller: Caller, called: set[str]) -> None:
-    """A turn whose tool was called is not run again: it ends with the apology."""
+    """Deliver the caller's first message again.
+
+    If the tool of the turn was called before, the turn must end with the apology instead of a second run.
+    """
     reply: Reply = await caller.say(f"my name is {caller.conversation_id}", turn_id="t1")
     assert reply.types[-1] == "response.end"
     if caller.conversation_id in called:
@@ -152,7 +155,7 @@ async def test_who_follows_a_turn_whose_worker_dies_hears_the_whole_answer(store
             callers = [Caller(await stack.enter_async_context(client), "c") for client in clients]
             begun: list[Received] = []
             first = asyncio.create_task(hear(callers[0], begun))
-            # Else the second worker may be the one that runs it.
+            # Wait until the first worker has begun the turn. Otherwise the second worker might run it.
             await until(lambda: begun)
             heard: list[Received] = []
             follower = asyncio.create_task(hear(callers[1], heard))

@@ -28,21 +28,23 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerPro
 
 async def test_a_stage_and_slow_work_survive(server: ServerProcess, tmp_path: Path) -> None:
     async with WebhookClient(f"{server.url}/api/agents/clerk", SECRET) as client:
-        # Killed within the slow tool, while fillers are spoken: the tool does not run again, and the stage stays.
+        # Kill the server while the slow tool runs and fillers are spoken. The tool does not run again, and the stage
+        # does not change.
         caller = Caller(client, f"{tmp_path.name}-a")
         await killed_at(server, caller, "Ann, slowly", "a1", "Still writing.")
         twice = await asyncio.gather(*[caller.say("Ann, slowly", turn_id="a1") for _ in range(2)])
         assert {reply.spoken.split()[-1] for reply in twice} == {"Sorry."}
         assert NAME in (await caller.say("Ann", turn_id="a2")).spoken
 
-        # Killed while it speaks, after the tool: the next stage has begun, and the tool does not run again.
+        # Kill the server after the tool has run, while the agent speaks. The tool does not run again, and the call is
+        # in the next stage.
         await killed_at(server, caller, "Friday", "a3", "taken down")
         twice = await asyncio.gather(*[caller.say("Friday", turn_id="a3") for _ in range(2)])
         assert {reply.spoken.split()[-1] for reply in twice} == {"Sorry."}
         assert (await caller.say("Thanks", turn_id="a4")).spoken.endswith(DONE)
         assert sorted(server.started) == [f"{caller.conversation_id}-{turn}" for turn in ("a1", "a2", "a3")]
 
-        # Interrupted while it speaks, after the tool.
+        # Interrupt the turn after the tool has run, while the agent speaks.
         caller = Caller(client, f"{tmp_path.name}-b")
         assert NAME.split()[0] in await heard_until(caller, "Ann", "b1", "I have")
         assert DAY in (await caller.say("Friday", turn_id="b2")).spoken

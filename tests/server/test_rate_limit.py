@@ -70,7 +70,7 @@ async def test_redis_counts_again_soon_after_it_is_back(tmp_path: Path) -> None:
         clock.now += RETRY_SECONDS - 1
         assert await limit.wait_for("203.0.113.9") == 0
         clock.now += 2
-        # One of the first is still counted in Redis, and so are these.
+        # Redis still counts the first request. With these two, the limit of three requests is reached.
         assert [await limit.wait_for("203.0.113.9") == 0 for _ in range(2)] == [True, True]
         assert await other_host.wait_for("203.0.113.9") > 0
     finally:

@@ -202,7 +202,7 @@ async def test_with_nohup_a_closed_terminal_changes_nothing(tmp_path: Path) -> N
 @pytest.mark.slow
 async def test_a_worker_that_ends_while_its_parent_waits_for_its_answer_delays_no_shutdown(tmp_path: Path) -> None:
     async with running(tmp_path, "--workers", "2") as server:
-        # Another child is the resource tracker of `multiprocessing`.
+        # Choose a worker. The server has one more child, which is the resource tracker of `multiprocessing`.
         children = psutil.Process(server.process.pid).children()
         worker = next(child for child in children if "spawn_main" in str(child.cmdline()))
         worker.suspend()

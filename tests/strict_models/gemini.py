@@ -87,7 +87,7 @@ class StrictGemini(StrictModel):
 
     def _check_signatures(self, content: Content, number: int) -> None:
         calls = [part for part in content["parts"] if "functionCall" in part]
-        # github.com/langgenius/dify-official-plugins/issues/2088; the first call of a response only.
+        # github.com/langgenius/dify-official-plugins/issues/2088. Only the first call of a response needs a signature.
         refuse(
             bool(calls) and not calls[0].get("thoughtSignature"),
             "Function call is missing a thought_signature in functionCall parts. This is required for tools to work "

@@ -35,7 +35,7 @@ class StrictResponses(StrictModel):
         self.following: dict[str, str] = {}
         """For the id of each reasoning item, the id of the item that came right after it."""
         self.open_calls: dict[str, list[str]] = {}
-        """The ids of a response's tool calls, by the response's id."""
+        """For the id of each response, the ids of its tool calls."""
 
     def model(self, url: str) -> Model:
         return OpenAIResponsesModel("gpt-5-mini", provider=OpenAIProvider(base_url=f"{url}/v1", api_key="test"))
@@ -65,7 +65,7 @@ class StrictResponses(StrictModel):
     def _check_id(self, item: dict[str, Any], number: int) -> None:
         kind, own = item.get("type", "message"), item.get("id") or ""
         prefix = PREFIXES.get(kind, "")
-        # github.com/openai/openai-agents-python issues on ids of other providers in `input`.
+        # Several issues of github.com/openai/openai-agents-python report this refusal of another provider's ids.
         refuse(
             bool(own) and not own.startswith(f"{prefix}_"),
             f"Invalid 'input[{number}].id': '{own}'. Expected an ID that begins with '{prefix}'.",

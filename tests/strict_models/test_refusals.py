@@ -195,7 +195,7 @@ async def run(server: StrictModel, url: str, text: str = "hello") -> str:
 async def test_a_refusal(kind: type[StrictModel], field: str, messages: list[Any], expected: str) -> None:
     server = kind(thinks_and_calls)
     async with serve(server.app) as url, httpx.AsyncClient(base_url=url) as client:
-        # The same ids each time: what the server made in this turn is what the cases speak of.
+        # Run a turn first. The server makes the same ids each time, and the cases refer to the ids of this turn.
         assert await run(server, url) == "Done."
         path = server.path.replace("{model:path}", "gemini:streamGenerateContent")
         body = {"model": "any", field: messages, "thinking": {"type": "enabled"}}

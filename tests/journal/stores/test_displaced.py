@@ -1,4 +1,4 @@
-"""When a turn displaces one of another worker, its model is told which tools had run."""
+"""When a turn displaces a turn of another worker, the model of the new turn is told which tools had run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reader() -> VoiceAgent:
-    """Says what its model would be told of the past."""
+    """Return an agent whose answer is the text of its history, which a model would get."""
     voice = VoiceAgent("reader", history=True)
 
     @voice.on_message

@@ -170,7 +170,8 @@ async def test_signals_and_life_come_back_after_an_outage(server: PostgresServer
 async def test_signals_arrive_where_notifications_do_not(
     server: PostgresServer, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A pooler in transaction mode gives the connection that listens to others.
+    # A pooler in transaction mode gives the listening connection to other clients, so notifications are lost. To
+    # imitate this, use another channel name each time.
     numbers = iter(range(1000))
     monkeypatch.setattr(postgres_worker, "_channel", lambda owner: f"c{next(numbers)}")
     monkeypatch.setattr(postgres_worker, "SILENCE_SECONDS", 0.2)

@@ -102,7 +102,10 @@ async def test_leases_that_cannot_be_renewed_are_an_outage(monkeypatch: pytest.M
 
 
 class Shared(Slow):
-    """A worker on a server that has the lease of another worker too, and that answers at once."""
+    """A worker whose server answers at once, and also stores the lease of another worker.
+
+    Each read of that lease returns the next of `leases`, and "expired" when there are no more.
+    """
 
     def __init__(self, *leases: Lease) -> None:
         super().__init__(fails=False)
@@ -162,7 +165,7 @@ async def test_an_expired_lease_may_be_renewed_after_an_outage_that_raised_no_er
 
 
 class FullInbox(Shared):
-    """A worker whose server never answers with its signals."""
+    """A worker that asks its server for signals and never gets an answer."""
 
     renewals = 0
 

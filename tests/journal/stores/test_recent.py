@@ -87,7 +87,7 @@ async def test_a_turn_is_told_what_the_journal_holds(workers: list[SQLiteStore],
     known: dict[str, list[TurnRecord]] = {"one": [], "two": []}
     tokens = dice.choice(BUDGETS)
     for _ in range(STEPS):
-        # Mostly one worker and one conversation, so that there is something to know.
+        # Choose mostly the same worker and conversation, so that this worker has turns of the conversation in its cache.
         name = dice.choices(["one", "two"], [9, 1])[0]
         store = dice.choices(writing, [19, 1])[0]
         if dice.random() < 0.5:

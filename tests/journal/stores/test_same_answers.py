@@ -50,13 +50,14 @@ class Both:
         again = bool(self.known) and self.dice.random() < 0.2
         name, turn_id = self.dice.choice([*self.known]) if again else (self.dice.choice(NAMES), f"t{number}")
         kind, tokens = self.dice.choice(KINDS), self.dice.choice([0, 200, 10_000])
-        # In Redis, a later duplicate keeps its conversation as long as a new turn would.
+        # A duplicate has the start time of its first delivery. In Redis, a later time would postpone the deletion of the
+        # conversation by `prune`, as a new turn does.
         began = self.known[name, turn_id] if again else BEGAN + number + self.dice.choice([0, -5])
         answers = []
         for store in self.stores:
             record = turn(name, turn_id, kind=kind, started_at=began, agent=f"agent {number % 3}", user_text="x" * 400)
             begun = await store.begin(record, history_tokens=tokens)
-            # A turn that is known already is returned with nothing else.
+            # If the store knows the turn already, it returns only the record, and these fields are empty.
             fields = (begun.state, begun.metadata, _all(begun.history), _all(begun.displaced))
             answers.append((begun.outcome, plain(begun.record), fields))
         same(answers)

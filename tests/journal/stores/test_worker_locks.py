@@ -23,7 +23,7 @@ lock = WorkerLock(Path(sys.argv[1]))
 owner = lock.take()
 if os.fork() == 0:
     lock.release()
-    # Printed by the child, because it gives up the lock shortly after the fork.
+    # The child prints this, so that the test continues only after the child has given up its copy of the lock.
     print(owner, os.getpid(), worker_alive(Path(sys.argv[1]), owner), flush=True)
 time.sleep(100)
 """

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 AGENTS = ROOT / "agents"
 MODEL = "openai-chat:gpt-test"
 Lines = list[tuple[str, str]]
-"""What the model says after the agent's last reply matched a pattern; the first match counts."""
+"""Pairs of a pattern and a line. The model says the line of the first pattern that is in the agent's last reply."""
 BAKERY: Lines = [
     ("what can i get you", "Two croissants, please"),
     ("anything else", "That's all, order it"),

@@ -130,7 +130,7 @@ def test_a_baseline_fails_only_what_is_worse_by_more_than_chance(baseline: Path)
     assert worse(runs(2, 8), runs(8, 8), baseline) == [
         "a: 2 of 8 passed, before 8 of 8; by chance alone this happens in 0.3% of comparisons"
     ]
-    # Each scenario alone may be chance, but not all of them together.
+    # The difference of one scenario may be chance. The same difference in all six scenarios cannot be chance.
     now = [run for name in "abcdef" for run in runs(5, 8, name)]
     before = [run for name in "abcdef" for run in runs(8, 8, name)]
     [line] = worse(now, before, baseline)
