@@ -88,7 +88,7 @@ def _digits(value: int) -> str:
 def number_of(value: object) -> float | None:
     """Return the value as an int or float that JSON can represent.
 
-    Return None for NaN, infinity, numbers that are too large, and values that are not numbers.
+    Return None for NaN, infinity, numbers too large for a float, and values that are not numbers.
     """
     if isinstance(value, int) and _LEAST <= value <= _MOST:
         return int(value)

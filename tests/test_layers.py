@@ -168,7 +168,7 @@ def _imported_with(module: str) -> list[Import]:
 
 
 def _files(target: str) -> Iterator[str]:
-    """Yield our files that run when a dotted name is imported: those of its packages, and that of its module.
+    """Yield the files of this package that an import of a dotted name may run, by their path in the package.
 
     Each part of the name may be a package, a module or a name inside a module, so not every file exists.
     """

@@ -36,7 +36,10 @@ DECLARATIONS: dict[Any, dict[str, Any]] = {
 }
 """The public declarations, each with the arguments that it needs."""
 LEFT_OUT = {"agent", "agents", "unknown", "offline_without_key", "failed", "metrics", "runner"}
-"""Parameters that are checked elsewhere, and options of `LayerCode` for this package's commands and tests."""
+"""Parameters that this test leaves out.
+
+Other code checks their types, or they are options of `LayerCode` that only this package's commands and tests use.
+"""
 NUMBERS = {"filler_after", "filler_every", "hedge_after", "judge_sample"} | {
     f"{name}_timeout" for name in ("turn", "tool", "first_token", "piece")
 }

@@ -53,7 +53,7 @@ class Script:
             yield piece
 
     def given(self) -> list[str]:
-        """Return what the caller and the agent said, as the last request contains it."""
+        """Return the texts of the caller and of the agent in the last model request."""
         parts = [part for message in self.requests[-1] for part in message.parts]
         return [str(part.content) for part in parts if isinstance(part, TextPart | UserPromptPart)]
 

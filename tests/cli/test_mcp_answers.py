@@ -1,4 +1,4 @@
-"""Answers of `mcp` stay within their size, say what they left out, and lead to the rest."""
+"""Answers of `mcp` stay within a size limit. They say how much was left out, and how to get the rest."""
 
 from __future__ import annotations
 

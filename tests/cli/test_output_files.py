@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refused(command: str, path: str) -> str:
-    """What is printed by a command that refuses to write to the path."""
+    """Run a command that must refuse to write to the path, and return its output in one line."""
     result = CliRunner().invoke(app, command.format(path).split(), env={"TERMINAL_WIDTH": "200"})
     assert result.exit_code == 2, result.output
     return " ".join(result.output.replace("│", " ").split())

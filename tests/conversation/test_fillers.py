@@ -28,7 +28,7 @@ QUICK: dict[str, Any] = {"filler_after": 0.8, "filler_every": 0.01}
 
 
 class Clocked(LiveTurn):
-    """A turn whose clock stands where a test puts it, in milliseconds."""
+    """A turn whose clock stands still at `now`, in milliseconds. A test moves it."""
 
     now = 0.0
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Clocked(LiveTurn):
-    """A turn whose clock stands where a test puts it, in milliseconds."""
+    """A turn whose clock stands still at `now`, in milliseconds. A test moves it."""
 
     now = 0.0
 

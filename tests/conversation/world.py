@@ -116,7 +116,7 @@ class Past:
     complete: bool = False
     """Whether all of the reply was written."""
     joined: str = ""
-    """The words that the caller heard of an interrupted reply, if this turn continues that reply; with the next space."""
+    """The words that the caller heard of the interrupted reply that this turn continues, and the space after them."""
     frames: list[tuple[str, Json]] = field(default_factory=list)
 
     @property
@@ -246,7 +246,7 @@ class World:
         return asyncio.ensure_future(answer)
 
     def expected(self) -> list[tuple[str, str]]:
-        """Return the lines of the turns so far, with which the transcript of the next model request must begin."""
+        """Return the lines of the turns so far. The transcript of the next model request must begin with them."""
         lines: list[tuple[str, str]] = []
         for past in self.truth:
             lines.append(("user", past.user))

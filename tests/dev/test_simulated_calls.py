@@ -128,7 +128,7 @@ async def test_a_call_runs_to_its_end_and_is_graded(tmp_path: Path) -> None:
         "within_turns": [],
     }
     assert call["judges"] == ["polite"]
-    # It is an ordinary call of the journal, with both sides, the tool, and the end of the session.
+    # The journal has the simulated call like any other: the words of both sides, the tool, and the end of the session.
     spoken = [turn for turn in shown["turns"] if turn["kind"] in ("greeting", "message")]
     assert [turn["user_text"] for turn in spoken] == ["", "One cake please", "That is all"]
     assert [tool["name"] for tool in spoken[1]["tools"]] == ["sell"]
@@ -166,7 +166,7 @@ async def test_the_page_is_told_why_a_call_ended(tmp_path: Path, scenario: str, 
     if how == "failed":
         assert call["checks"] is None
     else:
-        # Without `end`, a call must come to its end, as in eval.
+        # A scenario without `end` still has this check, as in `eval`: the call must come to its end.
         [check] = call["checks"]
         assert (check["name"], len(check["failures"])) == ("comes to its end", 1)
 

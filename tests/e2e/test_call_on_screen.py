@@ -97,7 +97,7 @@ async def test_no_state_stays_even_without_the_live_feed(tmp_path: Path, browser
         await says_it_is(dev, "listening")
         dev.app.emulator.faults.drop_webhooks = False
 
-        # A caller who hangs up in the middle of an answer.
+        # Let the caller hang up in the middle of an answer.
         await dev.say("something long")
         await says_it_is(dev, "speaking")
         await expect(dev.turn(3).locator(".badge.live")).to_have_text("speaking")

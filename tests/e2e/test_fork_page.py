@@ -136,7 +136,7 @@ async def test_an_error_stands_above_the_form_without_words_of_the_command_line(
             await expect(error).to_be_in_viewport()
             assert "--" not in (await error.inner_text())
 
-        # One of two models fails: the other one's answer is shown all the same.
+        # If one of two models fails, the answer of the other model is still shown.
         await page.select_option("#fork-model-2", "offline")
         await fork(dev)
         await expect(page.locator("#fork-result .side .error-box")).to_contain_text("The model banana: ")

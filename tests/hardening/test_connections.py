@@ -30,7 +30,7 @@ RAW = 300
 HEAD = b"POST /api/agent HTTP/1.1\r\nhost: x\r\n"
 PIECE = "word " * 2_000
 MANY = 2_000
-"""The number of pieces of a long answer. It has 20 MB, which no socket can buffer."""
+"""The number of pieces of a long answer. The answer has 20 MB, so no socket can buffer all of it."""
 
 talker = VoiceAgent("talker")
 pieces: list[int] = []
@@ -60,7 +60,7 @@ class Server:
         self._calls = 0
 
     async def open(self, *, receive_buffer: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a new connection. With a small `receive_buffer`, a client that does not read is soon full."""
+        """Open a new connection. If the client does not read, a small `receive_buffer` is soon full."""
         one = socket.socket()
         one.setblocking(False)
         if receive_buffer:

@@ -59,9 +59,9 @@ async def think(turn: Turn) -> None:
     with turn.span("plan"):
         await Agent().run("?", model=turn.helper_model(FunctionModel(answer, model_name="gpt-5-mini")))
 """
-"""An agent whose turn has a price, a stage, a model error, and a retry that succeeds.
+"""An agent whose turn has a price, a stage with a model request, a model error, and a retry that succeeds.
 
-The turns of the agent in `observed.py` have none of these.
+The agent in `observed.py` has no such turns.
 """
 
 

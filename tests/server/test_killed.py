@@ -77,7 +77,7 @@ async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server:
         paid_before = set(server.paid)
 
         begun = await begun_turns(store_url)
-        # A tool call is in the journal before the tool runs. So the journal has every call that paid.
+        # A tool call is in the journal before the tool runs. So each conversation in `paid_before` has a tool call there.
         called = {name for name, tools in begun.items() if tools}
         assert paid_before <= called
         assert heard <= begun.keys()

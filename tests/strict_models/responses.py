@@ -73,7 +73,7 @@ class StrictResponses(StrictModel):
         if kind != "reasoning":
             return
         known = self.items.get(own or "", {})
-        # The API knows a reasoning item only by its id, and refuses an id that it has not stored: "Items are not
+        # The API looks up a reasoning item by its id, and refuses an id that it has not stored: "Items are not
         # persisted when `store` is set to false."
         refuse(not known, f"Item with id '{own}' not found.")
         # github.com/openai/codex/issues/8119

@@ -1,4 +1,4 @@
-"""After interruptions, failures and the like, no model server refuses the next turns.
+"""After interruptions, broken streams and restarts, no model server refuses the next turns.
 
 The next requests contain the text that the caller heard.
 """

@@ -1,4 +1,4 @@
-"""Checks and judges know all prompts of a call: system prompts, and those of stages and agents that come late."""
+"""Checks and judges know all prompts of a call, also those of stages and agents that only come later in the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenario files: a mistake that would change what is checked is an error with the file, its place and the fix."""
+"""A mistake in a scenario file that would change a check is an error. It names the file, the place and the fix."""
 
 from __future__ import annotations
 

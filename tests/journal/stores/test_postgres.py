@@ -99,7 +99,7 @@ async def test_a_hanging_server_is_an_error_in_bounded_time(
     monkeypatch.setattr(postgres_link, "ANSWER_SECONDS", 0.5)
     server.pause()
     try:
-        # They time out together: one after the other would take 20 times as long.
+        # The 20 calls wait at the same time. If they waited one after another, this would take 20 times as long.
         async with asyncio.timeout(PATIENCE):
             results = await asyncio.gather(*[begin(store, turn()) for _ in range(20)], return_exceptions=True)
         assert {type(result) for result in results} == {StoreError}

@@ -77,7 +77,7 @@ async def test_a_killed_server_is_an_error_at_once_and_then_recovers_with_what_i
 async def test_a_hanging_server_is_an_error_in_bounded_time(server: RedisServer, store: RedisStore) -> None:
     server.pause()
     try:
-        # They time out together: one after the other would take 20 times as long.
+        # The 20 calls wait at the same time. If they waited one after another, this would take 20 times as long.
         async with asyncio.timeout(ANSWER_SECONDS * 10):
             results = await asyncio.gather(*[begin(store, turn()) for _ in range(20)], return_exceptions=True)
         assert {type(result) for result in results} == {StoreError}

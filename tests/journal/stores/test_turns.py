@@ -173,7 +173,7 @@ async def test_a_change_that_the_end_overtakes_is_made_to_the_ended_turn(
     """Another worker reads the turn, then the owner ends it, and then the other worker saves its change."""
     owner, other = await worker(), await worker()
     record = (await begin(owner, turn("c", "t"))).record
-    # SQLite reads and saves a changed turn in one step.
+    # The store for SQLite has no `_save`, because it reads and saves a changed turn in one step.
     save = getattr(other, "_save", None)
 
     async def end_first(*given: Any) -> Any:
