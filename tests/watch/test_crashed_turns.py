@@ -1,4 +1,4 @@
-"""A turn whose worker was killed is ended and reported by another worker, although nobody calls again."""
+"""A turn whose worker was killed is ended and reported by another worker, although the conversation does not go on."""
 
 from __future__ import annotations
 
