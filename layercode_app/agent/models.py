@@ -173,7 +173,7 @@ def selects_model(agent: Any) -> bool:
 
 
 def _model_of_capabilities(agent: Any) -> Any:
-    """Return the Model or name that a capability gives the agent, a function that selects one, or None."""
+    """Return the model that a capability gives the agent: a Model, its name, or a function that selects it; else None."""
     capability = getattr(agent, "root_capability", None)
     return None if capability is None else capability.get_model()
 

@@ -1,4 +1,6 @@
-"""End or give up turns that belong to this worker, although it does not run them.
+"""Release turns that the journal assigns to this worker, but that do not run here.
+
+Such a turn is ended, or another worker may run it.
 
 If the store hangs while a turn begins, the caller hears the apology, but the store may still begin the turn later.
 Other workers would then wait for this worker to run it.

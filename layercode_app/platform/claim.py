@@ -222,7 +222,9 @@ def _tell(claim: Claim, current: str | None) -> None:
         logger.info("The webhook of {} was restored to {}.", claim.agent_id, current or "nowhere")
     elif claim.is_at(current):
         logger.warning(
-            "{} had no webhook before, so its webhook stays at {}, where no server listens.", claim.agent_id, current
+            "{} had no webhook before, so there is none to restore. Its webhook is still {}, where no server listens.",
+            claim.agent_id,
+            current,
         )
     else:
         logger.info("The webhook of {} was changed meanwhile and stays at {}.", claim.agent_id, current)

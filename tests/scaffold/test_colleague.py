@@ -19,7 +19,6 @@ from .test_update import committed, git
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.timeout(900)
 def test_make_test_passes_in_the_checkout_of_a_colleague(tmp_path: Path) -> None:
     """The colleague's checkout is the only copy of the project. No package index has this version of the package."""
     need_program("make")

@@ -1,4 +1,7 @@
-"""A mistake in a scenario file that would change a check is an error. It names the file, the place and the fix."""
+"""A mistake in a scenario file is an error if it would change what is checked.
+
+The error names the file, the place and the fix.
+"""
 
 from __future__ import annotations
 
