@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from layercode_app import Turn, VoiceAgent, Voicemail
 from layercode_app.agent.voicemail import FIRST_MESSAGES
 from layercode_app.conversation.flow import CALLERS, GREETED, RESUMED, caller_in
 from layercode_app.conversation.session_values import MOST_SESSIONS, YES, values_in, with_value
+from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.testing import AgentCall, open_call
 
@@ -62,6 +64,16 @@ async def test_the_state_keeps_the_newest_sessions() -> None:
     assert {key for key in state if "layercode" in key} == {CALLERS, GREETED, RESUMED}
     assert all(list(values_in(str(state[key]))) == list(sessions[5:]) for key in (CALLERS, GREETED, RESUMED))
     assert [caller_in(state, session)[1] for session in sessions[4:6]] == ["", f"caller of {sessions[5]}"]
+
+
+@pytest.mark.parametrize("later", ["call-1", "clerk", "yes", "message", "s-1", "s"])
+async def test_a_session_id_may_equal_any_other_text_of_the_turn_before(later: str, tmp_path: Path) -> None:
+    store = create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
+    async with open_call(clerk(history=True), store=store) as call:
+        call.conversation_id = "call-1"
+        assert await said(call, ("s-1", "s-1")) == ["yes False"] * 2
+        call.session_id = later
+        assert (await call.say("yes")).spoken == f"yes {later != 's-1'}"
 
 
 def test_what_earlier_releases_kept_counts() -> None:

@@ -18,6 +18,7 @@ WHOLE = "position, head, messages, owner, status, frames, tokens"
 HEADS = "position, head, x'', owner, status, x'', tokens"
 END_OF_JOURNAL = 1 << 62
 _PENDING = b'"pending":'
+_SESSION = b'"session_id":'
 """The key of the field `pending` in a stored head, which is JSON. The key is missing if the field has its default."""
 _NEWEST = """
 SELECT position, head, messages, owner, status, x'', tokens FROM turns
@@ -103,8 +104,12 @@ class LazyRecords(LazyHistory):
         return bool(self._rows) and _PENDING in self._rows[-1][1]
 
     def newest_may_differ(self, session_id: str) -> bool:
-        """Return whether the stored JSON of the newest turn does not contain this session's id."""
-        return bool(self._rows) and to_json(session_id) not in self._rows[-1][1]
+        """Return whether the stored JSON of the newest turn has another session id, without decoding the JSON."""
+        if not self._rows:
+            return False
+        head = self._rows[-1][1]
+        # The record's own field comes first; an event in the record has the key again.
+        return not head.startswith(to_json(session_id), head.find(_SESSION) + len(_SESSION))
 
     def running(self) -> list[TurnRecord]:
         """Return the turns that are still running."""
