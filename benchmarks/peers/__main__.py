@@ -34,7 +34,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(MEASURES), help=f"some of {','.join(MEASURES)}")
     parser.add_argument("--peers", default=",".join(p.key for p in PEERS), help="some of the peers")
     parser.add_argument("--python312", default=os.environ.get(NEEDED_PYTHON), metavar="PYTHON",
-                        help=f"Python 3.12 or newer for the older tool; default: ${NEEDED_PYTHON}, or one found here")  # fmt: skip
+                        help=f"Python 3.12 or newer, for 0.2.0; default: ${NEEDED_PYTHON}, or the first one found")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--write-docs", action="store_true", help="put table and plot into docs/")
     return parser.parse_args()
@@ -45,7 +45,9 @@ def main() -> int:
     asked = options()
     only, chosen = asked.only.split(","), asked.peers.split(",")
     if unknown := [*({*only} - {*MEASURES}), *({*chosen} - {p.key for p in PEERS})]:
-        print(f"{', '.join(unknown)}: expected measures {', '.join(MEASURES)}, peers {', '.join(p.key for p in PEERS)}")
+        print(
+            f"unknown: {', '.join(unknown)}. Measures: {', '.join(MEASURES)}. Peers: {', '.join(p.key for p in PEERS)}."
+        )
         return 2
     BUILD.mkdir(parents=True, exist_ok=True)
     results = [_installed(Result(peer), asked.python312) for peer in PEERS if peer.key in chosen]

@@ -72,7 +72,7 @@ class Provider:
 
 @asynccontextmanager
 async def _calling(provider: Provider, folder: Path, **given: Any) -> AsyncIterator[Caller]:
-    """Serve an agent with this provider, and give a caller of it."""
+    """Serve an agent that uses this provider, and yield a caller who talks to the agent."""
     async with provider.served(folder) as (url, context), httpx2.AsyncClient(verify=context, trust_env=False) as client:
         model = OpenAIChatModel(
             "gpt-test", provider=OpenAIProvider(base_url=url, api_key="test-key", http_client=client)

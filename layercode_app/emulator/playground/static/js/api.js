@@ -53,8 +53,8 @@ export const api = {
 };
 
 // Call `onItem` with each item of the live feed, and `onState` with true or false when the feed opens or closes. A
-// browser opens only six connections to a host, so one tab reads the feed, and sends the items to the other tabs. When
-// that tab is closed, the browser gives the lock to another tab.
+// browser opens only six connections to a host, so only the tab that holds a lock reads the feed. It sends the items to
+// the other tabs. When it is closed, the browser gives the lock to another tab.
 export function follow(onItem, onState) {
   if (!navigator.locks) return read(onItem, onState); // the page came over http from another machine
   const tabs = new BroadcastChannel("live");

@@ -1,4 +1,4 @@
-// A live call: its client, its sound, and the data of each turn until the journal has it.
+// A live call: its client, its sound, and the data of its turns, which may be newer than the journal's.
 
 import { api } from "./api.js";
 import { PlatformClient } from "./client.js";

@@ -82,7 +82,7 @@ export class Composer {
     onMute(muted);
   }
 
-  // `call` is the live call on screen, or null. Without one the microphone is turned off.
+  // `call` is the live call on screen, or null. Without a live call, the microphone is turned off.
   show(call) {
     this.form.hidden = !call;
     this.cut.hidden = !call?.busy;

@@ -1,4 +1,4 @@
-// Elements without a framework: h("button", {class: "primary", onclick}, "Send").
+// Create elements without a framework: h("button", {class: "primary", onclick}, "Send").
 
 // Texts of callers, agents and tools are untrusted: control and direction characters are shown as symbols.
 const HIDDEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\u{e0000}-\u{e007f}]/gu;

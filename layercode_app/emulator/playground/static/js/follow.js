@@ -31,7 +31,7 @@ export class Follower {
     return Math.abs(this.target() - this.scroller.scrollTop) < LINE;
   }
 
-  // The scroll position that puts the spoken word at three fifths of the height, else the end.
+  // The scroll position that puts the next word at three fifths of the height. If no word is left, the end of the page.
   target() {
     const { scroller } = this;
     const end = scroller.scrollHeight - scroller.clientHeight;

@@ -368,7 +368,7 @@ async function startCall(agent, conversationId) {
   byId("say").focus();
 }
 
-// Let the developer choose a simulated caller. `again` is the request of an earlier call.
+// Let the developer choose a simulated caller. `again` is the request of an earlier call, which fills in the form.
 function simulate(agent, again = null) {
   simulateDialog(agent, { onStarted: watch, again }).catch((error) => toast(error.message));
 }

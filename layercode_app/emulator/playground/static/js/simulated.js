@@ -1,4 +1,4 @@
-// What the transcript shows about a simulated caller: who calls, and at the end why the call ended and what was checked.
+// The card of a simulated caller in the transcript: who calls and, after the call, why it ended and what was checked.
 
 import { h } from "./dom.js";
 
@@ -47,7 +47,7 @@ function notGraded(call) {
   return call.over && call.ending.how !== "failed" ? h("p", { class: "muted small" }, "The result was not checked, because neither side ended the call.") : null;
 }
 
-// What the caller did besides speaking, by turn.
+// A list, by turn, of the caller's behaviour besides speaking, such as an interruption.
 function behaviours(call) {
   if (!call.over || !call.behaviours.length) return null;
   return h("details", {}, h("summary", {}, "How the caller behaved"),

@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { Call } from "./call.js";
 
-// Receives the messages of a call as a browser would, but sends nothing.
+// A client that gets the messages of a call, as the browser of a caller would, but sends nothing.
 class ListeningClient extends EventTarget {
   listen(id) {
     this.source = new EventSource(api.messagesUrl(id));
