@@ -52,7 +52,7 @@ function onScreen() {
   return state.call?.live && state.call.conversationId === state.conversationId ? state.call : null;
 }
 
-// The call that gets input: it is on screen, and no simulated caller speaks in it.
+// The live call that gets the user's input: the call on screen, unless a simulated caller speaks in it.
 function spokenInto() {
   return onScreen()?.simulated ? null : onScreen();
 }
