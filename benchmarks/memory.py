@@ -66,7 +66,7 @@ async def measure(name: str, factory: str) -> list[float]:
 
 
 async def main() -> int:
-    """Measure the three servers one after another, and print the ratio of the two that have a model."""
+    """Measure the three servers one after another. Print the memory ratio of the two servers that run the agent."""
     await measure("ours, without a model", "ours_holding")
     bare = await measure("bare, with the agent", "bare_agent_holding")
     own = await measure("ours, with the agent", "ours_with_agent_holding")

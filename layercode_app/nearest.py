@@ -1,4 +1,7 @@
-"""Suggest the known name that was meant: one that differs by one or two typos, or that begins with what was typed."""
+"""Suggest a known name for a name that was typed wrongly.
+
+The known name differs from the typed name by one or two typos, or begins with it.
+"""
 
 from __future__ import annotations
 

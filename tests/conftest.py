@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester", "layercode_app.testing.plugin"]
 
 # Let HTTP clients trust a single certificate authority. Tests make hundreds of clients, and each would need 0.05 s to
-# read the authorities of the machine. Only test_two_commands.py needs these, because it downloads packages.
+# read the machine's authorities. Only test_two_commands.py needs the machine's authorities: it downloads packages.
 os.environ.setdefault("MACHINES_SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""))
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "authority.pem")
 

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 FRAMES = 12
-"""Maximum number of stack frames in an error. They show where an event loop was made that was left open."""
+"""Maximum number of stack frames in an error. They show the place where the open event loop was created."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Reads what each module of the package imports, without running it."""
+"""Find the imports of each module of the package, without running the module."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ The system takes the local ports of connections from a higher range. So a connec
 port before the server starts.
 """
 
-# Test workers run at once and have neighbouring process ids, so each begins far from the others.
+# Test workers run at once, and their process ids are close together. The factor moves their first ports far apart.
 _next = count(os.getpid() * 997)
 
 

@@ -15,7 +15,7 @@ MADE = {"_abc_impl", "_is_protocol", *vars(Enum)}
 def private_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Yield the line number and the text of each use of a private part that the module itself does not define.
 
-    What `self` inherits from a class of another library is not seen here: `inherited_parts` finds it.
+    Private parts that `self` inherits from a class of another library are not found here. `inherited_parts` finds them.
     """
     own = set(_defined(tree))
     for node in ast.walk(tree):
@@ -30,7 +30,7 @@ def private_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def is_private(name: str) -> bool:
-    """Return whether a name is private: `_x`, also as `__x`, or one of pydantic's own `__pydantic_x__`."""
+    """Return whether a name is private: `_x`, `__x`, or one of pydantic's own, such as `__pydantic_x__`."""
     magic = name.startswith("__") and name.endswith("__")
     return name.startswith("__pydantic_") if magic else name.startswith("_")
 
@@ -82,6 +82,6 @@ def inherited_parts(kind: type) -> Iterator[str]:
     ours = [base for base in package if not base.__module__.startswith("layercode_app._compat")]
     others = [base for base in kind.__mro__ if base not in package and base is not object]
     for name in {name for base in ours for name in vars(base) if is_private(name)}:
-        # Pydantic gives each model its own `__pydantic_…__`.
+        # Skip names that begin with two underscores: Pydantic gives each model its own `__pydantic_…__` attributes.
         if name not in MADE and not name.startswith("__") and any(name in vars(base) for base in others):
             yield name

@@ -88,7 +88,7 @@ def classes() -> list[type[LayerCodeError]]:
 def _row(found: type[LayerCodeError]) -> tuple[str, ...]:
     status = code(found.status) if issubclass(found, PlatformError) else ""
     text = " ".join((found.__doc__ or "").split())
-    # The exit code depends only on the class, so no constructor runs.
+    # The exit code depends only on the class, so this instance is made without calling its constructor.
     return code(found.__name__), escaped(text), status, code(exit_code(found.__new__(found)))
 
 

@@ -19,7 +19,7 @@ ATTRIBUTES = {
     "gen_ai.response.model": "The model that answered in the turn or the stage.",
     "gen_ai.aggregated_usage.input_tokens": "Input tokens of the turn or the stage.",
     "gen_ai.aggregated_usage.output_tokens": "Output tokens of the turn or the stage.",
-    "gen_ai.evaluation.name": "The judge, on the event `gen_ai.evaluation.result` of a judged call.",
+    "gen_ai.evaluation.name": "The name of the judge. The event `gen_ai.evaluation.result` of a judged call has it.",
     "gen_ai.evaluation.score.label": "The judge's answer: `yes`, `no` or `maybe`.",
     "gen_ai.evaluation.score.value": "1 for yes, 0 for no. Absent for maybe.",
     "gen_ai.evaluation.explanation": "The judge's reason, if content is captured.",
@@ -50,7 +50,8 @@ ATTRIBUTES = {
     "layercode.agent.version": "A digest that changes with the agent's prompt, tools, hooks, output or model.",
     "layercode.error.category": "The category of the error.",
     "layercode.error.detail": "The provider's status, type, code and parameter, without its text.",
-    "layercode.hedge.began": "True if the second request, which this span records, began to answer first.",
+    "layercode.hedge.began": "True if the second request began to answer before the first. This span records the "
+    "second request.",
     "layercode.stage.requests": "The number of model requests in a stage.",
     "layercode.stage.cost": "The known cost of a stage in dollars.",
     "layercode.refusal": "Why a request was refused, without content of the request.",

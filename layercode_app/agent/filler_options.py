@@ -19,7 +19,9 @@ EVERY_SECONDS = 3.5
 def filler_of(
     given: FillerTexts, after: float, every: float | None, *, model: bool, tools: Mapping[str, ToolPolicy]
 ) -> Filler | None:
-    """Return the filler of an agent, or None. `model` tells whether a model answers.
+    """Return the filler of an agent; None if the agent speaks no fillers.
+
+    `model` tells whether a model answers. Without a model, `given=None` means no fillers.
 
     Raises DeveloperError if `given` has a type other than FillerTexts.
     """

@@ -31,7 +31,8 @@ class Declaration(Protocol):
 def fingerprint(voice: Declaration) -> str:
     """Return eight hexadecimal digits of a hash over the declaration of the agent.
 
-    These are its name, model, model settings, instructions, hooks, stages, function tools and output type.
+    The declaration consists of the name, model, model settings, instructions, hooks, stages, function tools and output
+    type.
     """
     digest = hashlib.sha256()
     for part in _parts(voice):

@@ -8,7 +8,7 @@ from contextvars import Context
 from ..conversation.timeout import Timeout
 
 UNBOUNDED = 86_400.0
-"""The timeout, in seconds, that is used if there should be no timeout (`seconds=0`)."""
+"""A timeout, in seconds, that no turn reaches. It is used for `seconds=0`, which means "no timeout"."""
 
 
 class Pauses(Timeout):

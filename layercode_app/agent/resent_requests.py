@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 MOST = 20
-"""The maximum attempts per request. All idle connections may be stale, and each attempt removes one of them."""
+"""The maximum number of attempts per request. All idle connections may be stale; each attempt removes one of them."""
 LOST = {"RemoteProtocolError", "ReadError", "WriteError", "CloseError"}
 """The names that httpx and httpx2 give to the errors of a closed connection."""
 Trace: TypeAlias = Callable[[str, Any], Awaitable[None]]

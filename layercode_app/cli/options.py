@@ -17,9 +17,9 @@ def output_file(path: Path | None) -> Path | None:
 
 
 def output_in_new_folder(path: Path | None) -> Path | None:
-    """Before the command starts, refuse a file that cannot be written. For commands that create missing folders.
+    """Before the command starts, refuse a file that cannot be written.
 
-    The path `-` is not checked, because it means stdout.
+    This check is for commands that create missing folders. The path `-` is not checked, because it means stdout.
     """
     return path if path == Path("-") else _writable(path, in_new_folder=True)
 

@@ -1,4 +1,7 @@
-"""Save the record, the state and the notes on the caller while a turn runs, and when work ends after its turn."""
+"""Save the record, the state and the notes on the caller while a turn runs.
+
+Save them again when work of the turn, such as a slow tool, ends after the turn.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Checkpoint:
-    """The data of a turn that is saved before the turn ends: its record, notes, jobs and state."""
+    """The record, notes, jobs and state of a turn, which are saved before the turn ends."""
 
     # The turn refers to its checkpoint. A reference back to the turn would be a reference cycle.
     services: Services
@@ -103,7 +106,7 @@ def _report_late(services: Services, live: LiveTurn, call: ToolCall | None) -> N
 def note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:
     """Return jobs that write the notes added since the last call of this function. Also append the jobs to `jobs`."""
     taken = filter(None, [notes.take() for notes in noted])
-    # The id contains the attempt, so that a new attempt's job does not have the id of a job of the previous attempt.
+    # The id contains the number of the attempt. Otherwise jobs of two attempts could have the same id.
     new = [job_of(record, f"notes-{record.attempt}-{n}", NOTES, given) for n, given in enumerate(taken, len(jobs))]
     jobs += new
     return new

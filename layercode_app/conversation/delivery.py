@@ -32,7 +32,10 @@ DISPLACE_SECONDS = 2.0
 `session.end` waits as long for the running turns of its session.
 """
 LOOKS_PER_SIGN_OF_LIFE = 20
-"""While a turn is awaited: after this many checks whether the turn has ended, check whether its worker is alive."""
+"""A worker that waits for another worker's turn checks again and again whether the turn has ended.
+
+After this many checks, it also checks whether the other worker is alive.
+"""
 
 
 class CrashedTurnError(LayerCodeError):
@@ -165,7 +168,7 @@ def begin_again(record: TurnRecord, *, posts_handoffs: bool = False) -> None:
     # Tools that have run do not run again, so what they may have recorded must stay.
     if not record.tools:
         record.tasks = []
-        # An agent that handed this turn over does not answer again either.
+        # If an agent has handed this turn over, it does not run again, so what it may have recorded must stay, too.
         if not record.handed_by:
             record.outcomes, record.counts, record.notes = [], {}, []
     elif posts_handoffs:

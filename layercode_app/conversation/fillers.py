@@ -63,7 +63,7 @@ class Fillers:
             return None
         self._playback.catch_up()
         last, played, every = self._playback.last_words, self._playback.played, self._filler.every * 1000
-        # A text that takes longer to play than `every` is followed by a pause before a filler.
+        # If the last words play for longer than `every`, the filler follows after a pause, not at once.
         pause = min(after, max(played - last - every, 0.0))
         return max(last + every, played) + pause
 

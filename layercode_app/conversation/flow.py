@@ -35,13 +35,13 @@ OPENING = "layercode.opening"
 GREETED = "layercode.greeted"
 """The key under which the state keeps the sessions in which a delayed greeting was spoken."""
 RESUMED = "layercode.resumed"
-"""The key under which a conversation's sessions are saved once it has several. The value of a session is `YES` if it
-began after turns of another session."""
+"""The key under which the state keeps the sessions of a conversation that has more than one. The value of a session is
+`YES` if the conversation had turns in another session before it, and "" for the first session."""
 STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
 AGENT_STAGE = "agent "
-"""The prefix of a stage's name, followed by the name of an agent. The stage shows how long this agent worked on a turn
-before it handed the rest of the turn to another agent."""
+"""The beginning of the name of a stage; the name of an agent follows. Such a stage is recorded if an agent hands the
+rest of a turn to another agent. It shows how long the first agent worked on the turn."""
 REMOVED: Json = {"layercode.removed": True}
 """The stored value of an extra field that was removed from a state model. A key cannot be deleted from the journal."""
 KEPT = (AGENT, CALLERS, OPENING, GREETED, RESUMED, DATA_COSTS)
@@ -113,7 +113,7 @@ class Flow:
     asked: Mapping[str, tuple[bool, bool]] = {}
     """The arguments `now` and `quiet` of the running agent's latest hand-over to each agent, by that agent's name."""
     final = ""
-    """The agent of the latest hand-over by code outside tools, such as a guard, in this turn; "" for none."""
+    """The agent to which code outside tools, such as a guard, last handed the call over in this turn; "" for none."""
     taken_from = ""
     """The agent that handed this turn over to the running agent; "" for none."""
     handovers = 0

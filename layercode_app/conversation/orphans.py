@@ -42,8 +42,8 @@ class Orphans:
     def give_up(self, key: tuple[str, str], running: Mapping[str, LiveTurn]) -> None:
         """Let another worker run a turn that the journal may have begun for this worker, but that did not run here.
 
-        Call this after this worker has failed to begin the turn. Before that, another worker may have asked to follow
-        the turn. `obey` ignored its signal, because this worker was still beginning the turn.
+        Call this after this worker has failed to begin the turn. While it was beginning the turn, another worker may
+        have sent a signal to follow the turn. `obey` ignores such a signal.
         """
         self._start(Signal("follow", *key), running)
 

@@ -36,9 +36,9 @@ def private_values(model: BaseModel) -> dict[str, Any]:
 def deep_copy(contents: T, twins: dict[int, Any], own: dict[int, Any] | None = None) -> T:
     """Copy the contents at any depth.
 
-    `twins` maps ids of objects in `contents` to the objects that the result contains instead of copies. `own` is such a
-    mapping, too, but it is used only for objects that cannot be copied, such as a lock. An object that cannot be copied
-    and whose id is in neither mapping is itself part of the result.
+    `twins` maps ids of objects in `contents` to the objects that the result contains instead of copies. `own` maps ids
+    in the same way, but only for objects that cannot be copied, such as a lock. If neither mapping has the id of an
+    object that cannot be copied, the result contains the object itself.
     """
     try:
         return copy.deepcopy(contents, dict(twins))

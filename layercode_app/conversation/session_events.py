@@ -85,7 +85,7 @@ class SessionHandler:
     async def _try(self, agent: EventAgentProtocol, event: Event, record: TurnRecord) -> None:
         """Process an event, and save whether this succeeded. If it failed, any worker may process the event again."""
         if record.error is not None:
-            # Other workers must wait for this attempt, too, before they claim the event.
+            # Clear the error of the last attempt, so that other workers wait for this one before they claim the event.
             record.error = None
             await self._store.save(record)
         try:

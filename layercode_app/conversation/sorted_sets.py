@@ -59,7 +59,7 @@ def _in_model(model: BaseModel, dumped: dict[str, Json]) -> dict[str, Json]:
 
 
 _names: WeakKeyDictionary[type[BaseModel], dict[str, str]] = WeakKeyDictionary()
-"""The answers of `_names_in`. The keys are weak, so that classes that `dev` has replaced are freed."""
+"""A cache of the results of `_names_in`. The keys are weak, so that classes that `dev` has replaced are freed."""
 
 
 def _names_in(kind: type[BaseModel]) -> dict[str, str]:

@@ -91,8 +91,8 @@ async def forget_notes(store: Store, key: str) -> None:
 async def notes_forgotten_since(store: Store, job: Job, since: float) -> bool:
     """Return whether a job adds notes about a caller, and the caller's notes were forgotten after `since`.
 
-    `forget_notes` leaves a mark that must not identify the caller. So one in 65,536 other callers has the same mark,
-    and the answer for this caller is a wrong True. Raises StoreError.
+    True may be wrong: `forget_notes` leaves a mark that must not identify the caller, so one in 65,536 other callers
+    has the same mark. Raises StoreError.
     """
     if job.payload.get("task") not in (NOTES, NOTES_OF_CALL):
         return False

@@ -83,9 +83,9 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Restore this module's settings for PydanticAI's spans.
+    """Exclude transcripts from the default settings of PydanticAI's spans, which an agent file may have changed.
 
-    If this module has set none, exclude transcripts in the agent file's settings.
+    If this module has set its own settings, set them again.
 
     Returns whether the agent file's settings included transcripts.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WRITE_SECONDS = 0.5
 """Interval at which sums are written for other processes. A write per turn would cost as much as the journal."""
 MOST_WAITING = 10_000
-"""Maximum queued rows. Beyond that, the queue is added to the sums without waiting for a flush or a scrape."""
+"""Maximum number of queued rows. A longer queue is added to the sums at once, before the next flush or scrape."""
 
 
 class Prometheus:
@@ -83,8 +83,8 @@ class Prometheus:
     def text(self) -> bytes:
         """Return the body of `/metrics`.
 
-        If the processes share a folder, the body contains the metrics of all of them, including dead ones, and those of
-        the host. Otherwise it contains only the metrics of this process.
+        If the processes share a folder, the body contains the metrics of all processes, even dead ones, and the metrics
+        of the host. Otherwise it contains only the metrics of this process.
         """
         from prometheus_client import CollectorRegistry, generate_latest
 

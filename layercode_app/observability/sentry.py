@@ -115,7 +115,10 @@ def _init(settings: Settings, dsn: str) -> None:
 
 
 def _release(settings: Settings) -> str | None:
-    """Return the release: SENTRY_RELEASE, else the service and its version, else None to let Sentry look it up."""
+    """Return SENTRY_RELEASE or, if it is not set, the service's name and version.
+
+    Return None if the version is unknown; then Sentry finds the release itself.
+    """
     if release := environment().get("SENTRY_RELEASE"):
         return release
     version = service_version(settings)

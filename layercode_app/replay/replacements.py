@@ -66,13 +66,14 @@ class StandIns:
         return self._sub(text, given=True)
 
     def agent(self, text: str) -> list[str]:
-        """Return the pieces of the agent's words that remain when the details that only the agent knows are cut out."""
+        """Return the agent's words without the details that only the agent knows, as a list of pieces."""
         return [piece for part in self._sub(text, given=False).split(GAP) if len(piece := part.strip()) > 1]
 
     def beginning(self, text: str) -> list[str]:
-        """Return the pieces of an interrupted reply that remain when the details that only the agent knows are cut out.
+        """Return an interrupted reply without the details that only the agent knows, as a list of pieces.
 
-        Unlike the method `agent`, leave out a number at the end of the reply, because it may be incomplete.
+        This also leaves out a number at the end of the reply, because the interruption may have cut it. The method
+        `agent` keeps such a number.
         """
         return self.agent(LAST_DIGITS.sub("", text))
 

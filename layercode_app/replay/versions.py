@@ -14,7 +14,7 @@ from .rehearsal import Rehearsal
 
 @dataclass
 class Versions:
-    """The recorded versions of one agent, and its current version. This is None if it cannot be compared."""
+    """The recorded versions of one agent, and its current version. `today` is None if it cannot be compared."""
 
     recorded: list[str]
     today: str | None
@@ -32,8 +32,8 @@ class Versions:
 def versions_of(recording: Recording, name: str, voice: VoiceAgent[Any, Any]) -> Versions:
     """Return the recorded versions of the agent `name`, and the current version of `voice`, the agent that answers now.
 
-    A version depends on the model's name. The current version is the one with the offline model, so it cannot be
-    compared with versions that were recorded with a real model: then it is None.
+    A version depends on the model's name, and the current version is computed with the offline model. So if a turn was
+    recorded with a real model, the versions cannot be compared, and the current version is None.
     """
     turns = [turn for turn in recording.spoken if turn.agent == name]
     recorded = list(dict.fromkeys(turn.fingerprint for turn in turns))

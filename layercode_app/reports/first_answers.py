@@ -21,7 +21,7 @@ class FirstAnswers:
         self._store, self._since = store, since
         self._answered = Distinct()
         self._opening = 0
-        """The position of the first turn that `is_first` got; 0 before."""
+        """The position of the first turn that was given to `is_first`; 0 before the first call."""
 
     async def is_first(self, record: TurnRecord) -> bool:
         """Return whether a turn is the first answer in its conversation. Call this for all turns, in order.

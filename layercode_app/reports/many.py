@@ -62,7 +62,7 @@ class Distinct:
         if name in self:
             return
         self._new.add(hash(name))
-        # The more hashes are sorted, the more new ones are collected first, because each merge copies them all.
+        # Each merge copies all sorted hashes. So the more of them there are, the more new hashes wait for one merge.
         if len(self._new) >= max(MOST_UNSORTED, len(self._sorted) // 8):
             self._sorted = array("q", merge(self._sorted, sorted(self._new)))
             self._new = set()

@@ -170,7 +170,7 @@ class Tally:
 
     @property
     def success_rate(self) -> float | None:
-        """Of all conversations, the share in which an outcome was recorded. None if no outcome was recorded at all."""
+        """The share of all conversations in which an outcome was recorded; None if no outcome was recorded at all."""
         return len(self.successful) / len(self.conversations) if self.outcomes else None
 
     def times(self, metric: str, part: str = "all") -> Collection[float]:

@@ -32,7 +32,10 @@ class Provider:
     key: str
     """The environment variable of its API key."""
     extra: str
-    """The extra of pydantic-ai-slim that installs its client; empty if it uses OpenAI's, which is always installed."""
+    """The extra of pydantic-ai-slim that installs the provider's client.
+
+    It is empty if the provider is called with OpenAI's client, which is always installed.
+    """
 
 
 PROVIDERS = {

@@ -55,7 +55,7 @@ def _blank_lines(text: str) -> int:
 
 
 def _environment(env_file: Path) -> Iterator[str]:
-    # Leave out the variables of `.env`: `_env_file` reports them, but they may have been exported to the environment.
+    # Leave out the variables of `.env`. `_env_file` reports them already, even if they are also in the environment.
     told = {*NOT_OURS, *_variables(), *read_env(env_file)}
     for name in sorted(environment()):
         if name.startswith(PREFIX) and name not in told:

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def as_in_a_server() -> Iterator[None]:
-    """Ctrl-C is handled by the server: it raises no KeyboardInterrupt."""
+    """Handle SIGINT as a server does, so that Ctrl-C raises no KeyboardInterrupt during the test."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     yield
     signal.signal(signal.SIGINT, before)

@@ -172,7 +172,7 @@ async def test_history_has_what_speak_said_and_nothing_else(tmp_path: Path) -> N
     assert script.given() == ["hello", "One bread.", "tea"]
 
 
-# --- approvals, and other outputs that are no text
+# --- approvals, and other outputs that are not text
 
 
 def buyer(script: Script) -> Agent[None, Any]:

@@ -292,6 +292,6 @@ def test_a_record_of_an_older_version_has_the_one_model_that_it_names() -> None:
         (MAIN, {"requests": 2, "input_tokens": 9}, 0.5)
     ]
     assert TurnRecord("c", "t", Kind.MESSAGE, "a").shares == []
-    # A row without usage, of a request that never answered, changes no sum.
+    # The second request was never answered. Its row has no usage and changes no sum.
     record.requests = [ModelCall(MAIN, 1.0, usage={"requests": 2, "input_tokens": 9}, cost=0.5), ModelCall(SMALL, 2.0)]
     assert shown(record) == {MAIN: 9, SMALL: 0}

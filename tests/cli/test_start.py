@@ -183,7 +183,7 @@ def test_the_project_link_of_logfire_does_not_show(project: Path) -> None:
 
 @contextmanager
 def logfire_api() -> Iterator[str]:
-    """A server that knows each token, as Logfire's API does."""
+    """Run a server that names a project for every token, as Logfire's API does for a valid token. Yield its URL."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -70,9 +70,9 @@ BODIES = [
 
 @pytest.fixture
 def converted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Patch the OpenAI client so that it sends values that are JSON already without converting them.
+    """Patch the OpenAI client so that it does not convert values that are JSON already.
 
-    Return a list to which each value is added that the client's own converter still receives.
+    Return a list. Each value that the client's own converter still receives is added to it.
     """
     given: list[Any] = []
     for module in (CHAT, RESPONSES):

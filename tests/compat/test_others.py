@@ -50,7 +50,7 @@ REQUEST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close
 
 
 async def answer() -> tuple[bytes, list[str]]:
-    """Return what a server answers to a request, and the names of the types of the app's `receive` and `send`."""
+    """Return a server's answer to a request, and the names of the types of the app's `receive` and `send`."""
     used: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

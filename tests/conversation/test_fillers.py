@@ -41,7 +41,7 @@ def a_turn() -> Clocked:
 
 
 def spoken_by(fillers: Fillers, live: Clocked, *, until: float = 10**6) -> list[tuple[float, str]]:
-    """Return the second and the text of each filler, if nothing else is spoken until the time `until`."""
+    """Return the time in seconds and the text of each filler, if nothing else is spoken until the time `until`."""
     while (due := fillers.due()) is not None and due <= until:
         live.now = due
         fillers._wake()

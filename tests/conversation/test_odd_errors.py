@@ -1,4 +1,4 @@
-"""A turn ends with an apology also if the agent's code raises an error that is no Exception."""
+"""A turn ends with an apology even if the agent's code raises an error that is not an Exception."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 class PanicError(BaseException):
-    """An error such as those of libraries that are written in Rust."""
+    """An error like the one that libraries written in Rust raise when they panic."""
 
 
 def in_a_hook(error: BaseException) -> VoiceAgent[Any, Any]:

@@ -42,7 +42,7 @@ class Conversation(StoreMachine):
         return plan, f"turn-{number}"
 
     def begin(self, plan: Plan, turn_id: str, ear: Ear) -> asyncio.Task[None]:
-        """Deliver a message, with what the platform reports about the previous turn, if anything."""
+        """Deliver a message. It contains the platform's report about the previous turn, if there is one."""
         context, self.context = self.context, None
         return self.world.start(self.handler, plan, turn_id, ear, context)
 
@@ -53,7 +53,7 @@ class Conversation(StoreMachine):
     def check(self, requests_before: int) -> None:
         """Check all model requests after the first `requests_before`.
 
-        Each begins with what was really said and heard, and has one result for each tool call in it.
+        Each begins with the words that were really said and heard, and has one result for each tool call in it.
         """
         for messages in self.world.requests[requests_before:]:
             expected = self.world.expected()

@@ -164,7 +164,7 @@ async def test_a_second_attempt_counts_nothing_twice(handed_by: list[str]) -> No
     await TurnHandler(store).admit(AgentRunner(voice), event, Ear().listener, received=time.perf_counter())
     record = await store.get("c", "t1")
     assert record is not None
-    # What an agent recorded before it handed the turn over stays, because that agent does not answer again.
+    # If an agent handed the turn over, its outcomes, counts and notes stay, because that agent does not answer again.
     times = 2 if handed_by else 1
     assert (len(record.outcomes), record.counts, len(record.notes)) == (times, {"rolls": 3 * times}, times - 1)
 

@@ -1,4 +1,4 @@
-"""Session events are recorded and their hooks run, also if the first delivery failed."""
+"""Session events are recorded and their hooks run, even if the first delivery failed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from .store_machine import StoreMachine, try_at_random
 from .world import CONVERSATION, Ear
 
 BUDGET = 2000
-"""Tokens of history: the words of about nine turns."""
+"""The history budget in tokens: room for about nine turns."""
 LONG = "and so on " * 70
 MOST_FACTS = 60
 """The number of facts for which a summary within the budget has room."""
@@ -117,7 +117,7 @@ class LongCall(StoreMachine):
         assert said == self.facts[number + 1 - len(said) :]
         assert known == self.facts[: len(known)]
         missing = self.facts[len(known) : number + 1 - len(said)]
-        # Turns may be missing only while a job waits that will write the summary of them.
+        # Turns may be missing only while a job that will summarise them is pending.
         assert not missing or self.run(self.store.pending_jobs())
 
     @rule(leaves=strategies.booleans(), twice=strategies.booleans())

@@ -1,4 +1,4 @@
-"""A Timeout does what `asyncio.timeout` does, also if another task cancels the task that uses the Timeout."""
+"""A Timeout behaves like `asyncio.timeout`, even if another task cancels the task that uses the Timeout."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ async def search(page: Page, words: str) -> None:
     await page.keyboard.press("/")
     box = page.get_by_role("combobox", name="Search")
     async with asyncio.timeout(30):
-        # The page drops what is typed before the index is loaded.
+        # The page drops words that are typed before the index is loaded.
         while await box.input_value() != words or not await page.get_by_role("option").count():
             await box.fill(words)
             await asyncio.sleep(0.2)

@@ -1,4 +1,4 @@
-"""The dev page's list of calls: search, filters, days and percentiles; and a call of the past with its header."""
+"""The dev page's list of calls has a search, filters, days and percentiles. An earlier call is shown with a header."""
 
 from __future__ import annotations
 

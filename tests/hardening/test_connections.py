@@ -1,4 +1,4 @@
-"""Clients that are slow, endless or silent, or that speak no HTTP, are disconnected; other clients are unaffected."""
+"""Clients that are slow, endless or silent, or do not speak HTTP, are disconnected. Other clients are unaffected."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ async def doing(work: Awaitable[None]) -> AsyncIterator[None]:
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """Return what comes until the server disconnects, be it with a normal close or with a reset."""
+    """Return all bytes that arrive until the server closes or resets the connection."""
     found = b""
     with suppress(ConnectionError):
         async with asyncio.timeout(100):

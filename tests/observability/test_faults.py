@@ -20,7 +20,10 @@ pytestmark = pytest.mark.anyio
 
 SINKS = ("Logfire", "The OTLP collector", "Sentry")
 EXIT_SECONDS = 15.0
-"""An exit takes 3 s on an idle machine (see `benchmarks.sinks --faults`). The exporters' own exit takes over 30 s."""
+"""Maximum duration of an exit.
+
+An exit takes 3 s on an idle machine (see `benchmarks.sinks --faults`). The exporters' own exit takes over 30 s.
+"""
 SLOWER = 5.0
 """The factor by which two medians of a few turns may differ on a busy machine. A blocking sink costs a turn seconds."""
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "300"}

@@ -79,7 +79,7 @@ async def refused(server: Observed) -> str:
 
 
 async def run(folder: Path, verbose: bool, capture: bool, log_format: str) -> tuple[dict[str, bytes], str]:
-    """Run a server with every sink. Return what each sink received, by its name, and a signature that was sent."""
+    """Run a server with every sink. Return the bytes of each sink, by its name, and the signature of a request."""
     with collecting() as logfire, collecting() as otlp, collecting() as sentry:
         env = {
             "LOGFIRE_TOKEN": TOKEN, "LOGFIRE_BASE_URL": logfire.url, "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url,

@@ -223,7 +223,7 @@ kept.close()
 @needs_mounts
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_figures_in_the_process_and_says_so_once(tmp_path: Path) -> None:
-    # Run this in another process. If the disk has no room, a write to mapped memory would end the process by SIGBUS.
+    # Run this in another process. If the disk has no room, a write to mapped memory would kill the process with SIGBUS.
     command = [*small_disks(tmp_path, kilobytes=200), sys.executable, "-c", FULL, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT)
     assert done.returncode == 0, (done.returncode, done.stderr)

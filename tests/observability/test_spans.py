@@ -240,7 +240,7 @@ async def test_a_refused_request_has_a_span_that_says_why_and_quotes_nothing(tmp
         "RefusedError",
     )
     assert all(re.search(words, reason) for words, reason in zip(wanted, reasons, strict=True)), reasons
-    # Refused is not failed: an alert on failures must not fire for a stranger's request.
+    # A refused request is not a failure: an alert on failures must not fire for a stranger's request.
     assert not any(span.failed for span in spans)
     assert all(span.parent_id == "" for span in spans)
     assert b"marzipan" not in collector.raw

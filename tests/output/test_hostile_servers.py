@@ -73,7 +73,7 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, *about: Any) -> None:
         """Print nothing if a client disconnects.
 
-        A client may do so, and the traceback would be of this test server, not of the command under test.
+        The base class would print a traceback of this test server. That is no error of the command under test.
         """
 
 

@@ -15,7 +15,7 @@ LOG_SINKS = {
     "observability/json_lines.py": "JSON lines on stdout, which hold no control character",
     "observability/outages.py": "one fixed sentence about a log file, which cannot be logged",
 }
-"""The modules that write to stdout or stderr beside `output`, each with its reason."""
+"""The modules other than `output` that write to stdout or stderr, each with its reason."""
 PRINTERS = {"echo", "secho", "style", "prompt", "confirm", "progressbar", "echo_via_pager", "edit", "clear", "pause"}
 """What typer and click print with."""
 STREAMS = {"stdout", "stderr", "stdin", "__stdout__", "__stderr__"}

@@ -1,4 +1,4 @@
-"""The far side of the platform's REST interface, and a client of it."""
+"""Fixtures: a server that plays the platform's REST API (`far_side.py`), and a client of it."""
 
 from __future__ import annotations
 

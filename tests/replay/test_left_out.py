@@ -1,7 +1,7 @@
 """A replay leaves out the turns that it cannot answer again, and says why.
 
-These are turns that two agents or an agent that is not loaded answered, turns that a guard refused, and turns that
-deferred a tool call.
+It leaves out a turn if two agents answered it, if its agent is not loaded, if a guard refused it, or if it deferred a
+tool call.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def test_the_image_copies_what_there_is_and_runs_as_nobody(tmp_path: Path) -> No
     assert set(copied) == allowed
     assert all((folder / name).exists() for name in copied)
     assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE) == ["10001:10001"]
-    # The shell would split what an unquoted substitution gives (hadolint's SC2046).
+    # The shell would split the result of an unquoted substitution (SC2046 in hadolint).
     assert not re.findall(r'(?<!")\$\(', dockerfile)
     assert {"layercode.toml", "agents"} <= set(copied), "without it no alert and no channel reaches production"
 

@@ -1,4 +1,7 @@
-"""`LAYERCODE_HEADER_LIMIT` is exact: a head of that size passes, one byte more does not, in whatever packets it arrives."""
+"""`LAYERCODE_HEADER_LIMIT` is exact: a head of that size is accepted, and a head with one more byte is refused.
+
+It makes no difference how the head is split into packets.
+"""
 
 from __future__ import annotations
 

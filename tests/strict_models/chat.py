@@ -101,7 +101,7 @@ class StrictChat(StrictModel):
 def _lines(message: dict[str, Any], number: int) -> list[Line]:
     role, content, calls = message["role"], message.get("content"), message.get("tool_calls") or []
     if role == "assistant":
-        # github.com/openai/openai-python issues: an assistant message with neither content nor tool calls.
+        # OpenAI refuses an assistant message with neither content nor tool calls (see the issues of openai-python).
         refuse(
             content is None and not calls,
             f"Invalid value for 'content': expected a string, got null. (messages[{number}].content)",

@@ -111,7 +111,7 @@ async def test_a_caller_who_speaks_over_a_tool(kind: type[StrictModel]) -> None:
         return "done"
 
     async with talking(kind(checks_and_tells), tool=tool) as talk:
-        # Twice, so that one unfinished turn is followed by another.
+        # Interrupt two turns, so that one unfinished turn follows another.
         for number in (1, 2):
             await interrupt(talk, "hello", partial(has_started, started, number))
         await goes_on(talk)

@@ -153,7 +153,7 @@ class Conversation(RuleBasedStateMachine):
     def check(self) -> None:
         """Check that the server refused no request, and that new requests begin with the earlier turns as heard.
 
-        New requests are those since the newest turn began. What they contain is checked only if `exact` is true.
+        New requests are those since the newest turn began. Their contents are checked only if `exact` is true.
         """
         assert self.server.refused == []
         if not self.exact or not hasattr(self, "seen"):

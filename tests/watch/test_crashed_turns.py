@@ -79,13 +79,13 @@ async def test_a_killed_worker(store_url: str, tmp_path: Path, monkeypatch: pyte
     assert "pay" in record.notes[0]
     assert (day["turns"], day["failed"], day["tool_calls"]) == (1, 1, 1)
     assert sum(amount for metric, amount, labels in rows if (metric, labels) == (metrics.TURNS, FAILED)) == 1
-    # The line of each turn is off in an app that has not enabled it.
+    # Only the failure is logged: an app logs no line per turn unless it enables these lines.
     assert [line for line in lines if line[0] == "t"] == [("t", "The turn failed because its worker died")]
 
 
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
-    """The log lines of turns, with the ids of their turns, as an app logs them that has enabled these lines."""
+    """Enable the log lines of turns, as an app may do. Yield the logged lines, each with the id of its turn."""
     lines: list[str] = []
     number = logger.add(lambda line: lines.append(f"{context.ids().get('turn_id')}: {line.record['message']}"))
     logger.enable(turns.__name__)

@@ -125,7 +125,7 @@ def export_turns(url: str | None, since: str, format_: str, output: Path, *, red
 
 
 def check_and_print(url: str | None, *, fix: bool, as_json: bool) -> None:
-    """Check the journal and print the findings. Exits with 1 if something is wrong that was not fixed."""
+    """Check the journal and print the findings. Exits with 1 if a fault was found and not fixed."""
     settings = load_settings({"store": url})
     posts = bool(settings.handoff_url)
     found = _read(

@@ -38,7 +38,7 @@ def new(
         bool, typer.Option("--list-options", help="List the agents, extras and model providers.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask; use the defaults for what is not given.")
+        bool, typer.Option("--yes", "-y", help="Do not ask; use the default of each option that is not given.")
     ] = False,
 ) -> None:
     """Create a project: an agent, its tests, and a Makefile to run and test it."""

@@ -32,7 +32,7 @@ def export_page(turns: Sequence[TurnRecord], *, redacted: bool = True) -> str:
     call: Json = from_json(to_json(conversation_row(turns) | {"turns": [whole(turn) for turn in turns]}))
     if redacted:
         call |= {"title": redact(call["title"]), "turns": masked_turns(call["turns"])}
-    # Add this after the masking, which could take a time for a telephone number.
+    # Add this after the masking, because the masking could mistake the time for a telephone number.
     call["exported"] = {"at": time.time(), "version": __version__, "masked": redacted}
     title = html.escape(visible(f"Call with {call['agent']}"))
     return sealed(_PAGE.format(title=title, style=_style(), script=_script(), call=embedded(json_text(call))))

@@ -24,9 +24,9 @@ LEAST_BYTES = 1 << 20
 RESTART_BYTES = 64 << 20
 """If the log holds more than this, writers wait until all of it is copied. Then they overwrite it from its beginning.
 
-This limits the size of the file, except during a long read that needs the log. The log is not truncated, because it is
-slower to let a file grow again than to overwrite it. Only a file of over twice this size, as after a long read, or with
-the text of a forgotten conversation, is truncated.
+This limits the size of the file, except during a long read that needs the log. Usually the file is not truncated,
+because it is slower to let a file grow again than to overwrite it. The file is truncated only if it has over twice this
+size, as after a long read, or if it contains the text of a forgotten conversation.
 """
 RESTART_SECONDS, TRUNCATE_SECONDS = 0.05, 1.0
 """Maximum time for which a restart or truncation is retried while writers wait. It fails while a read uses the log."""

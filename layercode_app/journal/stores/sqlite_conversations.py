@@ -75,7 +75,7 @@ def forget(db: sqlite3.Connection, conversation_id: str) -> int:
 
 
 def forget_silent(db: sqlite3.Connection, names: list[str], before: float) -> int:
-    """Delete those of the given conversations that had no turn since `before`; return the number of deleted turns."""
+    """Delete each named conversation that had no turn since `before`. Return the number of deleted turns."""
     return sum(forget(db, name) for name in names if db.execute(_LAST, (name,)).fetchone()[0] < before)
 
 

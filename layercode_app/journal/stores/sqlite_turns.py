@@ -87,7 +87,7 @@ def claim(db: sqlite3.Connection, record: TurnRecord, owner: str) -> TurnRecord 
 
 
 def _row_of(record: TurnRecord) -> Row:
-    """Return the record, as it is now, as a row. The row has no frames."""
+    """Convert the present contents of a record to a row. The row has no frames."""
     # Copy the head: the encoder's result occupies a block of kilobytes, and this row may stay in the cache.
     head, messages, status = b"%b" % dump_head(record), record.messages, record.status
     return record.position, head, messages, record.owner, status, b"", tokens_of(record)

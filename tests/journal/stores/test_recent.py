@@ -37,7 +37,7 @@ async def workers(tmp_path: Path) -> AsyncIterator[list[SQLiteStore]]:
 
 
 async def is_true(begun: Begun, looking: SQLiteStore, tokens: int) -> None:
-    """Assert that the begun turn got what a worker without cached conversations reads from the journal."""
+    """Assert that the begun turn got the same history and state that a worker with an empty cache reads."""
     assert begun.outcome == "new"
     record = begun.record
     past = await looking.history(record.conversation_id, tokens=tokens, before=record.position)

@@ -27,7 +27,7 @@ KINDS = (Kind.GREETING, Kind.MESSAGE, Kind.MESSAGE, Kind.DATA, Kind.SESSION)
 
 
 class Both:
-    """Two stores that are told the same. Each returned value is compared."""
+    """Two stores that receive the same calls. Their results are compared."""
 
     def __init__(self, stores: Sequence[Store], seed: int) -> None:
         self.stores = stores

@@ -1,4 +1,4 @@
-"""The matrix of interruptions: each scenario with each kind of interruption, and which agent survives what."""
+"""The matrix of interruptions plays each scenario with each kind of interruption, and counts the runs that pass."""
 
 from __future__ import annotations
 
