@@ -76,7 +76,7 @@ def _targets(module: str, node: ast.AST) -> Iterator[str]:
 
 
 def _lazy(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield the nodes that run only when a function is called, and those that never run, under `if TYPE_CHECKING`."""
+    """Yield the nodes that run only when a function is called, and the nodes below `TYPE_CHECKING`, which never run."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from ast.walk(node)

@@ -153,7 +153,7 @@ def test_starlette_stays_at_the_edge() -> None:
 
 
 def _imported_with(module: str) -> list[Import]:
-    """Return all imports that run when this module is imported: its own, and those of our modules that it imports."""
+    """Return all imports that run when this module is imported, also the imports of our modules that it loads."""
     by_module: dict[str, list[Import]] = {}
     for found in imports():
         if found.top:

@@ -20,7 +20,8 @@ def instructions_of(agent: AbstractAgent[Any, Any]) -> list[Any]:
 def prompt_of(agent: AbstractAgent[Any, Any] | None) -> str:
     """Return the agent's prompt, or "" if it has none.
 
-    The prompt is the text that `load_prompt` read, else all texts of the instructions except SPEAK_PLAINLY.
+    The prompt is the text that `load_prompt` read. If no instruction is such a text, the prompt consists of all texts
+    of the instructions except SPEAK_PLAINLY.
     """
     parts = instructions_of(agent) if agent else []
     return "\n\n".join(_text(parts[place]) for place in _prompt_places(parts))

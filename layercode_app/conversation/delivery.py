@@ -1,7 +1,7 @@
 """Handle duplicate deliveries, and turns that run on other workers: replay, join or displace a turn.
 
-`follower.py` sends a turn that runs on another worker to a listener of this worker. The platform does not deduplicate
-its deliveries, and a newer message may reach another worker than the one that runs the older turn.
+If a turn runs on another worker, `follower.py` sends it to a listener of this worker. The platform may deliver an event
+more than once. A newer message may reach this worker while another worker still runs the older turn.
 """
 
 from __future__ import annotations
@@ -165,10 +165,10 @@ def begin_again(record: TurnRecord, *, posts_handoffs: bool = False) -> None:
     spoken = record.before + record.spoken_text
     record.pending, record.resumes, record.error = None, "", None
     record.outlasting = []
-    # Tools that have run do not run again, so what they may have recorded must stay.
+    # If tools have run, keep the tasks, outcomes, counts and notes, because these tools do not run again.
     if not record.tools:
         record.tasks = []
-        # If an agent has handed this turn over, it does not run again, so what it may have recorded must stay, too.
+        # If an agent has handed this turn over, keep its outcomes, counts and notes: that agent does not run again.
         if not record.handed_by:
             record.outcomes, record.counts, record.notes = [], {}, []
     elif posts_handoffs:

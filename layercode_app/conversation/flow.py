@@ -180,7 +180,7 @@ class Flow:
         return self._read().get(key, "")
 
     def keep_for(self, key: str, session_id: str, value: str) -> None:
-        """Save a session's value under one of the keys in `KEPT`, beside the values of other sessions."""
+        """Save a session's value under one of the keys in `KEPT`. The values of other sessions stay."""
         self.keep(key, with_value(self.kept(key), session_id, value))
 
     def kept_for(self, key: str, session_id: str) -> str | None:
@@ -294,8 +294,8 @@ def take_back(live: LiveTurn) -> None:
     flow, record = live.flow, live.record
     if flow is None or not record.handed_to:
         return
-    # The tools have ended, so their hand-overs cannot be undone like those of a cancelled tool. Instead, `keep` sets
-    # the agent. No cancellation changes it later.
+    # The tools have ended, so `cancel` cannot undo their hand-overs. Instead, set the agent with `keep`. A later
+    # cancellation does not change it.
     flow.keep(AGENT, flow.final or record.agent)
     _show_agent(live)
 

@@ -20,7 +20,7 @@ class RunProgress:
     helpers: Stage | None = None
     """The usage of helper agents' models that has not been added to the record yet; None if there is none."""
     late_requests: list[ModelCall] | None = None
-    """The requests of helper agents that ended after the turn was reported, and that still have to be reported.
+    """Requests of helper agents. They ended after the turn was reported, so they still have to be reported.
 
     None until the turn is reported.
     """

@@ -122,8 +122,8 @@ async def forget(
 ) -> Forgotten:
     """Delete everything that is stored of a conversation. Missing files are not an error.
 
-    Raises ConfigurationError if one of its turns is still running, because that turn would be stored in part. Raises
-    StoreError.
+    Raises ConfigurationError if one of its turns is still running, because the rest of that turn would still be stored.
+    Raises StoreError.
     """
     records = [record async for record in store.turns(conversation_id=conversation_id, bodies=False)]
     for record in records:

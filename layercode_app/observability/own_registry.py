@@ -61,8 +61,8 @@ def _families() -> Iterator[Family]:
 def merged(dumps: Sequence[tuple[Sequence[Any], int | None]]) -> Iterator[Family]:
     """Yield the metrics of several processes.
 
-    Counters, histograms and summaries are added up. Each gauge of a live process gets the label `pid`; those of dead
-    processes are left out.
+    Counters, histograms and summaries are added up. Each gauge of a live process gets the label `pid`. The gauges of
+    dead processes are left out.
     """
     from prometheus_client.core import Metric as Family
 

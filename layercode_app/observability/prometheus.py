@@ -29,7 +29,7 @@ MOST_WAITING = 10_000
 
 
 class Prometheus:
-    """Records metrics for Prometheus, and shows those of all processes that use `folder`.
+    """Records metrics for Prometheus, and shows the metrics of all processes that use `folder`.
 
     If `folder` is None, only the metrics of this process are shown.
     """

@@ -67,7 +67,7 @@ class Windows:
         return Reading(rule.reader.read(tally, rule.of), tally.turns, witness.trace_id)
 
     async def _beside(self, rule: Rule, since: float, until: float) -> Reading | None:
-        """Return the reading of a metric that is not computed from turns. Return None if the metric is."""
+        """Return the reading of a metric of refused requests or of the host; None for a metric of turns."""
         if rule.metric in REFUSALS:
             return Reading(await self._refusals.between(rule.metric, since, until), of_turns=False)
         if rule.metric in SYSTEM:

@@ -17,8 +17,8 @@ SHOWN = 5
 def drop_unreadable(fields: dict[str, Any], error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Delete each optional value that the error names; return the names of the deleted values.
 
-    The list is empty if only required values are wrong. As little as possible is deleted: the innermost
-    optional field or list item in which the error is.
+    The list is empty if only required values are wrong. For each error, only the innermost optional field or list
+    item that contains the error is deleted.
     """
     errors = error.errors(include_url=False, include_input=False)
     paths = {_optional(each["loc"][1:], model) for each in errors} - {()}

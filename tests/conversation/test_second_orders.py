@@ -1,6 +1,6 @@
 """If a turn fails after a tool call, its apology does not ask the caller to repeat the request.
 
-A second attempt of the turn knows what the caller heard of the first.
+A second attempt of the turn knows the words that the caller heard in the first attempt.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two hundred conversations whose turns each reach another host, while workers are killed and replaced.
+"""Two hundred conversations, in which each turn may reach a different host, while workers are killed and replaced.
 
 This test runs only by hand, with `FLEET_CALLS=200 .venv/bin/python -m pytest tests/fleet`. Which workers it kills, and
 when, depends on the machine.

@@ -1,4 +1,4 @@
-"""An attempt is counted before it runs, so a job that kills its worker is given up like one that raises."""
+"""An attempt is counted before it runs. So a job that kills its worker is given up like a job that raises errors."""
 
 from __future__ import annotations
 

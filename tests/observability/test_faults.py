@@ -25,7 +25,8 @@ EXIT_SECONDS = 15.0
 An exit takes 3 s on an idle machine (see `benchmarks.sinks --faults`). The exporters' own exit takes over 30 s.
 """
 SLOWER = 5.0
-"""The factor by which two medians of a few turns may differ on a busy machine. A blocking sink costs a turn seconds."""
+"""The factor by which two medians of a few turns may differ on a busy machine. A sink that blocks delays a turn by
+several seconds."""
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "300"}
 
 

@@ -61,7 +61,7 @@ def complete(text: str) -> str:
 
 @dataclass
 class Seen:
-    """What a collector was sent by a server that idled, answered a turn, and idled."""
+    """The telemetry that a server sent to a collector while it idled, answered a turn, and idled again."""
 
     spans: list[SeenSpan]
     collector: Collector

@@ -191,7 +191,7 @@ class Conversation(RuleBasedStateMachine):
         self.remember(words, ear)
 
     async def until_gate(self, plan: Plan, ear: Ear, text: str, act: Any) -> None:
-        """Deliver a message, and call `act` when the turn has reached its gate, unless the turn ends before."""
+        """Deliver a message, and call `act` when the turn has reached its gate, unless the turn ends earlier."""
         turn = self.begin(plan, ear, text)
         gate = asyncio.ensure_future(plan.reached.wait())
         await asyncio.wait({turn, gate}, return_when=asyncio.FIRST_COMPLETED)

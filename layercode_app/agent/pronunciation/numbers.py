@@ -162,7 +162,7 @@ def say_vulgar(match: re.Match[str], place: Place) -> str | None:
 def say_decade(match: re.Match[str], place: Place) -> str | None:
     """Return the words for a decade, such as 1990s or the 90s.
 
-    Returns None for two digits such as "30s" without a word such as "the" or "early" before them: it means 30 seconds.
+    Returns None for two digits such as "30s", which mean 30 seconds, unless a word such as "the" stands before them.
     """
     if len(match["n"]) == 2 and not match["cut"] and place.last not in ("the", "early", "late", "mid"):
         return None

@@ -51,7 +51,7 @@ class Steps:
         print_line(f"1. API key: written to {ENV_FILE}")
 
     def find_agent(self, agent_id: str | None, *, create: bool, template: str | None) -> None:
-        """Use the agent with `agent_id`, else with the id in the settings, else let the user pick or create an agent.
+        """Use the agent `agent_id` or the agent in the settings. If neither is set, let the user pick or create one.
 
         With `create` and without `agent_id`, always create an agent. If the account has no agent, one is created
         without asking.

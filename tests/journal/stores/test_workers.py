@@ -1,4 +1,7 @@
-"""Several workers share one journal. It knows which workers are alive and which may write, and passes their signals."""
+"""Several workers share one journal.
+
+The journal knows which workers are alive and which may write, and passes signals between them.
+"""
 
 from __future__ import annotations
 
