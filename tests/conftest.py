@@ -1,4 +1,4 @@
-"""What all tests share: asyncio under anyio's plugin, the profiles of hypothesis, and servers.
+"""Settings and fixtures that all tests share: asyncio under anyio's plugin, the profiles of hypothesis, and servers.
 
 A server starts once per pytest session. Each xdist worker has its own session.
 """

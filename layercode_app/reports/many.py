@@ -62,7 +62,7 @@ class Distinct:
         if name in self:
             return
         self._new.add(hash(name))
-        # Each merge copies all sorted hashes. So the more of them there are, the more new hashes wait for one merge.
+        # Each merge copies all sorted hashes. So wait until there are at least an eighth as many new hashes.
         if len(self._new) >= max(MOST_UNSORTED, len(self._sorted) // 8):
             self._sorted = array("q", merge(self._sorted, sorted(self._new)))
             self._new = set()

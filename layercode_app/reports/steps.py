@@ -87,7 +87,7 @@ def _requests(record: TurnRecord, end: float) -> Iterator[Step]:
             yield _priced(Step("helper", name, f"the model {call.model} of a helper", *_times(call, end)), call)
             continue
         if not call.answers:
-            label = f"a request to {call.model} that another request beat"
+            label = f"a request to {call.model} whose duplicate answered first"
             yield _priced(Step("model", "model, lost", label, *_times(call, end), lost=True), call)
             continue
         number += 1

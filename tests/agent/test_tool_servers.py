@@ -167,7 +167,7 @@ async def test_a_server_that_hangs_delays_neither_the_start_nor_a_turn(monkeypat
         hanging, _ = call.agent.tool_servers.values()
         assert not hanging.tried.is_set()
         await until(lambda: all(server._opened.is_set() for server in list(call.agent.tool_servers.values())[1:]))
-        # The tools of the second server can be used while the first server hangs. The end of the block stops the first.
+        # The tools of the second server can be used while the first server hangs. The block stops both at its end.
         assert pid_of((await call.say("ask")).spoken) > 0
         assert not hanging.tried.is_set()
 

@@ -1,4 +1,4 @@
-"""The helps of the dev page: the browser's own voice, sentences to try, saved turns and the skip link.
+"""The dev page offers help: the browser's own voice, sentences to try, saved turns and the skip link.
 
 On the narrowest phone, nothing is hidden.
 """

@@ -73,7 +73,7 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, *about: Any) -> None:
         """Print nothing if a client disconnects.
 
-        The base class would print a traceback of this test server. That is no error of the command under test.
+        The base class would print a traceback, which would look like an error of the command under test.
         """
 
 
