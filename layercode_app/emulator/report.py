@@ -30,7 +30,7 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """The session's duration in seconds; until now if it is still open."""
+        """The session's duration in seconds. If the session is still open, the time since it began."""
         return (self.ended_at or self._now()) - self.started_at
 
     def end(self) -> None:

@@ -30,7 +30,10 @@ def new(
     ] = None,
     git: Annotated[
         bool | None,
-        typer.Option("--git/--no-git", help="Run git init, unless in a repository. Default: only if git is installed."),
+        typer.Option(
+            "--git/--no-git",
+            help="Run git init, unless the folder is in a repository. Default: --git if git is installed.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files without writing them.")] = False,
     as_json: AsJson = False,

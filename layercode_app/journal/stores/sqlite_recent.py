@@ -16,7 +16,7 @@ from .sqlite_history import Row, first_row
 ROOM_BYTES = 8_000_000
 """Maximum size of the cache. The least recently used conversations are evicted first."""
 OBJECT_BYTES = 250
-"""Estimated overhead in Python of a row or of a conversation, on top of its contents."""
+"""Estimated bytes that Python needs for a row or a conversation, in addition to its contents."""
 
 
 @dataclass(slots=True)
