@@ -173,7 +173,8 @@ def courses(samples: Sequence[dict[str, Any]], sizes: Sequence[dict[str, float]]
     for name in sorted({name for sample in samples for name in sample["held"]}):
         values = [float(sample["held"].get(name, 0)) for sample in samples]
         if max(values) > CALLERS:
-            # Bounded caches are full by the second quarter. Containers of running calls vary, so there is a margin.
+            # By the second quarter, bounded caches are full. The margin is for containers of running calls, whose
+            # sizes vary.
             full = next((most for ending, most in FULL.items() if name.endswith(ending)), 0)
             yield Course(name, values, max(full, 1.2 * Course(name, values, 0).settled + 50))
     logs = [one["log"] / 1e6 for one in sizes]

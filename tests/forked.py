@@ -83,7 +83,7 @@ Started = Forked | subprocess.Popen[bytes]
 
 
 class AsyncProcess:
-    """A process, used as `asyncio.subprocess.Process` is."""
+    """A process with some of the methods of `asyncio.subprocess.Process`."""
 
     def __init__(self, process: Started) -> None:
         self._process = process

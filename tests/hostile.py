@@ -41,7 +41,7 @@ FAMILIES = {
     "lines": "\nFORGED\r\nFORGED\rFORGED\u2028FORGED\u2029FORGED\x85FORGED\n  Agent:  FORGED",
 }
 ALL = "=" + " ".join(FAMILIES.values())
-"""One text with the texts of all families. It begins like a spreadsheet formula, and is short enough for an id."""
+"""The texts of all families, joined. The result begins like a spreadsheet formula, and is short enough for an id."""
 LONG = "long " + "FORGED " * 70
 """A text that fills lines of any width. Where a terminal wraps it, a line begins with the word `FORGED`."""
 HALF = "half \ud800 a \udfff character"
@@ -149,7 +149,7 @@ async def record(folder: Path) -> str:
 
 
 def _old_turns(conversation_id: str, text: str) -> list[TurnRecord]:
-    """Return a turn with what no event can carry: names of tools, stages and models, errors, halves of characters."""
+    """Return a turn with `text` in most fields, also in fields that no event sets, such as tool names and errors."""
     turn = TurnRecord(conversation_id, f"{conversation_id}-1", Kind.MESSAGE, "hostile", started_at=time.time())
     turn.session_id, turn.status, turn.user_text, turn.model = "s", Status.FAILED, text, text
     turn.event = {"type": "message", "text": text, text: text}

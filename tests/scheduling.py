@@ -1,4 +1,4 @@
-"""Which tests run first, and, if several workers run tests, which tests run in the same worker."""
+"""Decide which tests run first. If several workers run tests, decide which tests run in the same worker."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ async def pay_and_talk(messages: list[ModelMessage], info: AgentInfo) -> Any:
             await asyncio.sleep(0.05)
         return
     yield "One moment. "
-    # Spread out, so that a kill finds turns before, in and after the tool.
+    # Start the tool after a random time, so that a kill of the server finds turns before, during and after the tool.
     await asyncio.sleep(random.random() * 2)
     yield {1: DeltaToolCall(name="pay", json_args="{}", tool_call_id=f"call-{len(messages)}")}
 
@@ -113,7 +113,7 @@ async def take_down(scene: Scene) -> AsyncIterator[str | Call]:
         yield Call("save_email", {"heard": scene.text})
 
 
-# Slow, so that a test can interrupt it or kill its server between two words.
+# The agent speaks slowly, so that a test can interrupt it or kill its server between two words.
 collecting = Agent(offline_model(take_down, pace=0.1), deps_type=Turn[Intake], toolsets=[Email("email")])
 intake = VoiceAgent("intake", collecting, state=Intake, apology="Sorry.")
 

@@ -59,7 +59,7 @@ class QuickServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signal handlers alone. Servers that do not stop in reverse order would restore wrong ones."""
+        """Install no signal handlers: servers that do not stop in reverse order would restore the wrong handlers."""
         yield
 
     def end(self) -> None:

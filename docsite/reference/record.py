@@ -39,8 +39,8 @@ TEXTS = {
     "timings": "Times in the turn, such as `ttft` (first token), `ttfs` (first speech) and `total`.",
     "usage": "The numbers of tokens and requests, under PydanticAI's names, such as `input_tokens`.",
     "cost": "Dollars of the requests with a known price; null if there are none.",
-    "outcomes": "What `turn.outcome` recorded.",
-    "scores": "What `turn.score`, judges, reviewers and the caller's feedback recorded.",
+    "outcomes": "The outcomes that were recorded with `turn.outcome`.",
+    "scores": "The scores from `turn.score`, judges, reviewers and the caller's feedback.",
     "error_category": "See [errors](errors.md#categories-of-failed-turns).",
     "error": "The type of the error.",
     "impact": "What the caller got instead of the answer; `nothing` if all was well.",
@@ -55,13 +55,13 @@ TEXTS = {
     "source": "The source of the text: `model`, `output`, `say`, `greeting`, `filler` or `apology`.",
     "response": "The number of the model's response in the turn.",
     "text": "The text.",
-    "id": "The id of the call.",
+    "id": "The id of the tool call.",
     "name": "The name of the tool or stage.",
     "args": "The arguments.",
     "started_ms": "When it began.",
     "ended_ms": "When it ended.",
     "result": "What the tool returned.",
-    "policy": "What an interruption does to the call: `cancel`, `finish` or `finish_and_tell`.",
+    "policy": "The effect of an interruption on the tool call: `cancel`, `finish` or `finish_and_tell`.",
 }
 """The meaning of fields that have no docstring in the code."""
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 OutputT = TypeVar("OutputT")
 Count: TypeAlias = "Callable[[TurnRecord], None]"
-"""Adds the usage of a job, in a record, to the usage totals and the metrics. The turn was counted when it ended."""
+"""Adds the usage of a job to the totals and the metrics. Its argument is a record with only this usage.
+
+The usage of the turn itself was added when the turn ended.
+"""
 
 
 @dataclass(frozen=True)

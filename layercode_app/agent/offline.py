@@ -119,7 +119,7 @@ MOST_REPEATS = 3
 
 
 def _check_progress(call: Call, scene: Scene) -> None:
-    """Raise DeveloperError if a script repeats the same call, because it would do so until a limit ends the turn."""
+    """Raise DeveloperError if a script repeats the same call. It would otherwise go on until a limit ends the turn."""
     same = sum((done.name, done.args) == (call.name, call.args) for done in scene.answered)
     if same >= MOST_REPEATS:
         raise DeveloperError(
@@ -187,7 +187,7 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
 
 
 def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
-    """Build the scene from a request's messages. A text that begins with a prefix of NOTES is not from the caller."""
+    """Build the scene from a request's messages. A text that begins with one of NOTES is not from the caller."""
     from pydantic_ai.messages import ToolCallPart, ToolReturnPart, UserPromptPart
 
     texts: list[str] = []

@@ -99,7 +99,7 @@ class Stages:
 
     @cached_property
     def claimed(self) -> frozenset[str]:
-        """The names of the agent's own tools that a stage lists. Only the stages that list such a tool have it."""
+        """The names of the agent's own tools that are listed in a stage. Other stages do not have these tools."""
         return frozenset(name for stage in self.by_name.values() for name in stage.own_names)
 
     @cached_property

@@ -48,7 +48,7 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
 
 
 def written(heard: str) -> str:
-    """Return the written form of a part of a code, such as "AB4" for "a b four"; "" if other words are among them."""
+    """Return the written form of a part of a code, such as "AB4" for "a b four"; "" if it contains other words."""
     return _written(_tokens(heard))
 
 

@@ -51,7 +51,7 @@ PydanticAI gives that thread the tool's context."""
 class LiveTurn:
     """A turn that is running in this worker, with its record. `received` is the monotonic time of the request."""
 
-    # Class attributes, because a dataclass would set all of these defaults for each turn.
+    # These defaults are class attributes, because a dataclass would set all of them for each turn.
     stopping: Status | None = None
     """The status with which the turn is being stopped; None if it is not."""
     ending = False
@@ -272,7 +272,7 @@ class LiveTurn:
 
         If the block is cancelled, its changes to state, stage, agent and hang-up are undone. A timeout must be outside
         this context, so that it counts as a cancellation. `like_cancelled` tells which other errors also count as one.
-        At the end, `effects` gets what the block changed and said, as `ToolCall.effects` keeps it.
+        At the end, the changes and the words of the block are put into `effects`, in the format of `ToolCall.effects`.
         """
         work, parts = Running(), self._parts()
         token = _running.set(work)

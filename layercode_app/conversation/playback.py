@@ -13,16 +13,16 @@ MOST_AHEAD_MS = 2000
 
 
 class Playback:
-    """The times of a turn's spoken frames. `catch_up` reads new frames on demand, so no code runs for each word."""
+    """The times of a turn's spoken frames. New frames are read only when `catch_up` is called, not word by word."""
 
     def __init__(self, live: LiveTurn) -> None:
         self._live = live
         self._read = 0
         """The number of frames read so far."""
         self.last_words = 0.0
-        """Milliseconds since the request at which words were last sent."""
+        """The time when words were last sent, in milliseconds since the request."""
         self.played = 0.0
-        """Milliseconds since the request at which the words sent so far will have been played."""
+        """The time when all words sent so far will have been played, in milliseconds since the request."""
 
     def catch_up(self) -> None:
         """Read the frames that were added since the last call."""

@@ -183,8 +183,8 @@ class LiveState(Generic[ModelT]):
     def _with(self, values: dict[str, Json]) -> ModelT | None:
         """Return a copy of the model with these values; None if they do not fit the model, which is logged."""
         kind, wrong = type(self.model), ""
-        # Another field may have a value of the wrong type now. Then restore with the saved values of the other fields,
-        # because the saved values fit the model.
+        # First try the current values of the other fields. If one of them has the wrong type, use the saved values of
+        # the other fields, because the saved values fit the model.
         for others in (self.fields(), self.saved):
             fields = {key: value for key, value in (others | values).items() if value is not MISSING}
             try:

@@ -129,7 +129,7 @@ class Run(Work):
             await current_agent.enter(services, self.agent, live.record, self.begun, was=before)
             turn = self.prepare()
         finally:
-            # Not earlier: background work of the first agent may start until here, and shares its state.
+            # Do not release the first agent's state earlier: its background work may start until here, and uses it.
             if self.state is not left:
                 services.states.let_go(live.record.conversation_id, left)
         await self.recall(turn)
@@ -194,7 +194,7 @@ class Run(Work):
     async def _save_stopped(self, end: Frame) -> None:
         """Save a turn that was stopped."""
         save = partial(self.save, total=end.at_ms, end=end, left=self.live.carried)
-        # A separate, strongly referenced task, so that stopping the turn does not cancel the save.
+        # Save in a separate, strongly referenced task, so that stopping the turn does not cancel the save.
         saving = asyncio.ensure_future(save())
         self.services.saves.add(saving)
         saving.add_done_callback(self.services.saves.discard)

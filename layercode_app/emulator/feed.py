@@ -13,8 +13,9 @@ Item: TypeAlias = dict[str, Any]
 Kinds: `session` (opened, closed), `client` and `server` (a message from that side, with the size of audio instead of
 the audio), `webhook` (an event was posted), `answer` (the backend's `status`), `frame` (one event of the backend's
 stream), `turn` (a turn is over: `text`, `heard`, `interrupted`), `notice` (`text` is one line for a person, for example
-about a failed webhook). A `webhook` with `dropped` was not posted. The development server also publishes `journal`,
-`reload` and `simulated` (a change of the journal, of the agents and of a simulated call), which have no `at`.
+about a failed webhook). If `dropped` is true in a `webhook`, the event was not posted. The development server also
+publishes `journal`, `reload` and `simulated` (a change of the journal, of the agents and of a simulated call). These
+three kinds have no `at`.
 """
 
 

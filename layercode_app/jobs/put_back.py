@@ -17,7 +17,7 @@ SHORTEST, LONGEST = 1.0, 60.0
 SHARE = 1 / 30
 """The pause before a job is due again, as a share of the time since this worker first put the job back."""
 CHORE_SECONDS = 5.0
-"""Seconds until a chore of another service is due again, if it was put back at most `PATIENCE` times in a row."""
+"""Minimum seconds until a recurring job of another service is due again. The pause grows after `PATIENCE` times."""
 PATIENCE = 30
 """How often a chore is put back in a row before its pause grows. If few of the workers belong to the chore's service,
 the other workers often lease the chore several times in a row."""

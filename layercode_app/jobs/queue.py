@@ -117,7 +117,7 @@ class Jobs:
                     continue
             except Exception as error:  # noqa: BLE001 - without this loop, no job would ever run again
                 self._log_failure(error)
-            # Not `wait_for`: before Python 3.12 it may swallow the cancellation that ends this loop.
+            # Do not use `wait_for`: before Python 3.12 it may swallow the cancellation that ends this loop.
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS * random.uniform(*POLL_SPREAD)):  # noqa: S311 - no secret
                     await self._due.wait()
@@ -164,8 +164,8 @@ class Jobs:
         try:
             job = await asyncio.shield(leasing)
         except asyncio.CancelledError:
-            # The server is shutting down, so give back a job that has just been leased. Suppress errors of this. An
-            # error would hide the cancellation from `_work`, which would then never end.
+            # The server is shutting down, so give back a job that has just been leased. Suppress errors here: an error
+            # would replace the cancellation, and without the cancellation `_work` would never end.
             with suppress(Exception):
                 if (job := await leasing) is not None:
                     await self._store.settle(job, retry_at=job.due_at)

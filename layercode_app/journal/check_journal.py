@@ -47,7 +47,7 @@ async def check_journal(store: Store, *, fix: bool = False, posts_handoffs: bool
         found.unreadable = f"{type(error).__name__}: {error}"
     found.late = [job for job in await store.pending_jobs() if job.due_at < steady_clock.now() - LATE_SECONDS]
     for record in found.stuck if fix else []:
-        # Otherwise another worker has taken over the turn and will end it.
+        # If the result is False, another worker has taken over the turn and will end it.
         if await end_stuck(store, record, posts_handoffs=posts_handoffs):
             found.fixed += 1
     return found

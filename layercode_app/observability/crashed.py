@@ -19,7 +19,7 @@ def turn_crashed(record: TurnRecord) -> None:
 
 def _report(record: TurnRecord) -> None:
     with context.within(record):
-        # Not from the module `turns`, whose lines are off in an embedded app.
+        # Log this line here and not in the module `turns`, because the lines of `turns` are off in an embedded app.
         logger.error("The turn failed because its worker died")
         if record.kind is Kind.DATA:
             metrics.record_usage(record)

@@ -27,7 +27,7 @@ STATEMENT_KEYS = ("db.statement", "db.query.text")
 OWN_KEYS = ("layercode.", "gen_ai.agent.", "gen_ai.operation.", "gen_ai.usage.", "gen_ai.token.", "logfire.json_schema")
 """Prefixes of attributes that hold only figures or names. They need no redaction."""
 ID_KEYS = ("layercode.turn.id", "layercode.session.id")
-"""Ids that are redacted nevertheless. The platform chooses them, but a client may send any text, even a phone number."""
+"""Ids that are redacted although OWN_KEYS covers them. The platform chooses them, but a client may send any text."""
 CONTENT_KEYS = frozenset(
     (
         "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",

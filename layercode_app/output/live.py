@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Line: TypeAlias = list[Part]
 """The parts of one line."""
 REDRAWS_PER_SECOND = 4
-"""Often enough to follow the work, and rarely enough to cost no noticeable time."""
+"""This rate is high enough to follow the work, and low enough to cost no noticeable time."""
 
 
 def can_redraw() -> bool:

@@ -25,8 +25,8 @@ async def start_group(*command: str, **options: Any) -> asyncio.subprocess.Proce
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        # Let the start finish, then kill the group. If asyncio cancelled the start, it would kill only the program
-        # itself, and then wait for the programs that it has started.
+        # Let the start finish, then kill the group. Do not cancel the start: asyncio would then kill only the program
+        # itself, and wait for the program's child processes.
         with suppress(OSError):
             await kill_group(await starting)
         raise

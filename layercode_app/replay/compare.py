@@ -33,7 +33,10 @@ class Fork:
     agent: str
     pairs: list[Pair] = field(default_factory=list)
     answered: Mapping[str, str] = field(default_factory=dict)
-    """What answered each tool call of the fork, by its id: `recording` or `nothing`; no entry if the tool ran."""
+    """The source of the answer to each tool call of the fork that did not run: `recording` or `nothing`.
+
+    The keys are the ids of the calls.
+    """
 
     def to_json(self) -> dict[str, Json]:
         """Return the fork as JSON, for `fork --json` and the dev page."""
@@ -61,7 +64,7 @@ class Fork:
 def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[str, Json]:
     """Return a turn as JSON for a comparison. Times are in milliseconds, costs in dollars; unknown values are None.
 
-    `answered` says what answered the turn's tool calls, as in `Fork.answered`. Without it, every tool ran.
+    `answered` holds the sources of answers to tool calls, as `Fork.answered` does. Without it, every tool ran.
     """
     cost = cost_of(turn)
     return {

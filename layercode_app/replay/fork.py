@@ -86,9 +86,9 @@ def find_turn(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnReco
 
 
 def _place_of(agent: str, turns: Sequence[TurnRecord], forked: TurnRecord) -> str:
-    """Return the name of the recorded agent whose place `agent` takes.
+    """Return the name of the recorded agent that `agent` replaces in the fork.
 
-    If `agent` took part in the call, it takes its own place, otherwise the place of the agent of the forked turn.
+    An agent that took part in the call replaces itself. Any other agent replaces the agent of the forked turn.
     """
     recorded = {name for turn in turns for name in (turn.agent, *turn.handed_by)}
     return agent if agent in recorded else forked.agent

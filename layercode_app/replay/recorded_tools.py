@@ -54,7 +54,7 @@ class Recordings:
         longest: float = LONGEST_SECONDS,
     ) -> None:
         self.used: dict[str, Literal["recording", "nothing"]] = {}
-        """What answered each tool call, by the call's id."""
+        """Maps each answered tool call's id to the source of the answer; "nothing" if no recording was found."""
         self._types = {voice.name: result_types(voice) for voice in voices}
         self._in_place_of = in_place_of or {}
         self._longest = longest
@@ -80,7 +80,9 @@ class Recordings:
         return None if call.name == NEXT_STAGE else self._answer(call, turn)
 
     async def _answer(self, call: ToolCall, turn: Turn[Any, Any]) -> Any:
-        """Return the recorded result, delayed as long as the tool took. Repeat its effects if it is of the same turn.
+        """Return the recorded result after the time that the tool took.
+
+        If the recording is from the turn that is answered again, also repeat the recorded call's effects.
 
         Raises ToolFailed if no result is recorded, or if the recorded call failed.
         """

@@ -61,7 +61,7 @@ def _why_refused(turn: TurnRecord) -> str:
     # Do not search for a stage named "guard": a span of the developer's own code may have this name too.
     if any(call.result == NOT_RUN for call in turn.tools):
         return "it deferred a tool call to another program"
-    return "a guard refused it, and how much was said before depended on timing"
+    return "a guard refused it, and timing decided how many words were spoken before the refusal"
 
 
 async def find_recording(source: str, *, store: str) -> Recording:

@@ -1,7 +1,8 @@
-"""Rebuild, from a conversation's turns, the state that it had before one of them.
+"""Rebuild the state that a conversation had before one of its turns. The sources are the conversation's turns.
 
-The journal keeps only the newest state. Besides the fields of each agent, it holds what the toolkit remembers: the stages, the
-running summary, whether a delayed greeting was spoken, and how many messages were checked for voicemail.
+The journal keeps only the newest state. A state holds the fields of each agent, and data that the toolkit remembers:
+the stages, the running summary, whether a delayed greeting was spoken, and how many messages were checked for
+voicemail.
 """
 
 from __future__ import annotations

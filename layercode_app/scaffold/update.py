@@ -101,8 +101,8 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
     """Return whether the file NAME.new may be written: it does not exist, or the user did not change it.
 
-    `there` is the file's present text, or None if it does not exist. The user did not change a text that is equal to
-    `new`, or that has the digest `made`.
+    `there` is the file's present text, or None if it does not exist. The text counts as unchanged if it equals `new`,
+    or if its digest is `made`.
     """
     return there is None or there == new or digest(there) == made
 

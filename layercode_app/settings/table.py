@@ -154,7 +154,7 @@ class Settings(BaseSettings):
         "20/minute",
         "LAYERCODE_AUTHORIZE_RATE",
         "Authorize",
-        "Maximum rate of session keys per client, such as 100/hour; empty is no limit.",
+        "Maximum rate of session keys per client, such as 100/hour; if empty, there is no limit.",
     )
     authorize_body_limit: PositiveInt = _setting(
         16_384, "LAYERCODE_AUTHORIZE_BODY_LIMIT", "Authorize", "Maximum size of a request for a session key, in bytes."
@@ -366,7 +366,9 @@ class Settings(BaseSettings):
     log_level: Level = _setting(
         "INFO", "LOG_LEVEL", "Observability", "Minimum log level: TRACE, DEBUG, INFO, WARNING or ERROR."
     )
-    log_dir: str = _setting("logs", "LOG_DIR", "Observability", "Folder of the JSON log files; empty writes none.")
+    log_dir: str = _setting(
+        "logs", "LOG_DIR", "Observability", "Folder of the JSON log files; if empty, no files are written."
+    )
     log_format: Literal["console", "json"] = _setting(
         "console",
         "LOG_FORMAT",
@@ -442,7 +444,7 @@ class Settings(BaseSettings):
         "",
         "LAYERCODE_BUDGET_CONVERSATION",
         "Watching",
-        "Budget of one conversation, such as $0.50 or 200k tokens; empty is no limit.",
+        "Budget of one conversation, such as $0.50 or 200k tokens; if empty, there is no limit.",
     )
     budget_day: str = _setting(
         "", "LAYERCODE_BUDGET_DAY", "Watching", "Budget of all calls of a day (UTC), such as $50 or 20M tokens."

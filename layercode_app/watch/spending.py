@@ -83,7 +83,7 @@ async def _turns(store: Store, record: TurnRecord, history: Sequence[TurnRecord]
 
 
 async def _with_data(store: Store, record: TurnRecord) -> AsyncIterator[TurnRecord]:
-    """Yield the earlier turns and data events, newest first. This reads more than `_turns`."""
+    """Yield the earlier turns and data events, newest first. Unlike `_turns`, always read from the store."""
     async for turn in store.turns(conversation_id=record.conversation_id, newest_first=True, bodies=False):
         if turn.position < record.position and turn.kind is not Kind.SESSION:
             yield turn

@@ -44,7 +44,7 @@ NEVER = 60.0
 
 @dataclass
 class Sent:
-    """One request that the model got. It waits until the test says how it goes on."""
+    """One request to the model. Its response begins, or fails, when the test sets `go`."""
 
     number: int
     tool: bool = False

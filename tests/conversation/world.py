@@ -112,11 +112,11 @@ class Past:
     tool_called: bool = False
     finished: bool = True
     before: str = ""
-    """The words that the caller heard of an earlier attempt, whose worker died."""
+    """The words that the caller heard before the turn's first worker died; "" if no worker died."""
     complete: bool = False
     """Whether all of the reply was written."""
     joined: str = ""
-    """The words that the caller heard of the interrupted reply that this turn continues, and the space after them."""
+    """The heard part of the interrupted reply that this turn continues, with the space after it; otherwise ""."""
     frames: list[tuple[str, Json]] = field(default_factory=list)
 
     @property

@@ -1,4 +1,4 @@
-"""A turn's record survives a round trip through a store unchanged, also from other versions and with any content."""
+"""A turn's record survives a round trip through a store unchanged, whatever its content or its version is."""
 
 from __future__ import annotations
 

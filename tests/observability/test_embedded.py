@@ -73,9 +73,9 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
 
 @asynccontextmanager
 async def hosting(folder: Path, *options: str, **env: str) -> AsyncIterator[str]:
-    """Start the host's process, and yield its URL. The process writes its output to output.txt.
+    """Start the host's process, yield its URL, and stop the process with SIGTERM at the end.
 
-    At the end it is stopped with SIGTERM.
+    The process writes its output to output.txt.
     """
     (folder / "host.py").write_text(HOST)
     port = free_port()

@@ -64,7 +64,7 @@ async def test_a_turn_that_a_guard_refused() -> None:
 
     voice = VoiceAgent("front", Agent(), guard=guard)
     assert await notes(voice, "bad words", "good words", answers=["Well.", "Fine.", "Fine."]) == [
-        "a guard refused it, and how much was said before depended on timing",
+        "a guard refused it, and timing decided how many words were spoken before the refusal",
         "",
     ]
 

@@ -31,7 +31,7 @@ FACT = "I am allergic to nuts."
 
 
 class Bakery:
-    """An agent whose summary keeps what the caller said about allergies. `requests` are those of its model."""
+    """An agent whose summary keeps the caller's words about allergies. `requests` holds the requests to its model."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []

@@ -37,7 +37,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture
 async def project(tmp_path: Path, quiet: None) -> Path:
-    """A folder with a journal and logs: one conversation of four turns, the third failed, the last one cut."""
+    """A folder with the journal and logs of one conversation of five turns: t2 failed, and t3 was interrupted."""
     (tmp_path / ".layercode").mkdir()
     store = f"sqlite:///{tmp_path}/.layercode/journal.sqlite3"
     logs.configure(level="DEBUG", log_dir=str(tmp_path / "logs"))

@@ -35,7 +35,7 @@ def get(path: str, upgrade: str = "") -> bytes:
 
 
 async def statuses(reader: asyncio.StreamReader) -> list[str]:
-    """The statuses of all answers, until the server closes the connection."""
+    """Read until the server closes the connection, and return the statuses of all answers."""
     answers = await asyncio.wait_for(reader.read(), 100)
     return [part[:3].decode() for part in answers.split(b"HTTP/1.1 ")[1:]]
 

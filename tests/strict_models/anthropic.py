@@ -32,11 +32,11 @@ class StrictAnthropic(StrictModel):
     def __init__(self, script: Any) -> None:
         super().__init__(script)
         self.signed: dict[str, str] = {}
-        """For each signature, the thinking text that it signs. The data of redacted thinking is a key too, with ""."""
+        """Maps each signature to the thinking text that it signs, and the data of redacted thinking to ""."""
         self.thinking_of: dict[str, list[str]] = {}
-        """For the id of each tool call, the signatures of the answer that contained the call."""
+        """Maps each tool call's id to the signatures in the answer that contained the call."""
         self.began_with: dict[str, str] = {}
-        """For the id of each tool call, the type of the first block of the answer that contained the call."""
+        """Maps each tool call's id to the type of the first block in the answer that contained the call."""
 
     def model(self, url: str) -> Model:
         provider = AnthropicProvider(api_key="test", base_url=url)

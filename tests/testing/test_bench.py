@@ -279,7 +279,7 @@ async def test_a_process_that_has_gone_uses_nothing() -> None:
 
 @pytest.fixture
 def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Yield the command's JSON about two agents that it serves itself, and its HTML page as `page`."""
+    """Let `bench` serve and compare two agents. Yield its JSON output, with its HTML page under the key `page`."""
     monkeypatch.chdir(tmp_path)
     for name, value in clean_environment().items():
         monkeypatch.setenv(name, value)

@@ -149,7 +149,7 @@ async def test_a_turn_that_may_still_be_saved_is_counted_once_it_is(url: str, tm
         third, history = await begun("t3", 120.0)
         assert (await spent_before(store, third, history)).tokens == 12
         assert third.spent_before == {"cost": 0.0, "tokens": 12.0}
-        # The third turn dies with its worker. Long after that, no worker waits for this turn.
+        # The third turn dies with its worker. The fourth turn begins so much later that the third one counts as ended.
         fourth, history = await begun("t4", 2000.0)
         assert (await spent_before(store, fourth, history)).tokens == 12
         assert fourth.spent_before == {"cost": 0.0, "tokens": 12.0}

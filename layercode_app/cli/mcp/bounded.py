@@ -12,7 +12,7 @@ ANSWER_BYTES = 40_000
 ROW_BYTES = 8_000
 """Maximum size of one row, such as a turn."""
 _STEPS = ((4_000, 100), (1_000, 40), (300, 15), (100, 5), (40, 2))
-"""Steps of shortening: maximum characters of a text, maximum items of a list. The first result that fits is used."""
+"""Pairs of limits: the characters of a text, and the items of a list. The first pair whose result fits is used."""
 _DEEPEST = 8
 
 

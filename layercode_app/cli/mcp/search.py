@@ -44,8 +44,8 @@ async def search(journal: Store, text: str, *, limit: int, offset: int) -> dict[
 async def _row(journal: Store, summary: Summary, text: str) -> Json:
     try:
         raw = await turns_of(journal, summary.conversation_id)
-        # Masking is slow, so skip it if the unmasked words do not contain the text. Because of this, a search for an
-        # invented name finds nothing.
+        # Masking is slow, so skip it if the unmasked words do not contain the text. So a search for an invented name,
+        # which masking put in the place of a real one, finds nothing.
         if not any(_contains(turn_json(turn), text) for turn in raw):
             return None
         turns = await turns_of(journal, summary.conversation_id, bodies=True)

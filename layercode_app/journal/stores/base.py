@@ -29,7 +29,7 @@ class LazyHistory(Sequence[TurnRecord]):
 
     @abstractmethod
     def newest_may_ask(self) -> bool:
-        """Return whether the newest turn may have tool calls that wait for an answer from the person who calls.
+        """Return whether the newest turn may have tool calls that wait for the caller's answer.
 
         The turn is not decoded for this check. True may be wrong; False is certain.
         """

@@ -276,7 +276,7 @@ class SQLiteStore(Store):
         seen = None
         while self._connection is not None:
             try:
-                # This takes two microseconds. The number changes when another connection has written.
+                # `data_version` changes when another connection has written. Reading it takes two microseconds.
                 version = self._connection.execute("PRAGMA data_version").fetchone()[0]
                 if version != seen:
                     seen = version

@@ -39,7 +39,7 @@ PERSONAL = {
 _PACKAGE = Path(__file__).parents[2]
 _NOT_THEIRS = (
     *(f"{path}{os.sep}" for name, path in sysconfig.get_paths().items() if name in ("stdlib", "purelib", "platlib")),
-    # A virtual environment may use libraries of another environment.
+    # A virtual environment may also use libraries of another environment, so take all library folders in `sys.path`.
     *(f"{path}{os.sep}" for path in sys.path if Path(path).name in ("site-packages", "dist-packages")),
     *(f"{path}{os.sep}" for path in _PACKAGE.iterdir() if path.is_dir() and path.name != "agents"),
     "<frozen ",
@@ -115,7 +115,7 @@ def _all_forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4 * caller_secrets.KEPT)
 def _forms(secret: str) -> tuple[str, ...]:
-    """Return a secret as it may stand in a text: as it is, escaped in JSON, in Python or in a URL, or line by line.
+    """Return the forms of a secret in a text: unchanged, escaped for JSON, Python or a URL, and each long line alone.
 
     The longest forms come first, because a form may be the beginning of another.
     """

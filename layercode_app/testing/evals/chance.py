@@ -54,11 +54,11 @@ def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) ->
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Return a dictionary: the keys are the possible numbers of passed runs of the first agent.
+    """Count the ways in which the passed runs can be divided between two agents.
 
-    The value of a key is the number of ways to choose the passed runs so that the first agent has this number of them.
     The first agent had `runs` runs, and the other agent had `runs_other` runs. Of all these runs, `passed_together`
-    passed.
+    passed. Each key of the result is a possible number of passed runs of the first agent. The value is the number of
+    ways to choose the passed runs that give the first agent this number.
     """
     numbers = range(max(0, passed_together - runs_other), min(runs, passed_together) + 1)
     return {number: comb(runs, number) * comb(runs_other, passed_together - number) for number in numbers}

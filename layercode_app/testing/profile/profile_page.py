@@ -23,7 +23,7 @@ try {
 
 
 MORE = "style-src-attr 'unsafe-inline'; img-src data:"
-"""Rules added to the content security policy: the flame graph colours its frames with style attributes."""
+"""Rules added to the content security policy, because the flame graph colours its frames with `style` attributes."""
 _DATA = re.compile(r"(?<=const sessionData = ).*(?=;\n)")
 
 

@@ -197,7 +197,7 @@ async def _one_by_one(model: MemoryStore, writes: Sequence[Write], order: Sequen
 
 
 def _differences(expected: Sequence[Any], came: Sequence[Any]) -> list[str]:
-    """Return what differs: the answers, or what a worker reads afterwards."""
+    """Return the differences between the answers. If there are none, compare what each worker reads afterwards."""
     if expected[0] != came[0]:
         return [f"answers: {came[0]} instead of {expected[0]}"]
     return [

@@ -69,7 +69,7 @@ def speaks(handler: TurnHandler) -> bool:
 
 
 async def begun_to_speak(handler: TurnHandler, go_on: asyncio.Event) -> asyncio.Task[str]:
-    """Let the worker begin the turn "old", whose second half waits for `go_on`. Return once it has said something."""
+    """Begin the turn "old" in the worker, and wait until it has said something. Its second half waits for `go_on`."""
     speaking = asyncio.create_task(admit(handler, counter(go_on), message("old")))
     await until(lambda: speaks(handler))
     return speaking

@@ -156,8 +156,8 @@ async def test_an_expired_lease_may_be_renewed_after_an_outage_that_raised_no_er
     worker.busy.clear()  # The server answers no renewal.
     await worker.sent.wait()
     await asyncio.sleep(presence.LEASE_SECONDS)
-    # This worker renews its own lease before it reads the last two "expired". The other worker renews its lease only
-    # before the "valid".
+    # `alive` reads these results one after another. This worker renews its own lease after the second result, and the
+    # other worker renews its lease only after the fourth.
     worker.leases = iter(["expired", "expired", "expired", "expired", "valid"])
     asyncio.get_running_loop().call_later(0.15, worker.busy.set)
     assert await asyncio.wait_for(worker.alive("other"), 100)
