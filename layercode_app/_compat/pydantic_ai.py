@@ -109,8 +109,9 @@ def system_prompts(agent: Any) -> list[Any] | None:
 def output_validators(agent: Any) -> Sequence[Any] | None:
     """Return the output validators of an agent; None if the installed release of PydanticAI does not expose them.
 
-    With None, text is spoken while it streams, although a validator may still reject it at its end. And a tool can ask
-    for an approval only if it is known before the run that a tool of the agent needs an approval.
+    If the result is None, text is spoken while it streams, although a validator may still reject the complete text.
+    Tool calls can then wait for an approval only if, before the run, one of the agent's tools is known to need an
+    approval (see `needs_confirmation`).
     """
     found: Sequence[Any] | None = getattr(agent, "_output_validators", None)
     return found

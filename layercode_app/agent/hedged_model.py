@@ -36,8 +36,8 @@ Note: TypeAlias = Callable[[Hedge], None]
 def hedged(model: Any, second: Model | None, after: float, note: Note) -> Any:
     """Wrap a model so that a request without a first token after `after` seconds is sent again, to `second` if given.
 
-    If the model is an InstrumentedModel, the wrapper is put around the model inside it. The offline model, and any
-    model if `after` is 0, is returned unchanged.
+    If the model is an InstrumentedModel, the wrapper is put around the model inside it. The offline model is returned
+    unchanged. If `after` is 0, every model is returned unchanged.
     """
     if not after or getattr(model, "model_name", "") == MODEL_NAME:
         return model

@@ -130,7 +130,7 @@ def _taken(rest: list[Any], value: Any) -> Any:
 
 
 def _changeable(model: BaseModel) -> dict[int, Any]:
-    """Return the objects in the model, and the model itself, that can be changed in place. The keys are their ids.
+    """Return the model and the objects in it, as far as they can be changed in place. The keys are their ids.
 
     An object that can be hashed, such as a frozen model, is left out: like a str, it is never changed. Besides, several
     models may share it: Pydantic does not copy a field's default that can be hashed.

@@ -23,7 +23,10 @@ from .plain_words import plain_words
 
 @dataclass(frozen=True)
 class Pending:
-    """The tool calls about which the last turn asked the caller a question, and whether the question was heard."""
+    """The tool calls of the last turn that wait for the caller's answer, and the question that the turn asked.
+
+    `heard` tells whether the caller heard the question.
+    """
 
     question: str
     calls: Sequence[dict[str, Json]]
@@ -46,7 +49,7 @@ class Pending:
 
 
 def pending_of(last: TurnRecord | None) -> Pending | None:
-    """Return the tool calls about which the last turn asked the caller a question; None if there are none."""
+    """Return the tool calls of the last turn that wait for the caller's answer; None if there are none."""
     if last is None or not last.pending:
         return None
     question = str(last.pending["question"])

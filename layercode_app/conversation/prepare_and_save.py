@@ -238,7 +238,7 @@ class Work:
         live.saved.set()
 
     async def _leave(self) -> None:
-        """Save the turn with its state, and release the state. If the save is repeated, do not release it again."""
+        """Save the turn with its state, and release the state. A repeated save does not release the state again."""
         states, record, flow = self.services.states, self.live.record, self.live.flow
         if self.released:
             await states.save(record, self.state, flow)

@@ -45,8 +45,8 @@ async def fork(
 ) -> Fork:
     """Answer a recorded turn again, with changes: other words of the caller, another prompt or another model.
 
-    `changes.say` may list the caller's words for several turns. With `changes.rest`, the recorded turns after these are
-    answered again too.
+    `changes.say` may list the caller's words for several turns. With `changes.rest`, the recorded turns that follow
+    these turns are answered again too.
 
     `at` is the turn's number, from 1, or its id. The call can be handed over to the agents in `others`. These agents
     keep their own prompts and models. Without `others`, a hand-over is only recorded.

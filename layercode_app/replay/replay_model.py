@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOOK_SECONDS = 0.3
 """The delay of each answer in a turn in which the agent's code spoke.
 
-The hook `while_thinking` is stopped when the answer begins. Without the delay it would be stopped before it speaks.
+The hook `while_thinking` is stopped when the answer begins. Without the delay, it would be stopped before speaking.
 """
 
 

@@ -1,4 +1,4 @@
-"""Run a tunnel alongside a server: open and probe it, and point the agent's webhook at it while both run.
+"""Run a tunnel alongside a server: open and probe the tunnel, and point the agent's webhook at it while both run.
 
 Uvicorn uses the main thread (or child processes), so the tunnel runs in a separate thread.
 """

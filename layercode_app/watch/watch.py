@@ -31,9 +31,9 @@ DAY_SECONDS = 86_400.0
 class Watch:
     """Usage, budgets, alerts, retention and crashed turns. Raises ConfigurationError for invalid settings.
 
-    Alerts, retention and the search for crashed turns are recurring jobs. The worker that leases an alert job runs it
-    for all workers of its service. The worker that leases another of these jobs runs it for the whole journal.
-    `crashed` is called with the record of each turn that was ended because its worker had died.
+    Alerts, retention and the search for crashed turns are recurring jobs, and each job runs in the worker that leases
+    it. An alert job covers all workers of its service, and the other jobs cover the whole journal. `crashed` is called
+    with the record of each turn that was ended because its worker had died.
     """
 
     def __init__(

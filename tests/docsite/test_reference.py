@@ -1,4 +1,4 @@
-"""The reference is complete: a command, setting, name, metric, attribute or field that the site does not show fails here."""
+"""The reference is complete: it shows every command, setting, name, metric, attribute and field."""
 
 from __future__ import annotations
 

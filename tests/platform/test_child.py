@@ -28,7 +28,7 @@ SECONDS = 100
 
 
 def script(folder: Path, text: str) -> str:
-    """A shell script as the tunnel's command."""
+    """Write a shell script, and return its path, which is the tunnel's command."""
     path = folder / "tunnel.sh"
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)

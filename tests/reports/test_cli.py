@@ -26,7 +26,7 @@ CARD = "My number is +14155550123"
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """Give the test runner its own logging back."""
+    """After the test, remove all log handlers."""
     yield
     logger.remove()
     logger.configure(patcher=lambda record: None)
@@ -55,7 +55,7 @@ async def project(tmp_path: Path, quiet: None) -> Path:
 
 
 def run(folder: Path, *words: str, code: int = 0) -> str:
-    """What a command prints."""
+    """Run a command, and return its output, or its error output if `code` is not 0."""
     done = forked.run(["-m", "layercode_app", *words], cwd=folder, env=os.environ)
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr

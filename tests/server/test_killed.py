@@ -29,7 +29,7 @@ APOLOGY = "Sorry, the test apologises."
 
 @pytest.fixture(params=SLOW_ELSEWHERE)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty journal that several workers share."""
+    """Return the URL of an empty journal that several workers share."""
     return journal_url(request.param, request, tmp_path)
 
 
@@ -41,7 +41,7 @@ def server(store_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 async def begun_turns(store_url: str) -> dict[str, list[str]]:
-    """The tools of every turn that is in the journal, by conversation."""
+    """Return, by conversation id, the names of the tools that each turn in the journal has called."""
     store = create_store(store_url)
     await store.open()
     found = {turn.conversation_id: [call.name for call in turn.tools] async for turn in store.turns()}

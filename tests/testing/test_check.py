@@ -271,7 +271,7 @@ def deaf() -> Iterator[str]:
 
 class _Deaf(BaseHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
-        """Be quiet too."""
+        """Log nothing."""
 
 
 def test_the_command_tells_people_and_programs_and_exits_with_1(tmp_path: Path, deaf: str) -> None:

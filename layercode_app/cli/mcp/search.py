@@ -68,7 +68,7 @@ def _contains(row: dict[str, Any], text: str) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts and numbers in a JSON value. Names of fields, such as a tool's `args`, are not words of a call."""
+    """Yield the texts and numbers in a JSON value, without the names of fields, such as the `args` of a tool call."""
     if isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _texts(part)

@@ -67,7 +67,7 @@ class Source:
     agents: Callable[[], Json]
     """Return the agents, and the agent files that could not be loaded."""
     running: Callable[[str, str], TurnRecord | None]
-    """Return the record of a turn, given its conversation and turn id; None if it does not run in this process."""
+    """Return the record of a turn by conversation id and turn id; None if the turn does not run in this process."""
     models: Callable[[], Json]
     """Return the models that a fork may use."""
     fork: Callable[[ForkRequest], Awaitable[Any]]

@@ -180,10 +180,11 @@ class Series:
 
 
 def ratios(series: Sequence[Series]) -> list[dict[str, Any]]:
-    """Compare each series with the first series that has the same kind of arrivals. Return an item for each series.
+    """Compare each series with the first series that has the same kind of arrivals.
 
-    An item has a ratio for each figure: the figure of the series, divided by the figure of the first series. The ratio
-    is the median of the ratios of all rounds, or None if a round has no ratio. The first series have no item.
+    Return an item for each series except the first of each kind. An item has a ratio for each figure: the figure of the
+    series, divided by the figure of the first series. The ratio is the median of the ratios of all rounds, or None if a
+    round has no ratio.
     """
     found = []
     for one in series:

@@ -114,9 +114,9 @@ def _last_change(call: Call, path: str, found: Any, agent: str = "") -> str:
 
 
 def _states(call: Call, agent: str) -> Iterator[tuple[int, HeardTurn, Any]]:
-    """Yield the turns after which this agent had the call: the turn's number, the turn, and the agent's state after it.
+    """For each turn that ended with this agent in charge, yield the turn's number, the turn and the agent's state.
 
-    If `agent` is empty, the agent that was called is meant. Turns without a recorded state are left out.
+    An empty `agent` means the agent that was called. Turns without a recorded state are left out.
     """
     for number, turn in call.numbered:
         record = turn.record

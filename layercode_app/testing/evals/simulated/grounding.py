@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def ungrounded(turns: Sequence[HeardTurn], records: Sequence[TurnRecord]) -> Iterator[tuple[int, str]]:
-    """Yield the turn's number and the text of each amount in digits that the agent said without a source.
+    """Find the amounts in digits that the agent said without a source. Yield the turn's number and the amount's text.
 
     Sources are the prompt, the greeting, the arguments and results of tools so far, and the caller's words so far.
     """
