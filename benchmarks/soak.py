@@ -47,7 +47,7 @@ SHORT, LONG_CALLS, CALLERS = 5, 4, 24
 AGENTS = ("echo", "echo", "echo", "bakery", "concierge")
 SPOKEN_OVER, TWICE, DATA = 0.05, 0.03, 0.1
 PAUSE = 0.02
-"""Seconds between the turns of a call: the soak is about time, not load."""
+"""Seconds between the turns of a call. The soak tests endurance, not a high load."""
 SAYS = ("Two croissants please", "What is on the menu?", "And a coffee", "Remove one croissant", "A table at seven")
 GROWN_MB, GROWN_FEW = 8.0, 10
 LOG_MB, LOG_KEPT = 2, "1 minute"

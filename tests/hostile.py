@@ -119,7 +119,7 @@ def hostile_agent() -> VoiceAgent[Any, Any]:
 
 
 CALLS = {"all": ALL, "long": LONG}
-"""The conversations, each with a hostile text. The text is the conversation's id, and all that its caller can choose."""
+"""A hostile text for each conversation. It is the conversation's id, and the value of all that a caller can choose."""
 
 
 async def record(folder: Path) -> str:

@@ -82,8 +82,8 @@ def test_every_requirement_is_pinned_within_its_range(requirement: Requirement) 
 NEEDED_BOUNDS = {"httpx<1,>=0.28.1", "sentry-sdk<3,>=2.75", "pymdown-extensions<13"}
 """The upper bounds that are needed.
 
-With a pre-release of the next major version of httpx or sentry-sdk, no server starts. A user may have allowed
-pre-releases. The next major version of pymdown-extensions needs a newer Python than that of Debian 12.
+A user who allows pre-releases would get the next major version of httpx or sentry-sdk, with which no server starts. The
+next major version of pymdown-extensions needs a newer Python than that of Debian 12.
 """
 
 

@@ -32,8 +32,8 @@ ALL_TARGETS = (
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
     "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
 )
-"""Variables whose names have the first of these prefixes, but which say how metrics are collected. They apply to all
-targets, because metrics are collected only once."""
+"""Variables that apply to all targets, although their names begin with the first prefix in COLLECTOR_ONLY. They say how
+metrics are collected, and metrics are collected only once."""
 REASON = f"it refused the data, failed, or did not answer in {TIMEOUT_SECONDS:g} s"
 
 

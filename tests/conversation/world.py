@@ -38,7 +38,7 @@ QUESTION = "Shall I book it?"
 AGENTS = ("stepper", "other")
 """The two agents of a conversation. The tool `bump` changes the agent's stage and hands over to the other agent."""
 STAGES = ("even", "odd")
-"""The stages of an agent. Its stage is "even" or "odd", as is the number of times that its tool `bump` has run."""
+"""The stages of an agent. Its stage is "even" if its tool `bump` has run an even number of times, otherwise "odd"."""
 
 
 class Count(Collecting):

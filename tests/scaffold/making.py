@@ -19,7 +19,7 @@ from .. import forked
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = Path(os.environ.get("MYPY_CACHE_DIR", ROOT / ".mypy_cache"))
-"""The cache of mypy that `make lint` fills with the same libraries."""
+"""Mypy's cache, which `make lint` fills with libraries that projects need too."""
 AGENTS = templates(next(folder for folder in BUILT_IN if folder.is_dir()))
 
 

@@ -99,7 +99,7 @@ WAITED_OUT = (turns.OneAtATime, turns.HangsAfterAnInterruption)
 """Faults that `check` finds by a timeout: the answer does not come in time."""
 SLOW = (*WAITED_OUT, turns.SlowToSpeak)
 PATIENT = Limits(max_ttfs=10_000)
-"""This machine may be busy with other things."""
+"""Limits for a machine that may be busy with other things."""
 
 
 def failures(report: Report) -> list[tuple[str, str]]:

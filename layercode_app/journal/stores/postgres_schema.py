@@ -258,8 +258,8 @@ _LOCK_OF_BEGIN = """
 _LOCK_OF_FORGET = """
     PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
 """
-"""The fault of this lock: without a row, it locks nothing. If a turn began meanwhile, `forget` could delete the row of
-the conversation, but not the turn."""
+"""The fault of this lock: it locks nothing if the conversation has no row. If a turn began at the same moment, `forget`
+could delete the new row of the conversation, but not the turn."""
 _BEGIN_TURN = _FIRST[
     _FIRST.index("CREATE FUNCTION layercode.begin_turn") : _FIRST.index("CREATE FUNCTION layercode.claim")
 ]

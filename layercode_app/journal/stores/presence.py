@@ -20,7 +20,7 @@ KEPT_SECONDS = 3600
 """An expired lease is remembered for this time. A lease that a worker has ended is forgotten at once."""
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.0
-"""If no message arrives for this time, the subscription is pinged. If no reply arrives for this time, it is renewed."""
+"""If no message arrives for this time, ping the server. If no reply arrives for this time either, subscribe again."""
 SUBSCRIBE_SECONDS = 2.0
 """Maximum wait for the subscription when the store opens."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0

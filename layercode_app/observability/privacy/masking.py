@@ -34,7 +34,7 @@ PERSONAL = {
     "number": r"(?<![\w.])(?!\d{4}-\d\d-\d\d)[+\uff0b]?\(?\d(?:[\s().\u2010-\u2015\u2212-]*\d){6,}(?!\w|\.\d)",
     "spoken number": rf"{_DIGIT}(?:[\s,.-]+{_DIGIT}){{6,}}",
 }
-"""Patterns of personal data in exported text: e-mail addresses, and numbers of seven or more digits."""
+"""Patterns of personal data in exported text: e-mail addresses, and numbers of seven or more digits or number words."""
 
 _PACKAGE = Path(__file__).parents[2]
 _NOT_THEIRS = (
