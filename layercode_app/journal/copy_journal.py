@@ -64,8 +64,8 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
     `step` is called twice for each turn: after it was copied, and after it was compared.
     """
     copied = Copied()
-    # Copy the totals before the turns. If the copy is interrupted and repeated, the turns of the source in the target
-    # then show that the totals were already added.
+    # Copy the totals before the turns. If the copy is interrupted and repeated, the target already has turns of the
+    # source. They show that the totals were already added.
     await _copy_totals(source, target, copied)
     async for batch in _batches(source):
         done = await asyncio.gather(*[_write(target, record) for record in batch])

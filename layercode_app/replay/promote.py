@@ -14,7 +14,7 @@ from .replacements import OMITTED, StandIns
 LABEL = "recorded"
 HEADER = (
     "# From a recorded call; personal details are replaced. `eval` runs the tools: "
-    "list under `mock` those that must not run.\n"
+    "list under `mock` the tools that must not run.\n"
 )
 SAME = "Does the reply mean the same as this one, even in other words? {text!r}"
 

@@ -258,14 +258,14 @@ class Settings(BaseSettings):
         "LAYERCODE_FIRST_TOKEN_TIMEOUT",
         "Conversation",
         "Seconds until a model must send its first token, which may belong to its reasoning. If the token comes later, "
-        "the request is retried or sent to the fallback. 0 is no limit.",
+        "the request is retried or sent to the fallback. 0 means no limit.",
     )
     piece_timeout: NotNegative = _setting(
         6.0,
         "LAYERCODE_PIECE_TIMEOUT",
         "Conversation",
         "Seconds that a model may pause within an answer. After a longer pause, the request is retried if nothing was "
-        "spoken and no tool was called; otherwise the turn ends with an apology. 0 is no limit.",
+        "spoken and no tool was called; otherwise the turn ends with an apology. 0 means no limit.",
     )
     filler: str = _setting(
         FILLERS,
@@ -306,7 +306,7 @@ class Settings(BaseSettings):
         "tool could run again. If only LAYERCODE_APOLOGY is set, that text is spoken instead.",
     )
     max_turns: NotNegativeInt = _setting(
-        1000, "LAYERCODE_MAX_TURNS", "Conversation", "Maximum concurrent turns per process; 0 is no limit."
+        1000, "LAYERCODE_MAX_TURNS", "Conversation", "Maximum concurrent turns per process; 0 means no limit."
     )
     busy: str = _setting(
         "I'm sorry, I can't take that right now. Please try again in a moment.",

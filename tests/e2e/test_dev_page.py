@@ -51,7 +51,7 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         assert await dev.turn(2).locator(".heard").text_content() == story.heard_text
         cut = await dev.turn(2).locator(".reply .cut").text_content()
         assert cut
-        # The agent's words at the instant of the interruption may not have reached the caller.
+        # The words that the agent spoke at the instant of the interruption may not have reached the page.
         assert story.spoken_text.startswith(story.heard_text + cut)
         assert await dev.turn(3).locator(".heard").text_content() == "You said: never mind."
 
