@@ -32,7 +32,7 @@ _starting = Lock()
 
 
 class Forked:
-    """A child of the fork server; it is used as `subprocess.Popen` is."""
+    """A child of the fork server, with some of the methods of `subprocess.Popen`."""
 
     def __init__(self, status: socket.socket) -> None:
         self._status = status
@@ -170,7 +170,7 @@ def _fork_server() -> socket.socket:
 @cache
 def _started_server() -> socket.socket:
     measured = "measured" if "COVERAGE_PROCESS_START" in os.environ else "not measured"
-    # A socket of packets, so that the requests of two threads do not merge into one.
+    # Use a packet socket, so that the requests of two threads do not merge into one.
     mine, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
         [sys.executable, "-c", WITHOUT_ITS_FOLDER, SERVER, str(theirs.fileno()), measured],

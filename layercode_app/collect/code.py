@@ -100,7 +100,7 @@ def spell(value: str) -> str:
 class Code(Collector[str]):
     """Collects a code such as an order number, also in parts.
 
-    `pattern` is a regular expression for the code, which is written in capitals.
+    `pattern` is a regular expression that the code, written in capitals, must match.
     """
 
     label: ClassVar[str] = "code"

@@ -181,7 +181,7 @@ class LiveState(Generic[ModelT]):
             return set()
 
     def _with(self, values: dict[str, Json]) -> ModelT | None:
-        """Return a copy of the model with these values; None if they do not fit the model, which is logged."""
+        """Return a copy of the model with these values. If they do not fit the model, log an error and return None."""
         kind, wrong = type(self.model), ""
         # First try the current values of the other fields. If one of them has the wrong type, use the saved values of
         # the other fields, because the saved values fit the model.

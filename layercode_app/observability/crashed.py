@@ -13,7 +13,7 @@ from .turns import log_line
 
 def turn_crashed(record: TurnRecord) -> None:
     """Report a turn or a data event whose worker died, to the log and the metrics."""
-    # In an empty context: the current request and span may be those of the next turn of the conversation.
+    # Run in an empty context, because the current request and span may be those of the conversation's next turn.
     Context().run(_report, record)
 
 

@@ -138,8 +138,8 @@ class JobDispatch:
         await write_notes_of_job(self.store, job, **job.payload["arguments"])
 
     async def _enqueue_handoff(self, runner: AgentRunner, job: Job) -> None:
-        """Enqueue the job of a hand-off.
+        """Enqueue the hand-off that `job` describes, as a job of its kind.
 
-        The present job is a task of the agent: workers of an earlier release enqueue a hand-off in this form.
+        Workers of an earlier release enqueue a hand-off as a task of the agent, and `job` is such a task.
         """
         await self.store.enqueue(handoff_job(job.agent, **job.payload["arguments"]))

@@ -141,7 +141,7 @@ class Settings(BaseSettings):
         (),
         "LAYERCODE_AUTHORIZE_AGENTS",
         "Authorize",
-        "Ids of the agents that a page may request, or *; default LAYERCODE_AGENT_ID.",
+        "Ids of the agents that a page may request, or *; by default only LAYERCODE_AGENT_ID.",
     )
     authorize_fields: CommaSeparated = _setting(
         (),
@@ -198,13 +198,13 @@ class Settings(BaseSettings):
         "LAYERCODE_SUMMARY_MODEL",
         "Agents",
         "Model that sums up the older turns of agents with summary=True, and takes the notes of agents with remember=; "
-        "default the agent's own.",
+        "by default, the agent's own model.",
     )
     judge_model: str | None = _setting(
         None,
         "LAYERCODE_JUDGE_MODEL",
         "Agents",
-        "Model that judges ended calls, for agents with judges=[...]; default the agent's own.",
+        "Model that judges ended calls, for agents with judges=[...]; by default, the agent's own model.",
     )
     judge_max_cost: NotNegative = _setting(
         1.0,
@@ -401,7 +401,8 @@ class Settings(BaseSettings):
         None,
         "SERVICE_VERSION",
         "Observability",
-        "Version of your service. By default, the version in ./pyproject.toml, or else of the installed distribution.",
+        "Version of your service. By default, the version in ./pyproject.toml, or else the version of the installed "
+        "distribution.",
     )
     telemetry_enabled: bool = _setting(
         True, "TELEMETRY_ENABLED", "Observability", "If false, spans, error reports and metrics are off."

@@ -133,7 +133,7 @@ async def test_background_work_that_ends_after_a_hand_over_saves_its_agents_stat
 
 
 class SlowToRead(MemoryStore):
-    """A journal whose reads of a conversation wait for `free`, once `reading` is cleared. Then the read sets it."""
+    """A journal in which each read of a conversation sets `reading`, and then waits until `free` is set."""
 
     def __init__(self) -> None:
         super().__init__()

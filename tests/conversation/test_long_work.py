@@ -83,7 +83,8 @@ async def test_a_whole_turn_is_covered_while_its_tool_and_its_model_are_slow(tmp
     assert reply.spoken.startswith("One moment. Still looking. ")
     assert reply.spoken.endswith("It is 42.")
     assert reply.spoken.count("Let me see.") == 1
-    # Fillers are one second apart. A busy machine may delay one a little, but a missing one would leave two seconds.
+    # Fillers are one second apart. A busy machine may delay a filler a little, but without a filler, the gap would be
+    # two seconds.
     assert max(later - earlier for earlier, later in pairwise(times)) < 1.9
 
 

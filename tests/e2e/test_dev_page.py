@@ -36,7 +36,7 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         await dev.heard(1)
         await dev.say("tell me a story")
         await expect(page.locator("#interrupt")).to_be_visible()
-        # The page may show one or two words more than have certainly been played.
+        # Wait for three words: the page may already show one or two words before they have been played.
         await expect(dev.turn(2).locator(".heard")).to_have_text(re.compile(r"(\S+ ){3}"))
         await page.keyboard.press("Escape")
         await expect(dev.turn(2).locator(".reply .cut")).not_to_be_empty()

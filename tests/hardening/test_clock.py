@@ -1,6 +1,7 @@
 """The host's clock is moved by an hour, or is ten minutes off.
 
-No lease is freed and nothing is repeated because of this. If a webhook is refused because of it, the reason is told.
+Despite the wrong clock, no lease is freed and nothing is repeated. If a webhook is refused because of the clock, the
+error says so.
 """
 
 from __future__ import annotations

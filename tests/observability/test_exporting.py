@@ -54,7 +54,7 @@ def test_exports_to_a_target_that_never_answers_do_not_pile_up(monkeypatch: pyte
         provider.get_meter("test").create_counter("counted").add(2)
         before = threading.active_count()
         well.wait_for(lambda: len(well.bodies) > 10)
-        # The test's collectors also use one thread per request, and the one that hangs keeps its threads.
+        # The test's collectors also use one thread per request, and the collector that hangs keeps its threads.
         assert threading.active_count() <= before + 3 * exporting.MOST_SENDING
         reader.shutdown(timeout_millis=100)
 

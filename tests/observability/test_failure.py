@@ -96,7 +96,7 @@ def test_secrets_are_masked_and_an_unreadable_error_is_no_error() -> None:
 
 
 async def refusal(status: int, code: str) -> Exception:
-    """The error of an agent whose provider refuses every request."""
+    """Return the error of an agent whose provider refuses every request."""
 
     async def refuse(request: Request) -> Response:
         return JSONResponse({"error": {"message": "No.", "code": code}}, status)

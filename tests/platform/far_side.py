@@ -58,7 +58,7 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
 
 
 def answer(status: int, body: object = None, *, raw: bytes | None = None, **headers: str) -> bytes:
-    """Return the bytes of an HTTP answer. It says that the connection is closed after it."""
+    """Return the bytes of an HTTP answer. A header says that the connection is closed after the answer."""
     content = json.dumps(body).encode() if raw is None else raw
     lines = [f"HTTP/1.1 {status} Because", f"content-length: {len(content)}", "connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]

@@ -195,7 +195,7 @@ def series(name: str, *times: float, cpu: float = 0.1) -> Series:
 
 
 def test_ratios_are_the_medians_of_those_of_each_round() -> None:
-    # The machine was ten times slower in the second round, for both.
+    # In the second round, the machine was ten times slower for both webhooks.
     (found,) = ratios([series("a", 10, 100, 10), series("b", 20, 200, 30, cpu=0.3)])
     assert (found["target"], found["to"], found["ttfs_ms.p50"], found["cpu_ms_per_turn"]) == ("b", "a", 2.0, 3.0)
 

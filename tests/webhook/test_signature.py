@@ -1,4 +1,4 @@
-"""Valid signature headers are accepted. Every other one is refused with a message that says why."""
+"""Valid signature headers are accepted. Every other header is refused with a message that says why."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class Link:
 
 
 class _Lost(Exception):  # noqa: N818 - it never leaves this module
-    """The connection broke, so whether the batch was committed is unknown."""
+    """No connection could be opened, or the connection broke. Then it is not known whether the batch was committed."""
 
     def __init__(self, reason: Exception) -> None:
         self.reason = reason

@@ -115,7 +115,7 @@ class Presence(ABC, Generic[L]):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LEASE_SECONDS
         while True:
-            # Check this before the lease is read, because an outage may end while the server answers.
+            # Compute `sure` and `new` before the lease is read, because an outage may end while the server answers.
             sure, new = self._is_sure(), loop.time() < self._new_until
             lease = await self.lease(owner)
             if lease == "valid":

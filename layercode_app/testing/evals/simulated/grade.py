@@ -100,7 +100,7 @@ def _last_change(call: Call, path: str, found: Any, agent: str = "") -> str:
 
     `path` names the part, and `found` is its value at the end of the call. `agent` is the name of an agent that took
     the call over. By default, the state of the called agent is searched. The record of a turn has only the state of the
-    agent that had the call at the end of the turn. So a change is missed if the agent then hands the call over in the
+    agent that had the call at the end of the turn. So a change is missed if the agent hands the call over later in the
     same turn.
     """
     changed, before = "it was never set" if found is None else "it was set in a turn that was handed over", None
