@@ -38,8 +38,8 @@ async def changed_paths(
         before = present
         try:
             async with aclosing(_batches(present, wanted, stop, recursive=recursive)) as batches:
-                # Changes since the last watch are in `changed`. Yield them with the first batch of the new watch, so that
-                # no change between two watches is lost.
+                # Changes since the last watch are in `changed`. Yield them with the first batch of the new watch, so
+                # that no change between two watches is lost.
                 async for batch in batches:
                     if changed := changed | {path for _, path in batch}:
                         yield changed

@@ -27,8 +27,8 @@ MASK = patterns.MASK
 HIDDEN = "[hidden: it may quote the caller; LAYERCODE_CAPTURE_CONTENT=true shows it]"
 
 _DIGIT = r"\b(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)\b"
-# A pattern can match only at the start of a run of the characters that it accepts, and a search from there ends soon. So
-# matching takes linear time.
+# A pattern can match only at the start of a run of the characters that it accepts, and a search from there ends soon.
+# So matching takes linear time.
 PERSONAL = {
     "e-mail address": r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     "spoken e-mail address": r"(?<![\w.+-])[\w.+-]+(?: dot [\w-]+){0,8} at [\w-]+(?: dot [\w-]+){1,8}\b",
