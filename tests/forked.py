@@ -25,7 +25,7 @@ from typing import IO, Any
 
 SERVER = Path(__file__).with_name("fork_server.py")
 WITHOUT_ITS_FOLDER = "import runpy, sys; del sys.path[0], sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-"""Code that runs the server, but imports nothing from tests/. `tests/platform` would hide the standard `platform`."""
+"""Code that runs the server without tests/ on its import path. `tests/platform` would hide the module `platform`."""
 CAN_FORK = sys.platform == "linux"
 POLL_SECONDS = 0.01
 _starting = Lock()

@@ -163,7 +163,7 @@ class TunnelBeside:
 
     async def _take_webhook(self, stack: AsyncExitStack, agent_id: str, url: str) -> None:
         client = await stack.enter_async_context(PlatformClient.from_settings(self._settings))
-        # Set this before the request: the platform may change the webhook, and Ctrl-C may come before it answers.
+        # Set this before the request. If Ctrl-C comes before the platform answers, the webhook may have been changed.
         self._claimed = agent_id
         try:
             await stack.enter_async_context(claimed(client, agent_id, url))

@@ -63,7 +63,8 @@ def inherited(*, without: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 ALONE = ("--no-vendor", "--no-git")
-"""Options that ask no package index and create no repository; test_vendoring.py and test_repository.py test both."""
+"""With these options, `new` asks no package index and creates no repository. test_vendoring.py and test_repository.py
+test these two features."""
 
 
 def clean() -> dict[str, str]:

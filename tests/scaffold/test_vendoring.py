@@ -136,7 +136,7 @@ def test_a_new_project_contains_the_wheel(tmp_path: Path) -> None:
 
 
 def _contents(archive: Path | BytesIO) -> dict[str, bytes]:
-    """The files of a wheel, without those that name the tool that built it."""
+    """Return the files of a wheel, except the files that name the build tool."""
     with ZipFile(archive) as wheel:
         assert wheel.testzip() is None
         names = [name for name in wheel.namelist() if not name.endswith((".dist-info/WHEEL", ".dist-info/RECORD"))]

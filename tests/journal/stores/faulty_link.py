@@ -22,7 +22,7 @@ class FaultyLink:
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def break_connections(self) -> None:
-        """Reset every connection of this moment; new ones are accepted."""
+        """Reset all present connections. New connections are accepted."""
         for writer in list(self._writers):
             writer.transport.abort()
 
