@@ -49,7 +49,7 @@ long = VoiceAgent("long", Agent(words(130)))
 '''
 ROUNDS, SLICES, CALLERS = 7, 10, 4
 TURNS = {"short": 5, "long": 1}
-"""Turns of each caller in each slice of a round."""
+"""The number of turns that each caller makes in each slice of a round."""
 FAULT_TURNS, FAULT_AIM = 50, 1.2
 SETTLE_SECONDS = 0.8
 TOKEN = "pylf_v1_us_testtoken0123456789abcdef"
@@ -178,7 +178,7 @@ def _against_off(environment: Mapping[str, str]) -> Cost:
 
 
 def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
-    """Drive the servers alternately. Return each server's CPU milliseconds per turn, with the exports afterwards."""
+    """Drive the servers alternately. Return each server's CPU milliseconds per turn, including later exports."""
     before = [cpu_seconds(process) for _, process in servers]
     for number in range(SLICES):
         for port, _ in servers if number % 2 else reversed(servers):

@@ -130,8 +130,8 @@ async def _nowhere(frames: Sequence[Frame]) -> None:
 async def growth(url: str, turns: int = 0) -> float:
     """Fill the journal with `turns` turns, then return the CPU time of a call's turn 1,000 divided by that of turn 10.
 
-    Return the larger ratio of two calls, without and with a spending budget. The ratio of a third call, with the
-    default history budget, is only printed.
+    Return the larger ratio of two calls, one without and one with a spending budget. The ratio of a third call, with
+    the default history budget, is only printed.
     """
     store = create_store(url)
     await store.open()

@@ -1,6 +1,6 @@
 """Write this repository's own Dockerfile, compose file and Kubernetes manifests from the templates of new projects.
 
-python deploy/render.py, or `make deploy`. A test asserts that these files are up to date with the templates.
+Run `python deploy/render.py` or `make deploy`. A test asserts that these files are up to date with the templates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from layercode_app.scaffold.render import File, render_templates
 ROOT = Path(__file__).parent.parent
 OURS = Answers(ROOT, "layercode-app", "starter", None, ("docker", "k8s", "redis"))
 PLACES = {"Dockerfile": "", ".dockerignore": "", "compose.yaml": "", "k8s": "deploy/kubernetes"}
-"""The files and folders of a new project that this repository needs, with their folders here ("": the same path)."""
+"""Maps the files and folders of a new project that this repository needs to their folders here ("": the same path)."""
 
 
 def files() -> Iterator[File]:

@@ -27,7 +27,7 @@ ORDER = {
 }
 """The order of the pages in a folder. Pages that are not listed follow, sorted by name."""
 ELSEWHERE = {"explanation": ("benchmarks",)}
-"""The names of pages that are directly in `docs/` but are of another kind than how-to pages, by that kind's folder."""
+"""Pages that are directly in `docs/`, but are not how-to pages. Maps the folder of their kind to their names."""
 
 
 def title_of(page: Path) -> str:

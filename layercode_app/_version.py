@@ -1,4 +1,4 @@
-"""The version of this distribution, and a check for its older, conflicting predecessor. The build reads the version."""
+"""The version of this distribution, which the build reads, and a check for its older, conflicting predecessor."""
 
 from __future__ import annotations
 

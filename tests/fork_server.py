@@ -94,7 +94,7 @@ def receive(control: socket.socket) -> dict[str, Any] | None:
 
 
 def fork(selector: selectors.BaseSelector, request: dict[str, Any]) -> bool:
-    """Fork a child for a request; true in the child."""
+    """Fork a child for a request. Return true in the child."""
     pid = os.fork()
     if pid == 0:
         selector.close()

@@ -55,7 +55,7 @@ def blocks(*languages: str) -> list[Block]:
 
 
 def blocks_of(page: str, text: str) -> Iterator[Block]:
-    """Yield every fenced block of a page, also in a list. `line` is the number of the block's first line of code."""
+    """Yield every fenced block of a page, including blocks in lists. `line` is the number of its first line of code."""
     for match in _FENCE.finditer(text):
         line = text.count("\n", 0, match.start("code")) + 1
         yield Block(page, line, match["language"], textwrap.dedent(match["code"]), match["marker"] or "")

@@ -22,7 +22,9 @@ Point: TypeAlias = Literal["headers", "body", "sentence", "call", "tool"]
 
 @dataclass
 class ModelServer:
-    """`reply` makes the words of an answer from the request's messages; `delay` seconds lie between two words.
+    """A model server whose answers a test can choose.
+
+    `reply` makes the words of an answer from the request's messages. Between two words, `delay` seconds pass.
 
     If a request asks for no stream and offers tools, the server answers with a tool call. It calls the first tool, with
     the words as the arguments.
@@ -32,14 +34,14 @@ class ModelServer:
     delay: float = 0.0
     status: int = 200
     refused_models: tuple[str, ...] = ()
-    """Models that answer 503, while the others answer."""
+    """The models whose requests get status 503. All other models answer."""
     call: str = ""
     """The tool that a streamed answer calls after its words, unless the request already has a tool's result."""
     hang: Point | None = None
     hangs: int = 1_000
-    """How many requests hang; the later ones are answered."""
+    """The number of requests that hang. All later requests are answered."""
     hanging_models: tuple[str, ...] | None = None
-    """The models that hang, while the others answer; None for all."""
+    """The models that hang. All other models answer. None means that every model hangs."""
     plain: bool = False
     """Whether a chat completion that is not streamed is plain text, even if the request offers a tool.
 

@@ -39,7 +39,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 def runs(pid: int) -> bool:
-    """Return whether a process runs. A process that has ended and waits to be reaped does not."""
+    """Return whether a process runs. A process that has ended, and only waits to be reaped, does not count."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -69,7 +69,7 @@ async def command(
     cold: bool = False,
     prefix: Sequence[str] = (),
 ) -> AsyncIterator[AsyncProcess]:
-    """Run a command in a folder; what it prints goes to a file there. At the end, it and its workers are killed.
+    """Run a command in a folder, and write its output to a file there. At the end, kill the command and its workers.
 
     `prefix` is a program, such as `unshare`, that replaces itself (by exec) with the command that follows it.
     """

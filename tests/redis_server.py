@@ -14,7 +14,7 @@ START_SECONDS = 60
 
 
 class RedisServer:
-    """One server, which can be killed and started again with what it had written.
+    """One server, which can be killed, and started again with the data that it had written.
 
     It runs as a cluster of one node, so that a script that touches keys of two slots is refused.
     """

@@ -1,4 +1,4 @@
-"""An agent with stages and slow work, for the tests that kill its server: a name first, then a day, then it is done."""
+"""An agent with stages and slow tools, for tests that kill its server. It takes a name, then a day, and is done."""
 
 from __future__ import annotations
 

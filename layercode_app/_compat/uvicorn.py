@@ -22,7 +22,7 @@ FLOW = ("resume_reading", "write_paused")
 
 
 class _Parser(httptools.HttpRequestParser):
-    """A parser that ignores `Upgrade` headers, as HTTP allows. The original stops at them, and drops the body."""
+    """A parser that ignores `Upgrade` headers, as HTTP allows. Uvicorn's parser stops at them, and drops the body."""
 
     def __init__(self, connection: CycleConnection) -> None:
         super().__init__(connection)

@@ -13,7 +13,10 @@ from ..journal.record import Status
 from .phrases import Phrases
 
 Backchannels: TypeAlias = "bool | str | Sequence[str]"
-"""True means all languages, False none. A list names languages and adds sounds: `["en", "fair enough"]`."""
+"""The backchannels to recognise: True for those of all languages, False for none.
+
+A list contains languages and additional sounds: `["en", "fair enough"]`.
+"""
 
 SOUNDS: Final = {
     "en": (

@@ -40,9 +40,9 @@ class RunInput:
     lead: Sequence[ModelMessage] = ()
     """The messages of this turn before the run."""
     approvals: Mapping[str, Any] = field(default_factory=dict)
-    """The decision about each tool call at the end of `lead`, by the id of the tool call: True, or a ToolDenied."""
+    """The caller's decision about each tool call at the end of `lead`, by the call's id: True, or a ToolDenied."""
     offered: Pending | None = None
-    """The tool calls about which the caller was asked. If the model repeats one of them, it counts as approved."""
+    """The tool calls about which the caller was asked. If the model repeats such a call, it counts as approved."""
 
 
 async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: DeferredToolRequests) -> None:

@@ -148,7 +148,7 @@ def check_speak(speak: object) -> None:
 
 
 def check_unknown(name: str, given: Mapping[str, object], known: Iterable[str]) -> None:
-    """Raise DeveloperError unless `given` is empty. It contains the arguments that VoiceAgent does not have."""
+    """Raise DeveloperError unless `given` is empty. `given` contains the arguments that VoiceAgent does not have."""
     if not given:
         return
     wrong, names = next(iter(given)), sorted(known)

@@ -1,7 +1,7 @@
 """Import agent files even if the API key of a model that they name is missing.
 
 `Agent("openai:gpt-5-mini")` creates its model at once and fails without a key. An import is too early for this error:
-only later is it decided whether the agent answers offline or is refused. So while agent files are imported, a stand-in
+whether the agent answers offline or is refused is decided only later. So while agent files are imported, a stand-in
 replaces each model whose key is missing.
 """
 
@@ -24,9 +24,9 @@ _deferred: ContextVar[dict[str, None] | None] = ContextVar("layercode_deferred_m
 
 
 class DeferredModel(WrapperModel):
-    """A stand-in, which answers offline, for a model whose key was missing when its agent was created.
+    """Replaces a model whose key was missing when its agent was created, and answers offline.
 
-    `asked` is the model's name.
+    `asked` is the name of the replaced model.
     """
 
     def __init__(self, asked: str) -> None:

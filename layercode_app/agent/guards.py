@@ -89,8 +89,8 @@ def stay_on_topic(topics: Sequence[str], model: Model | str | None = None, *, sa
     """Return a guard that refuses messages about other topics. `say` is the refusal; it may have the field {topics}.
 
     Each message of at least four words is judged by `model`, or by the agent's own model if none is given. Offline,
-    every message is allowed. Raises DeveloperError unless `topics` is a non-empty list of texts, and for another
-    argument of the wrong type.
+    every message is allowed. Raises DeveloperError if `topics` is not a non-empty list of texts, or if
+    another argument has the wrong type.
     """
     given: object = topics
     if isinstance(given, str) or not isinstance(given, Sequence) or not given or not all(map(_is_text, given)):

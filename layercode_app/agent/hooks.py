@@ -35,7 +35,7 @@ SpeakingHookT = TypeVar("SpeakingHookT", bound=Callable[..., Awaitable[str | Non
 def check_hook(name: str, function: object, parameters: Sequence[str] | None = None, *, stream: bool = False) -> None:
     """Raise HookError, which shows the fix, unless the function is async and accepts `parameters`.
 
-    Without `parameters`, it is checked only that the function is async. `stream` also allows an async generator.
+    Without `parameters`, check only that the function is async. `stream` also allows an async generator.
     """
     if inspect.iscoroutinefunction(function) or (stream and inspect.isasyncgenfunction(function)):
         if parameters is not None:

@@ -133,7 +133,7 @@ class MarkdownFilter:
         return ""
 
     def _resolve(self, char: str) -> tuple[str, bool]:
-        """Decide what the mark that is held back means. `char` is the character after it, "" at the end of the text.
+        """Decide what the held mark means. `char` is the character after the mark, "" at the end of the text.
 
         Returns the text to speak, and whether `char` was consumed.
         """

@@ -81,7 +81,7 @@ class OpenCalls:
         if len(self._calls) > MOST_CALLS:
             del self._calls[next(iter(self._calls))]
         if starts:
-            # If the first event is a message instead, a turn is running, and its model request opens the connection.
+            # If a call is first seen with a message, a turn is running, and its model request opens the connection.
             self._connect([voice])
         if self._timer is None:
             self._look_later()

@@ -1,4 +1,4 @@
-"""Record which parts of a request changed since the last request. Providers cannot cache what follows a change."""
+"""Record which parts of a request changed since the last request. Providers cannot cache the part after a change."""
 
 from __future__ import annotations
 

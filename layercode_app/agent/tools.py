@@ -53,7 +53,7 @@ class TurnTools(AbstractCapability[Any]):
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
     offered: Pending | None = None
-    """The tool calls about which the caller was asked. If the model repeats one of them, it counts as approved."""
+    """The tool calls about which the caller was asked. If the model repeats such a call, it counts as approved."""
     _results: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
     """The results of the current response's tool calls, by tool and arguments."""
     _left: set[tuple[str, bytes]] | None = field(default=None, init=False)
@@ -99,8 +99,8 @@ class TurnTools(AbstractCapability[Any]):
     async def _agreed(self, call: Any) -> bool:
         """Return whether the caller has agreed to this tool call.
 
-        The result is False if the question about the tool call would now be another one. It is True at most once for
-        the same tool and arguments.
+        The result is False if the question about the tool call would now be different. It is True at most once for the
+        same tool and arguments.
         """
         offered = self.offered
         if self._left is None:
@@ -144,14 +144,14 @@ class TurnTools(AbstractCapability[Any]):
             self._notice(entry)
 
     async def wrap_output_process(self, ctx: Any, *, output_context: Any, output: Any, handler: Any) -> Any:
-        """Run an output function. A guard can undo its hang-up and its hand-over, as it can undo those of a tool."""
+        """Run an output function. If it hangs up or hands the call over, a guard can undo this, as for a tool."""
         if not output_context.has_function:
             return await handler(output)
         with self.turn.live.in_output_function():
             return await handler(output)
 
     async def _may_run(self, entry: ToolCall) -> None:
-        """Save a checkpoint. Raise an error if this turn runs on another worker or has ended, so no tool may run here."""
+        """Save a checkpoint. Raise an error if no tool may run: the turn runs on another worker, or it has ended."""
         try:
             if await self.turn.live.checkpoint():
                 return
@@ -242,7 +242,7 @@ class _SharedTimeoutError(TimeoutError):
 
 
 def _was_stopped(error: BaseException) -> bool:
-    """Return whether a timeout stopped the tool, so that its changes must be undone.
+    """Return whether a timeout stopped the tool. In this case, its changes must be undone.
 
     The tool call may have waited for the result of an identical tool call. If the timeout stopped that tool call, the
     changes of both are undone, because either of them may have made the changes.

@@ -123,7 +123,7 @@ def plain_answer(text: str, yes: Iterable[str] = (), no: Iterable[str] = ()) -> 
 
 @cache
 def _phrases(yes: Sequence[str], no: Sequence[str]) -> tuple[Phrases, Phrases]:
-    """Return the phrases for yes and no. Additional answers override known ones: to some agents, "okay" may mean no."""
+    """Return the phrases for yes and no. Additional answers override known ones: "okay" may mean no for some agents."""
     mine, theirs = {plain_words(one) for one in yes}, {plain_words(one) for one in no}
     agree = {plain_words(one) for language in YES.values() for one in language} - theirs | mine
     refuse = {plain_words(one) for language in NO.values() for one in language} - mine | theirs

@@ -19,7 +19,7 @@ def confirm_tunnel(options: TunnelOptions, settings: Settings, *, yes: bool) -> 
     """Check the tunnel options, and ask before the webhook changes. Answering no aborts with exit code 1.
 
     Raises ConfigurationError if the options cannot work, such as --update-webhook without --tunnel. Raises
-    PlatformAPIError if the platform does not tell the agent's present webhook.
+    PlatformAPIError if the platform does not return the agent's current webhook.
     """
     from ..exceptions import ConfigurationError
     from ..output.terminal import confirm

@@ -1,4 +1,4 @@
-"""Whether the agent asked to end the call. If a tool asks for it and is then cancelled, the request is undone."""
+"""Record whether the agent asked to end the call. The request of a tool is undone if the tool is cancelled."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _in_order(model: BaseModel, dumped: dict[str, Json]) -> dict[str, Json]:
 
 
 def misfit(kind: type[BaseModel], fields: dict[str, Json], *, changed: Sequence[str]) -> StateError | None:
-    """Return an error that names the fields that the model would refuse when it is loaded, or None if there are none.
+    """Return an error that names the fields with which the model cannot be loaded, or None if all fields fit.
 
     If the model accepts each field, but not all of them together, the error names the fields in `changed`.
     """
@@ -171,7 +171,7 @@ class _Traits(NamedTuple):
 
 
 _traits: WeakKeyDictionary[type[BaseModel], _Traits] = WeakKeyDictionary()
-"""The answers of `_traits_of`. The keys are weak, so that classes that `dev` has replaced are freed."""
+"""Caches the results of `_traits_of`. Its keys are weak, so that Python can free classes that `dev` has replaced."""
 
 
 def needs_round_trip(kind: type[BaseModel]) -> bool:

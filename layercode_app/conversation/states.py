@@ -87,7 +87,7 @@ class LiveStates:
     async def save(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> bool:
         """Save the turn's record as it is now, together with the unsaved changes of `state` and `flow`.
 
-        Return whether they were saved, see `Store.save`.
+        Return whether both were saved; see `Store.save`.
         """
         return await self._save(record, state, flow, state.savable()[0] if state else {})
 

@@ -59,7 +59,7 @@ def _call_ids(response: ModelResponse) -> list[str]:
 
 
 def _new_ids(ids: Sequence[str], used: set[str]) -> dict[str, list[str]]:
-    """Map each id to a list with the new id of each tool call that has it, in the order of these tool calls.
+    """Map each id to the new ids of the tool calls that have this id, in the order of these calls.
 
     Several tool calls may have the same id. Return {} if no id has to change. All resulting ids are added to `used`.
     """

@@ -9,7 +9,7 @@ from typing import Any
 from ..wellformed import same_json
 
 MISSING: Any = object()
-"""The value of a key before the key was added, and after it was removed."""
+"""Stands for the value of a key that does not exist: it is not added yet, or it was removed."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,8 @@ class Undo:
     def begin(self, work: object, values: Mapping[str, Any]) -> None:
         """Record that a tool or a data event begins.
 
-        `values` are the current values by their keys, such as the fields of a state. The other methods take them too.
+        `values` are the current values by their keys, such as the fields of a state. The other methods also
+        get the current values.
         """
         self.compare(values)
         self._running.add(work)

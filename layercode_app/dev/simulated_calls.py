@@ -175,7 +175,7 @@ class SimulatedCalls:
     def _changed(self, held: Held) -> None:
         self._publish(held)
         if held.call.ending is not None:
-            # This tells the pages that listen to close their connection.
+            # This message tells the listening pages to close their connection.
             held.call.line.messages.publish({"type": "closed", "reason": ""})
 
     def _publish(self, held: Held) -> None:

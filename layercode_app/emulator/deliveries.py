@@ -16,7 +16,10 @@ from .protocol import Accepted, BackendFrame, DataAnswer, Deliver, DeliverData, 
 from .webhooks import Answer, WebhookClient
 
 _UNSENT = 60.0
-"""Maximum seconds to finish sending a request that is aborted, so that the caller's words in it are not lost."""
+"""Maximum seconds to send the rest of a request that is aborted.
+
+The rest is sent, because the request may contain the caller's words.
+"""
 _DUPLICATE_AFTER = 0.02
 Read: TypeAlias = Callable[[Answer, Callable[[], None]], Awaitable[None]]
 """A function that reads an answer. It calls its second argument for each event that it receives."""

@@ -54,7 +54,7 @@ class Emulator:
     ) -> None:
         self._added: dict[str, AgentSpec] = {}
         self._changes: dict[str, AgentChanges] = {}
-        """The changes of each agent that clients made, by the agent's id."""
+        """The changes that clients made to each agent, by the agent's id."""
         self._served: set[str] = set()
         """The ids of all agents ever passed to `use`. An agent counts as deleted if the latest call left it out."""
         self._any_agent = not agents if any_agent is None else any_agent
@@ -89,7 +89,7 @@ class Emulator:
                 changes.apply(agent)
 
     def check_key(self, authorization: str | None) -> None:
-        """If an API key is set, raise PlatformAPIError (400) unless the `Authorization` header carries it."""
+        """Raise PlatformAPIError (400) if an API key is set, and the header `Authorization` does not contain it."""
         if self._api_key is not None and authorization != f"Bearer {self._api_key}":
             raise PlatformAPIError("Invalid API key", status=400)
 

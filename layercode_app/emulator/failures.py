@@ -23,7 +23,7 @@ _REMEDIES = {
     429: "The backend limits the request rate; the platform does not slow down for it.",
 }
 _ADVICE = {
-    "timeout": "The delivery was given up; the backend's log may show what it waits for.",
+    "timeout": "The delivery was given up. The backend's log may show why the answer takes so long.",
     "broken": "See the backend's log.",
     "malformed": "Send each event of a stream as one line of `data: {json}`, and every other answer as JSON.",
 }

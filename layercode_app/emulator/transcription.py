@@ -54,7 +54,7 @@ class ProgramTranscriber:
         self._command = command
 
     async def transcribe(self, wav: bytes) -> str:
-        """Return the words in the program's standard output."""
+        """Run the program on the audio. Return the words in its standard output."""
         if not any(FILE in word for word in self._command):
             return await self._run(self._command, wav)
         with tempfile.NamedTemporaryFile(prefix="layercode-", suffix=".wav") as file:

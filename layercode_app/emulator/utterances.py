@@ -87,9 +87,10 @@ class Utterances:
             self._start()
 
     def finish(self) -> list[Found]:
-        """End the open piece of speech, because the client says so or sends no more audio, and return it.
+        """End the open piece of speech, and return it.
 
-        Return an empty list if no piece is open, or if the piece contains too little loud audio.
+        Call this if the client signals the end, or sends no more audio. Return an empty list if no piece is open, or if
+        the piece contains too little loud audio.
         """
         spoken, loud = self.so_far + self._rest, self._loud
         was_open = self._open is not None

@@ -75,8 +75,8 @@ class LateSaves:
     async def hurry(self, conversation_id: str, turn_id: str = "", *, awaited: bool = False) -> TurnRecord | None:
         """Flush the pending saves of a conversation, up to the first that fails.
 
-        Return the record of turn `turn_id` if its save was pending, whether or not it succeeded now. `awaited` means
-        that a newer turn has begun, but waits for these saves before it runs.
+        If the save of turn `turn_id` was pending, return the record of this turn, even if the save failed again.
+        `awaited` means that a newer turn has begun, but waits for these saves before it runs.
         """
         waiting = [kept for kept in self.waiting.values() if kept.record.conversation_id == conversation_id]
         for kept in waiting:

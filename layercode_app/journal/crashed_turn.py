@@ -27,7 +27,7 @@ def crash(record: TurnRecord) -> None:
 
 
 def marked_as_crashed(record: TurnRecord) -> bool:
-    """Return whether `crash` ended this turn, so that the caller has not heard an apology."""
+    """Return whether `crash` ended this turn, and the turn's `impact` is "nothing": no filler or apology was spoken."""
     return record.error == CRASHED and record.impact == "nothing"
 
 

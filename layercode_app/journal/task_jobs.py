@@ -13,7 +13,7 @@ HANDOFF = "handoff"
 """The name of an outcome and of a job. With the outcome, a turn asks a person to take over. The job posts a notice of
 this."""
 HANDOFF_TASK = "layercode.handoff"
-"""The name of the task call that stands for such a notice in the record of its turn."""
+"""The name of the task call in a turn's record that posts such a notice."""
 
 
 def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str, Json], *, agent: str = "") -> Job:
@@ -64,9 +64,10 @@ def handoff_job(agent: str, number: int, notice: dict[str, Json]) -> Job:
 
 
 def add_handoffs(record: TurnRecord) -> None:
-    """Add a task call for each hand-off of the turn that has none, because its worker has an earlier release.
+    """Add the missing task calls for the hand-offs of a turn whose worker has an earlier release.
 
-    Such a worker enqueues its hand-offs after the turn has ended. So use this only if that worker is dead.
+    Such a worker records no task calls for hand-offs. It enqueues the hand-offs after the turn has ended. So call this
+    function only if the worker is dead.
     """
     known = {call["number"] for call in record.tasks}
     for number, outcome in enumerate(record.outcomes):

@@ -70,7 +70,7 @@ class JsonSink:
         self._write_soon(ids.get("agent"), line + b"\n")
 
     def _same(self, where: tuple[str, int]) -> bytes:
-        """Return the part that is the same in all lines from one place in the code, as JSON without braces."""
+        """Return the JSON, without braces, that all log lines from one place in the code have in common."""
         known = self._places.get(where)
         if known is None:
             logger, number = where
@@ -199,7 +199,7 @@ def line_of(record: Record, common: Mapping[str, str]) -> dict[str, Any]:
     taken = {*line, "exception"}
     for key, value in record["extra"].items():
         if key not in OWN:
-            # If an agent binds a value to the name of a standard field, such as `time`, rename it and keep the field.
+            # If an agent binds a value to the name of a standard field, such as `time`, rename the agent's value.
             line[f"{key}_" if key in taken else key] = value
     exception = record["exception"]
     if exception is not None:

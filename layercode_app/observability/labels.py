@@ -9,7 +9,7 @@ MOST_SETS = 1000
 """Maximum sets of label values per metric and process. Each set is a time series until the process ends."""
 LONGEST = 200
 OTHER = "(other)"
-"""The label value for every new set beyond MOST_SETS."""
+"""The value of all labels in a new set, if MOST_SETS sets are already known."""
 
 Values = tuple[str, ...]
 

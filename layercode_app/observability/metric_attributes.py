@@ -1,4 +1,4 @@
-"""Mask the attributes of metrics before they are exported, also of those that the user's own code records."""
+"""Mask the attributes of all metrics before the export, including metrics that the user's own code records."""
 
 from __future__ import annotations
 

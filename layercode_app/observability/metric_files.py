@@ -123,7 +123,7 @@ def _encode(dumped: dict[str, Any]) -> bytes:
     try:
         text = orjson.dumps(dumped)
     except TypeError:
-        # An agent's own metrics may contain a number of over 64 bits.
+        # orjson refuses a number of over 64 bits, which an agent's own metrics may contain.
         return json.dumps(dumped).encode()
     # orjson writes NaN and infinity as null, which cannot be added up. `json` writes them as they are.
     return json.dumps(dumped).encode() if b"null" in text else text

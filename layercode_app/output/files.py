@@ -1,4 +1,4 @@
-"""Write the result of long work to a file, and check before the work that this will be possible."""
+"""Write the result of long work to a file. Before the work begins, check that the file can be written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..exceptions import ConfigurationError
 
 
 def why_unwritable(path: Path, *, in_new_folder: bool = False) -> str:
-    """Return why a file cannot be written, and the fix; empty if it can.
+    """Return why a file cannot be written, and the fix; empty if it can be written.
 
     With `in_new_folder`, missing folders are no reason, because the command creates them.
     """

@@ -96,7 +96,7 @@ async def claimed(client: PlatformClient, agent_id: str, url: str, *, file: Path
 
     A webhook that had no URL before keeps `url`. If the platform fails, the next start restores the webhook. Raises
     ConfigurationError if another process that runs in this folder has changed a webhook, or if the file of an earlier
-    claim cannot be written. Raises PlatformAPIError if the platform refuses.
+    claim cannot be written. Raises PlatformAPIError if the platform refuses a request.
     """
     file = file.absolute()  # noqa: ASYNC240 - no access to the disk; a hook or tool may change the working directory
     with _lock(file) as locked:

@@ -35,7 +35,7 @@ class TunnelError(LayerCodeError):
 class Tunnel:
     """A context manager that runs the tunnel's command, logs its output, and finds the public URL in the output.
 
-    If the program ends by itself, `until_it_dies` raises TunnelError, and so does `url` if no URL was found.
+    If the command ends by itself, `until_it_dies` raises TunnelError. `url` raises it too if no URL was found yet.
     """
 
     def __init__(self, command: str, target: str, *, pattern: str, log_dir: str) -> None:

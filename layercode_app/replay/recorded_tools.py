@@ -21,7 +21,7 @@ from .recording import agent_of
 from .tool_effects import repeat
 
 LONGEST_SECONDS = 5.0
-"""A recorded result is delayed as long as the tool took in the call, but at most this long."""
+"""Maximum delay of a recorded result. It is delayed as long as the tool took in the call, up to this limit."""
 NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the recording has no such tool call."
 
 
@@ -54,7 +54,7 @@ class Recordings:
         longest: float = LONGEST_SECONDS,
     ) -> None:
         self.used: dict[str, Literal["recording", "nothing"]] = {}
-        """Maps each answered tool call's id to the source of the answer; "nothing" if no recording was found."""
+        """For each tool call, by its id: "recording" if a recorded result answered the call, else "nothing"."""
         self._types = {voice.name: result_types(voice) for voice in voices}
         self._in_place_of = in_place_of or {}
         self._longest = longest

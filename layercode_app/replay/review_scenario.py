@@ -58,9 +58,9 @@ def review_scenario(
 ) -> ScenarioFile:
     """Return a scenario in which the caller says the same words, and judges check the points in which the call failed.
 
-    The judges are those that answered no for the call. If no judge did, the judge is `task_completed`. So an agent that
-    behaves as it did in the call fails the scenario. The scenario also expects `outcomes`. Raises ConfigurationError if
-    the goal is empty, or if the caller said nothing.
+    These are the judges that answered no when the call was judged. If no judge did, the judge is `task_completed`. So
+    an agent that behaves as in the call fails the scenario. The scenario also expects `outcomes`. Raises
+    ConfigurationError if the goal is empty, or if the caller said nothing.
     """
     if is_blank(goal):
         raise ConfigurationError(

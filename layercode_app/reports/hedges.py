@@ -17,7 +17,7 @@ class Hedges:
     sent: int = 0
     won: int = 0
     most: Cost = field(default_factory=Cost)
-    """An upper limit for the cost of the requests that lost. Each is counted with the cost of the answer that won."""
+    """An upper limit for the cost of the slower requests. Each counts as much as the faster request of its pair."""
 
     def add(self, record: TurnRecord) -> None:
         """Count the requests of one turn."""

@@ -20,7 +20,7 @@ Line: TypeAlias = dict[str, Any]
 LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
 POLL_SECONDS = 0.3
 HEAD_BYTES = 64
-"""The first bytes of a log file. They include the time of its first line, so no two files have the same."""
+"""The number of first bytes that identify a log file. They include the time of its first line, so they are unique."""
 
 
 @dataclass(frozen=True)

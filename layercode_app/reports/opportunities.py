@@ -57,7 +57,7 @@ class _Spending:
     cached: int = 0
     largest: int = 0
     answered: int = 0
-    """The number of turns that the model answered. In the other turns, only helpers such as guards used it."""
+    """The number of turns that the model answered. In all other turns, only helpers such as guards called the model."""
     cost: Cost = field(default_factory=Cost)
     """The cost of the turns that the model answered."""
 

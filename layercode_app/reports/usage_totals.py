@@ -34,7 +34,7 @@ def interruption_of(record: TurnRecord) -> dict[str, dict[str, float]]:
 
 
 def add_to_day(days: dict[str, dict[str, float]], totals: Mapping[str, Mapping[str, float]]) -> None:
-    """Add totals to the sums of their days. The keys of the totals are those that `totals_of` returns."""
+    """Add totals to the sums of their days. `totals` has keys as in the result of `totals_of`."""
     for key, amounts in totals.items():
         day = days.setdefault(key.removeprefix(PREFIX).split("/", 1)[0], {})
         for name, amount in amounts.items():

@@ -147,7 +147,7 @@ def _longest_wait(record: TurnRecord) -> tuple[float, float, str]:
 def pauses(record: TurnRecord) -> list[tuple[float, float]]:
     """Return the beginning and the end of each long silence after the first word of the answer.
 
-    A silence is left out if most of it was the time for finishing the turn: everything had been said by then.
+    A silence is left out if the turn was being finished during most of it: everything had been said by then.
     """
     found = gaps(record, SLOW_MS)
     return [gap for gap in found if any(label != FINISHING for label, _ in waits_in(record, *gap)[:1])]

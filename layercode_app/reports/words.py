@@ -10,12 +10,12 @@ from typing import Literal
 from ..journal.record import TTS, TurnRecord
 
 GAP_MS = 500.0
-"""A longer pause between two pieces starts a new run of speech."""
+"""If the pause between two pieces is longer than this, a new run of speech begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A piece of speech that was sent, `at_ms` milliseconds after the request. `frame` is the index of its frame."""
+    """A piece of speech, sent `at_ms` milliseconds after the request in the frame with the index `frame`."""
 
     at_ms: float
     source: str

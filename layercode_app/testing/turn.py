@@ -188,6 +188,6 @@ def _by_caller(turn: HeardTurn) -> bool:
 def spoken_line(speaker: str, text: str) -> str:
     """Return one speaker's text for a transcript.
 
-    All lines after the text's first are indented, so that none of them looks like another speaker's line.
+    All lines after the first line of the text are indented, so that none of them looks like another speaker's line.
     """
     return f"{speaker + ':':<8}{visible_lines(text, indent=' ' * 8)}"

@@ -1,6 +1,6 @@
 """An MCP server over stdio, in the few lines that its protocol needs, so that a start takes no time.
 
-With the argument `hang` it reads what it is sent, and never answers.
+With the argument `hang`, it reads its input and never answers.
 """
 
 import json

@@ -39,7 +39,7 @@ def guarded(guard: Any) -> VoiceAgent[Any, Any]:
 
 
 class Judge:
-    """A model that allows or refuses everything, and counts what it is asked."""
+    """A model that allows or refuses every message, and records the questions that it gets."""
 
     def __init__(self, *, allows: bool = False, fails: bool = False, hangs: bool = False) -> None:
         self._hangs = hangs

@@ -57,7 +57,10 @@ class Noting(FunctionModel):
 
 
 def shop() -> Agent[None, str]:
-    """An agent that appends changed instructions to the messages, and that refuses its first output of a call."""
+    """An agent whose instructions change in each turn, and are then appended to the messages.
+
+    It refuses its first output, so that the model has to answer again.
+    """
     agent, turns, refused = Agent[None, str](instructions="You are SALES."), iter(range(9)), list[str]()
 
     @agent.instructions(name="offer", on_change="append")

@@ -1,4 +1,4 @@
-"""The record of a turn names what changed at the beginning of the model request, compared with the turn before.
+"""The record of a turn names the parts at the beginning of the model request that changed since the turn before.
 
 An instruction that is appended to the history is not named, because it leaves the beginning unchanged.
 """

@@ -1,4 +1,4 @@
-"""What people say first to a shipped agent is understood by its offline script."""
+"""The offline scripts of the shipped agents understand what people typically say first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""If `chat` gets the address of a mounted app, and the framework redirects it, `chat` says where the app answers."""
+"""If `chat` gets the address of a mounted app, and is redirected by the framework, it says where the app answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers say, as a recogniser writes it down, and the value that is meant: the table of test_understanding.py."""
+"""The table of test_understanding.py: callers' words, as a recogniser writes them, and the values that they mean."""
 
 from __future__ import annotations
 

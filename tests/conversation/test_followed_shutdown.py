@@ -1,4 +1,4 @@
-"""A worker that shuts down lets a caller hear the turn of another worker to its end, or says goodbye."""
+"""A worker shuts down while its caller hears a turn of another worker: the caller hears its end, or a goodbye."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Desk:
 
 
 async def strict(turn: Turn[State]) -> str | None:
-    """A guard that counts what it refuses, and ends the call."""
+    """A guard that counts the messages that it refuses, and ends the call."""
     if "card" not in turn.text:
         return None
     await asyncio.sleep(0.1)

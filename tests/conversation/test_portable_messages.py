@@ -1,4 +1,4 @@
-"""Earlier turns contain nothing that only one provider accepts, and every tool call has its result."""
+"""Every provider accepts the messages of earlier turns, and every tool call in them has its result."""
 
 from __future__ import annotations
 

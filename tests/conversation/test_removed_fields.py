@@ -23,7 +23,7 @@ class Closed(BaseModel):
 
 
 class Noted(BaseModel):
-    """The class in the earlier release of an app, with the field that the next release renames."""
+    """The state in an app's earlier release. The next release renames the field `note`."""
 
     model_config = ConfigDict(extra="allow")
     note: str = ""

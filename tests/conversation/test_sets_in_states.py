@@ -1,4 +1,4 @@
-"""Sets in a state are saved in one order. Their order in memory differs between workers, although nothing changed."""
+"""A set in a state is always saved in the same order. Its order in memory differs between workers, without a change."""
 
 from __future__ import annotations
 

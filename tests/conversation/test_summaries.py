@@ -1,4 +1,7 @@
-"""The older turns of a long call become a running summary. It keeps facts, and requests still begin alike."""
+"""The older turns of a long call become a running summary, which keeps facts.
+
+The model requests still begin with the same text, so that a provider can cache it.
+"""
 
 from __future__ import annotations
 

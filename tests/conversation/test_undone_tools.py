@@ -1,4 +1,4 @@
-"""A cancelled tool's changes are undone, whatever cancelled it; the changes of everything else stay."""
+"""The changes of a cancelled tool are undone, whatever cancelled the tool. All other changes stay."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ WRONG: dict[str, Callable[[Any], object]] = {
 
 
 def _agent(kind: type[State], change: Callable[[Any], object]) -> VoiceAgent[Any, Any]:
-    """An agent that makes a good change with each message, and also the wrong one if the caller says "wrong"."""
+    """An agent that makes a valid change with each message. If it hears "wrong", it makes the wrong `change` too."""
     voice = VoiceAgent("shop", state=kind)
 
     @voice.on_message

@@ -82,7 +82,7 @@ def test_the_wheel_installs_offline_compiles_and_starts(wheel: Path, version: st
     run(*pip, "install", "--no-index", "--no-deps", wheel)
     site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", PYTHONPATH="").strip()
     run(python, "-W", "error", "-m", "compileall", "-q", "-f", Path(site) / "layercode_app")
-    # The libraries that --help needs are pure Python. So those in the environment of the tests fit every version.
+    # The libraries that --help needs are pure Python. So the copies in the tests' environment work with every version.
     shared = sysconfig.get_path("purelib")
     said = run(venv / "bin/layercode-create-app", "--version", PYTHONPATH=f"{site}:{shared}")
     assert said.strip() == f"layercode-app {layercode_app.__version__}"

@@ -48,8 +48,8 @@ async def chromium() -> AsyncIterator[Browser]:
 def shared_chromium() -> Iterator[str]:
     """Launch a browser that outlives the event loops of tests. Yield the address that Playwright connects to.
 
-    It runs in a thread with its own loop: an async fixture of the whole session would keep one loop, one task and its
-    context variables for all tests that follow.
+    It runs in a thread with its own loop. An async fixture with session scope would instead force one loop, one task
+    and the context variables of this task on all later tests.
     """
     program()  # A skip must be raised in the test's own thread.
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(_bound()) as address:
@@ -82,7 +82,7 @@ class ClientPage:
         self.page = page
         self._seen = 0
         self.at = 0.0
-        """When the last report came, in the page's milliseconds."""
+        """When the last report came, in milliseconds since the page was opened."""
 
     async def until(self, kind: str, **fields: Any) -> Any:
         """Wait for the next report of this kind that has these fields, and return its content.

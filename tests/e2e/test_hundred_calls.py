@@ -1,4 +1,4 @@
-"""During a hundred calls with random interruptions, the server's history equals what the platform reports as heard."""
+"""During a hundred calls with random interruptions, the server's history equals the texts that the platform reports."""
 
 from __future__ import annotations
 

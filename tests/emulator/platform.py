@@ -49,7 +49,7 @@ class Client:
         """Return the remaining messages of a turn, after its audio has been played."""
         got = await self.until("response.end")
         audio = (base64.b64decode(m["content"]) for m in got if m["type"] == "response.audio")
-        # The time is counted from here, when all audio was sent. So it is long enough on a busy machine too.
+        # Begin to wait only now, when all audio has been sent. So the wait is long enough even on a busy machine.
         await asyncio.sleep(sum(map(duration, audio)) + 0.05)
         return got
 

@@ -1,4 +1,4 @@
-"""An unregistered agent id is served under that id at every route; an update changes only the fields it contains."""
+"""Every route accepts an unregistered agent id and answers with it. An update changes only the fields it contains."""
 
 from __future__ import annotations
 

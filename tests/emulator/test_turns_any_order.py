@@ -59,7 +59,7 @@ def speech(text: str) -> Speech:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """A turn manager, and a record that is kept outside it: what the manager asked for, and what it told the client."""
+    """A turn manager, and an independent record of its commands and of its messages to the client."""
 
     @initialize(
         trigger=st.sampled_from(["automatic", "push_to_talk"]),

@@ -23,7 +23,7 @@ JSON = [(b"content-type", b"application/json")]
 
 
 class Backend:
-    """A bare ASGI app that answers with a script and records what it saw."""
+    """A bare ASGI app that answers with a script, and records the bodies and headers of the requests."""
 
     def __init__(self, *steps: bytes | float | asyncio.Event, status: int = 200, headers: Any = SSE) -> None:
         self.steps, self.status, self.headers = steps, status, headers

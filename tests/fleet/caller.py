@@ -1,4 +1,4 @@
-"""A caller of the fleet, who keeps what was said and heard, so that a test can compare it with the journal."""
+"""A caller of the fleet. It records what was said and heard, so that a test can compare this with the journal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Said:
 
 @dataclass
 class Caller:
-    """A conversation of some turns, each at another host."""
+    """A caller with one conversation. Each of its turns goes to another host."""
 
     client: WebhookClient
     name: str
@@ -61,7 +61,7 @@ class Caller:
                 await self._until_heard(turn, context, leave_after=frames)
 
     def _context(self) -> dict[str, Any]:
-        """Return what the platform adds to the next message, if the caller spoke over the last turn."""
+        """Return the fields that the platform adds to a message if the caller spoke over the previous turn, else {}."""
         if not self.said or self.said[-1].whole:
             return {}
         last = self.said[-1]
@@ -89,7 +89,7 @@ class Caller:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _deliver(self, turn: Said, context: dict[str, Any], leave_after: int | None) -> bool:
-        """Return whether the answer was heard to its end, or left on purpose."""
+        """Deliver the message of a turn. Return whether its answer was heard to the end, or was left on purpose."""
         event = {"type": "message", "text": turn.text, "turn_id": turn.turn_id}
         ids = {"conversation_id": self.name, "session_id": "s"}
         async with self.client.deliver(ids | event | context, headers=CLOSE) as answer:

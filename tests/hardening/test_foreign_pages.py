@@ -39,7 +39,7 @@ REBOUND = [
     {"host": f"localhost@{EVIL}"},
     {"host": "0.0.0.0:8000"},
 ]
-"""Headers after DNS rebinding: the host name of a foreign page has been given this machine's address."""
+"""Headers of requests after DNS rebinding: the host name of a foreign page now points to this machine."""
 FORWARDED = [{"x-forwarded-for": "203.0.113.9"}, {"forwarded": "for=203.0.113.9"}, {"cf-connecting-ip": "203.0.113.9"}]
 
 UPGRADE = {
@@ -62,7 +62,7 @@ OF_A_SERVER: Reached = {
 
 
 def routes_of(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
-    """Return the method and the path of each route, with a value for each part of the path that varies."""
+    """Return the method and the path of each route. Each variable part of a path gets an example value."""
     found: set[tuple[str, str]] = set()
     for route in routes:
         if isinstance(route, Mount):

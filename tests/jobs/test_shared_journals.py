@@ -150,7 +150,7 @@ async def test_each_service_sends_its_own_alerts_to_its_own_channel(tmp_path: Pa
 
 
 async def _stored(folder: Path) -> int:
-    """Return the attempts of the alerts job in the journal."""
+    """Return how often the alerts job in the journal was attempted."""
     store = Service(folder, "bank").app.store
     await store.open()
     try:

@@ -1,4 +1,4 @@
-"""A wrong sink setting ends the start with exit code 2. One error names the setting and shows no secret."""
+"""With a wrong sink setting, the server exits with code 2. Its only error names the setting and shows no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics are equal on the log line, in the journal, at a collector and at `/metrics`."""
+"""A metric has the same value on the log line, in the journal, at a collector and at `/metrics`."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ SAID = ("secretly", "marzipan", "Gingerbread", "Bread it is", "Be brief")
 class Seen:
     """What one server sent and logged. Its agent file begins with the snippets of a test.
 
-    `ours` received what was sent to the addresses in the settings, `theirs` what was sent to those in the agent file.
+    `ours` is the collector at the addresses in the settings, and `theirs` is the collector at those in the agent file.
     """
 
     ours: Collector

@@ -55,9 +55,9 @@ def mark(scope):
 
 @dataclass
 class Seen:
-    """What Sentry received from three turns. Only in the first turn, the agent set data in its Sentry scopes.
+    """The events that Sentry received from three turns. The agent set data in its Sentry scopes only in the first turn.
 
-    `marked` is the error of the first turn, `message` is the message that it sent, and `others` are the other errors.
+    `marked` is the error of the first turn, `message` is the message of that turn, and `others` are the other errors.
     """
 
     marked: dict[str, Any]

@@ -19,7 +19,7 @@ COLUMNS = 80
 
 
 class Stream(io.TextIOWrapper):
-    """A terminal or a pipe that refuses, as a real one does, a character that its encoding does not have."""
+    """A fake terminal or pipe. Like a real one, it refuses characters that its encoding does not have."""
 
     def __init__(self, *, terminal: bool = False, encoding: str = "utf-8") -> None:
         super().__init__(io.BytesIO(), encoding=encoding, newline="\n", write_through=True)

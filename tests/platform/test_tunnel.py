@@ -294,7 +294,7 @@ async def test_a_platform_that_fails_for_a_moment_gets_it_back_all_the_same(tmp_
 
 @dataclass
 class Left:
-    """A claim that could not be released, because the platform failed for longer than the retries."""
+    """A claim that could not be released, because the platform still failed at the last retry."""
 
     side: Refusing
     client: PlatformClient

@@ -112,7 +112,10 @@ async def test_the_effects_of_a_tool_that_ends_after_its_turn_are_recorded(tmp_p
 
 
 def kiosk() -> VoiceAgent[Any, Any]:
-    """An agent that adds what the caller names, lists what it sells, and hands the call over for the payment."""
+    """An agent that calls a tool for each word of the caller.
+
+    The name of a product adds the product, `menu` lists the products, and `check_out` hands the call over.
+    """
     agent: Agent[Turn[Basket], str] = Agent(deps_type=Turn)
     voice = VoiceAgent("kiosk", agent, state=Basket, filler=False)
 

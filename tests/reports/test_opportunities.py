@@ -12,7 +12,7 @@ def request(model: str, tokens: int, cost: float, stage: str = "") -> ModelCall:
 
 
 def add(sightings: Sightings, agent: str, *requests: ModelCall) -> None:
-    """Add some turns of an agent, each with these requests. The model of the first counts as the one that answered."""
+    """Add some turns of an agent, each with these requests. The model of the first request is the turn's model."""
     for number in range(LEAST_TURNS):
         turn = TurnRecord("c", f"t{number}", Kind.MESSAGE, agent, status=Status.COMPLETE, model=requests[0].model)
         turn.requests = list(requests)

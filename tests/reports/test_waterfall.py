@@ -1,4 +1,4 @@
-"""The waterfall: each millisecond of a turn belongs to one step, and the verdict names the longest."""
+"""The waterfall: each millisecond of a turn belongs to one step, and the verdict names the longest step."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ DISCONNECT = {"type": "http.disconnect"}
 
 
 class Reader:
-    """An app that reads the request when a test lets it, and keeps the ASGI messages that it received in `told`."""
+    """An app that reads the request when a test lets it. `told` keeps the ASGI messages that the app has received."""
 
     def __init__(self, *, answers_first: bool = False) -> None:
         self.answers_first = answers_first

@@ -35,9 +35,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerPro
 
 
 async def known(client: WebhookClient, user: str) -> str:
-    """Make phone calls until the agent knows the notes of an earlier call, and return what it says.
+    """Make phone calls until the agent knows the notes of an earlier call, and return its answer.
 
-    Fail if it says something else in one more phone call, half a second later.
+    Half a second later, make one more phone call. Fail if the answer is different.
     """
     said, numbers = UNKNOWN, count()
     async with asyncio.timeout(LEASED_SECONDS):
@@ -52,7 +52,7 @@ async def known(client: WebhookClient, user: str) -> str:
 
 
 async def thanked(server: ServerProcess, times: int) -> None:
-    """Wait until the tool's task has run `times` times. Fail if it has run more often half a second later."""
+    """Wait until the tool's task has run `times` times. Fail if it runs again within half a second."""
     async with asyncio.timeout(LEASED_SECONDS):
         while thanks(server) < times:
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The warm-up loads what the first turn would wait for, and leaves no trace in journal, logs or metrics."""
+"""The warm-up loads everything that would delay the first turn. It leaves no trace in journal, logs or metrics."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_fallbacks_and_wrappers_are_looked_into(monkeypatch: pytest.MonkeyPatch)
 
 
 class Knocked:
-    """A model server that knows on which connection each request came."""
+    """A model server that records the method and the client's port of each request."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int]] = []

@@ -31,11 +31,11 @@ class StrictResponses(StrictModel):
         super().__init__(script)
         self.items: dict[str, dict[str, Any]] = {}
         self.reasoning_of: dict[str, str] = {}
-        """For the id of each item that came after reasoning in its response, the id of the reasoning item."""
+        """Maps the id of each item that came after reasoning in its response to the id of the reasoning item."""
         self.following: dict[str, str] = {}
-        """For the id of each reasoning item, the id of the item that came right after it."""
+        """Maps the id of each reasoning item to the id of the item that came right after it."""
         self.open_calls: dict[str, list[str]] = {}
-        """For the id of each response, the ids of its tool calls."""
+        """Maps the id of each response to the ids of its tool calls."""
 
     def model(self, url: str) -> Model:
         return OpenAIResponsesModel("gpt-5-mini", provider=OpenAIProvider(base_url=f"{url}/v1", api_key="test"))

@@ -36,9 +36,8 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 def run_pytest(project: pytest.Pytester, *options: str, cold: bool = False) -> pytest.RunResult:
     """Run pytest in the project, in a process of its own.
 
-    In the process of these tests, pytester would remove newly imported modules from `sys.modules`, and later tests
-    would import second copies of them. The first copies may have changed other modules. These changes would stay, and
-    would refer to the first copies, which no other module uses any more.
+    If pytest ran in the process of these tests, pytester would remove newly imported modules from `sys.modules`. Later
+    tests would import second copies of these modules, while other modules still refer to the first copies.
 
     `cold` starts a new interpreter. In it, unlike in a forked process, pytest itself gives no warnings.
     """

@@ -1,4 +1,4 @@
-"""The metrics an alert reads, its recovery, its severity, and the link to a turn."""
+"""Alerts: the metrics that they read, their recovery, their severity, and the link to a turn."""
 
 from __future__ import annotations
 

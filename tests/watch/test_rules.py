@@ -1,4 +1,4 @@
-"""Alert rules are read from layercode.toml. A wrong rule is one clear error that names the setting."""
+"""Alert rules are read from layercode.toml. A wrong rule causes one clear error, which names the setting."""
 
 from __future__ import annotations
 

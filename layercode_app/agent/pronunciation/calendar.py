@@ -13,7 +13,7 @@ from .shapes import ABBREVIATED, CAPITAL, DIGIT, GAP, SHORT, SPACE, SUFFIX, TO, 
 HALF = one_of(["a.m.", "p.m.", "A.M.", "P.M.", "a.m", "p.m", "am", "pm", "AM", "PM"])
 _NEXT = SPACE + CAPITAL
 SENTENCE = Form(f"(?:(?P<rest>{_NEXT.full})|{BOUNDARY})", _NEXT.prefix)
-"""The form of the text after an abbreviation: the start of the next sentence (group `rest`), or no letter or digit."""
+"""The form of the text after an abbreviation: the next sentence (group `rest`), or anything but a letter or digit."""
 
 
 def ends_sentence(match: re.Match[str], place: Place) -> bool:

@@ -26,7 +26,7 @@ CONTEXT = 4
 SENTENCE_ENDS = ".!?\n"
 
 KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]
-"""All kinds of tokens. The longest matching token is chosen; of equally long tokens, that of the first kind."""
+"""All kinds of tokens. The longest matching token is chosen. If several are equally long, the first kind wins."""
 
 
 class Lexicon:
@@ -56,7 +56,7 @@ class Lexicon:
 
 
 def going_on(kinds: Sequence[Kind], text: str) -> list[Kind]:
-    """Return the kinds of tokens for which this text may be the beginning of a token."""
+    """Return the kinds that have a token which may begin with this text."""
     return [kind for kind in kinds if kind.prefix.fullmatch(text)]
 
 
@@ -67,9 +67,9 @@ class Pronouncer:
         self._lexicon = lexicon
         self._held = ""
         self._begun: list[Kind] = []
-        """The kinds of tokens that begin with the first held character."""
+        """The kinds of tokens that may begin with the first held character."""
         self._open: list[Kind] = []
-        """The kinds of tokens for which all held characters together may be the beginning of a token."""
+        """The kinds of tokens that may begin with all held characters together."""
         self._word = ""
         """The letters and digits of the current word that were already returned."""
         self._before: deque[str] = deque(maxlen=CONTEXT)

@@ -58,7 +58,7 @@ def times(form: Form, least: int, most: int) -> Form:
 
 
 def named(name: str, form: Form) -> Form:
-    """Return a form that matches the same texts. In the regular expression, the whole text is a group called `name`."""
+    """Return a form that matches the same texts as `form`, and captures the whole text in a group called `name`."""
     return Form(f"(?P<{name}>{form.full})", form.prefix)
 
 

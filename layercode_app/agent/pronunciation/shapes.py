@@ -41,7 +41,7 @@ SUFFIX = one_of(["st", "nd", "rd", "th"])
 
 
 def number(name: str) -> Form:
-    """Return a form that matches a number. In the regular expression, the number is a group called `name`."""
+    """Return a form that matches a number, and captures it in a group called `name`."""
     return named(name, NUMBER)
 
 

@@ -56,7 +56,10 @@ class PipedLines:
         return self._decoded(line) if line else None
 
     def _read_line(self) -> bytes:
-        """Read up to the next line end. Read the file descriptor: the lock of `sys.stdin` would block the exit."""
+        """Read up to the next line end.
+
+        Read from the file descriptor. A read from `sys.stdin` would hold its lock, and so block the exit.
+        """
         while (end := self._read_bytes.find(b"\n", self._searched)) < 0:
             self._searched = len(self._read_bytes)
             chunk = os.read(sys.stdin.fileno(), CHUNK) if sys.stdin else b""

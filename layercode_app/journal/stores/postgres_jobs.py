@@ -1,7 +1,7 @@
 """Jobs and totals in the PostgreSQL journal.
 
 Times are sent as seconds from now, and the server adds them to its own clock, so the hosts' clocks need not agree. A
-statement that must not be applied twice has a token, in case it is sent again after a lost answer.
+statement that must not be applied twice has a token, because it is sent again if its answer was lost.
 """
 
 from __future__ import annotations

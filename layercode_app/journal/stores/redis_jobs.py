@@ -25,7 +25,7 @@ def _keys(conversation_id: str) -> list[str]:
 
 
 def _once() -> str:
-    """Return a new key for one call of a script. If that call is sent again, the key holds the earlier result."""
+    """Return a new key for one call of a script. If that call is sent again, its first result is under this key."""
     return f"layercode:{{jobs}}:once:{uuid4().hex}"
 
 

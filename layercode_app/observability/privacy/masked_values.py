@@ -33,6 +33,7 @@ def masked(value: Any, name: str = "", *, text: Callable[[str], str] = clean) ->
 def is_secret_number(value: Any, name: str) -> bool:
     """Return whether the value is a number that may be a secret.
 
-    It may be one if it is at least `SHORTEST_NUMBER`, ignoring its sign, and `name` ends like the name of a secret.
+    This is the case if the number without its sign is at least `SHORTEST_NUMBER`, and `name` ends like the name of a
+    secret.
     """
     return isinstance(value, int) and abs(value) >= SHORTEST_NUMBER and name.lower().endswith(SECRET_NAMES)

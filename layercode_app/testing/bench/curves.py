@@ -13,7 +13,7 @@ from .measured import Measured, Sample, Series
 SHARES = (10, 25, 50, 75, 90, 95, 99, 100)
 PARTS = 24
 LONG_SECONDS = 2.0
-"""The plots over time are left out if the rounds of every webhook together took less time than this."""
+"""If the rounds of each webhook took less time than this in total, the plots over time are left out."""
 Points = list[tuple[float, float]]
 
 

@@ -42,7 +42,7 @@ async def watched(url: str) -> AsyncIterator[Hedged]:
 
 
 async def _read(url: str) -> tuple[int, int] | None:
-    """Return how many second requests were sent, and how many of them were answered first.
+    """Return how many requests were sent a second time, and how many of these second requests were answered first.
 
     Return None if the server does not answer or has no metrics.
     """

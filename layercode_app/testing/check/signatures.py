@@ -18,7 +18,7 @@ DAY = 86_400
 
 
 async def _refused(probe: Probe, header: Any, *, body: bytes | None = None) -> None:
-    """Raise FailedError unless a message with this header is refused with 401."""
+    """Raise FailedError if a message with this header is not answered with 401."""
     if body is None:
         body = stringify(probe.talk().event("message", text="Hello")).encode()
     headers = {} if header is None else {HEADER: header}

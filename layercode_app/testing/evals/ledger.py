@@ -69,7 +69,7 @@ class Ledger:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError:
-            # As in `__init__`: play on. Nothing more is written, because this line may be incomplete.
+            # Play on without saving, as in `__init__`. This line may be incomplete, so no other line may follow it.
             self._path = None
 
     @property

@@ -91,7 +91,7 @@ def _loader(yaml: Any) -> Any:
 
 
 def _check(yaml: Any, node: Any, inside: list[Any], checked: set[int]) -> None:
-    """Raise an error if a node or a node within it has duplicate keys, or a value that JSON does not have.
+    """Raise an error if the node, or any node within it, has duplicate keys or a value that JSON cannot represent.
 
     PyYAML itself would keep only the last of the duplicate keys.
     """

@@ -1,4 +1,4 @@
-"""What a tool passed to `turn.background` or `turn.handoff` is enqueued once, although the worker of its turn died."""
+"""A tool's tasks (`turn.background`) and hand-offs (`turn.handoff`) are enqueued once, even if its worker died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is particular to the PostgreSQL journal: a server that goes away, poolers, migrations and SQL on the tables."""
+"""The PostgreSQL journal only: a server that goes away, poolers, migrations, and SQL on the tables."""
 
 from __future__ import annotations
 

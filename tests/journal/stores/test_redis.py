@@ -1,4 +1,4 @@
-"""What is particular to the Redis journal: a server that goes away, hangs and comes back, and keys that expire."""
+"""The Redis journal only: its server goes away, hangs and comes back, and its keys expire."""
 
 from __future__ import annotations
 
