@@ -27,8 +27,8 @@ def crash(record: TurnRecord) -> None:
 
 
 def marked_as_crashed(record: TurnRecord) -> bool:
-    """Return whether `crash` ended this turn, and the turn's `impact` is "nothing": no filler or apology was spoken."""
-    return record.error == CRASHED and record.impact == "nothing"
+    """Return whether `crash` ended this turn, so that the caller has not heard an apology."""
+    return record.error == CRASHED and record.impact != "apology"
 
 
 def give_up(record: TurnRecord) -> None:

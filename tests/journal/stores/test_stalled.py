@@ -117,6 +117,29 @@ async def test_the_caller_hears_an_apology_if_the_turn_is_marked_as_crashed(
     assert (record.status, record.error, len(record.tools)) == (Status.FAILED, "CrashedTurnError", len(booked))
 
 
+@pytest.mark.parametrize("lose", [swept, fixed])
+async def test_the_caller_hears_the_apology_after_a_filler_too(worker: Open, lose: Lost) -> None:
+    here, other = await worker(), await worker()
+
+    async def model(messages: list[Any], info: object) -> AsyncIterator[dict[int, DeltaToolCall]]:
+        while handler.running["c"].record.impact != "filler":
+            await asyncio.sleep(0.01)
+        yield {0: DeltaToolCall(name="book", json_args="{}", tool_call_id="c1")}
+
+    agent = Agent(FunctionModel(stream_function=model))
+
+    @agent.tool_plain
+    async def book() -> str:
+        record = await other.get("c", "t")
+        assert record is not None
+        await lose(other, record)
+        return "booked"
+
+    handler = TurnHandler(here)
+    voice = VoiceAgent("clerk", agent, tool_apology="Sorry.", filler=["One moment. "], filler_after=0.01)
+    assert await asyncio.wait_for(admit(handler, voice, BOOK), 100) == "One moment. Sorry."
+
+
 async def test_a_store_tells_whether_a_turn_was_saved(worker: Open) -> None:
     here, other = await worker(), await worker()
     record = (await begin(here, turn("c", "t"))).record
