@@ -21,7 +21,7 @@ RESERVATION = r"Reserved: [^.]+\."
 async def reservations(before: Summary | None, transcript: str) -> Summary:
     """Return a summary of what was reserved in the turns that no longer fit the history."""
     made = [*(before.facts if before else ()), *re.findall(RESERVATION, transcript)]
-    return Summary("The guest asked for places, and the concierge reserved these.", list(dict.fromkeys(made)))
+    return Summary("The concierge made the reservations that the guest had asked for.", list(dict.fromkeys(made)))
 
 
 def greeting(turn: Turn) -> str:

@@ -79,9 +79,9 @@ def _is_as(client: Any, before: Mapping[str, Any]) -> bool:
 
 
 def _only_others(convert: Any) -> Any:
-    """Return a converter that returns a dict of JSON values without converting it, and calls `convert` for other data.
+    """Return a function that converts the parameters of a request as `convert` does, but faster.
 
-    Parameters that were not given are left out of the dict.
+    A dict that holds only JSON values needs no conversion. It is returned without the parameters that were not given.
     """
 
     async def converted(data: object, expected_type: object) -> Any:

@@ -132,7 +132,7 @@ def check_switches(**given: object) -> None:
 def check_mappings(**given: tuple[object, str]) -> None:
     """Raise DeveloperError unless each given value is a dictionary or None.
 
-    Each argument is a pair: the value to check, and an example of a correct value for the error.
+    Each argument is a pair: the value to check, and a correct value, which the error message shows as an example.
     """
     for name, (value, example) in given.items():
         if value is not None and not isinstance(value, Mapping):

@@ -1,8 +1,8 @@
 """Log Python's warnings, and uncaught errors of tasks, callbacks, threads and finalizers, without quoting the caller.
 
-Python itself would print the whole text of these warnings and errors to stderr. Python calls the handlers of uncaught
-errors outside of the turn in which an error occurred, so these handlers hide the message of every error. Only our own
-servers install these hooks; an embedded app does not change the hooks of its host.
+Python itself would print the whole text of these warnings and errors to stderr. When Python calls our handler, the
+context of the turn is gone. So the handler cannot know whether a caller's words are in the message, and hides it. Only
+our own servers install these hooks; an embedded app does not change the hooks of its host.
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ class LayerCode:
         return Connections(self.settings.model_keep_alive, http2=self.settings.model_http2)
 
     async def open_connections(self, agent: str) -> None:
-        """Open the connections of an agent that `start` has not opened. They are closed when the app stops."""
+        """Open an agent's connections, if `start` has not opened them. They are closed when the app stops."""
         await self._connections.open([self.agents[agent]])
 
     async def reconnect(self) -> None:

@@ -96,8 +96,8 @@ def _print_copied(copied: Copied) -> None:
         print_line(f"{counted(copied.running, 'turn')} still running in the source. Stop the servers and copy again.")
     if copied.newer:
         print_line(
-            f"{counted(copied.newer, 'conversation')} continued in the target after an earlier copy, so state and "
-            "metadata there were not overwritten."
+            f"{counted(copied.newer, 'conversation')} had new turns in the target since an earlier copy. Their state and "
+            "metadata in the target were kept."
         )
     if not copied.different:
         print_line("The copy equals the source.")
