@@ -74,6 +74,7 @@ class DevApp:
         self.url = url
         self.closing = asyncio.Event()
         self._reconnecting: asyncio.Task[None] | None = None
+        self._reload_error: str | None = None
         self._files = files
         self._model = model
         self._session_timeout = session_timeout
@@ -192,7 +193,7 @@ class DevApp:
     # --- calls from the page
 
     def describe(self) -> dict[str, Any]:
-        """Return the agents, and the failed files with their tracebacks."""
+        """Return the agents, the failed files with their tracebacks, and the error of the latest reload."""
         examples = self._loaded.examples
         agents = [
             describe(voice, example=voice.name in examples) | {"say": self._say.get(voice.name, [])}
@@ -202,7 +203,7 @@ class DevApp:
         failed = [
             {"file": path, "traceback": text, "answers": path in kept} for path, text in self._loaded.failed.items()
         ]
-        return {"agents": agents, "failed": failed}
+        return {"agents": agents, "failed": failed, "error": self._reload_error}
 
     async def _save_turn(self, asked: SaveTurnRequest) -> Any:
         turns = await turns_of(self.layercode.store, asked.conversation_id, bodies=True)
@@ -234,9 +235,9 @@ class DevApp:
             before = self.layercode.settings
             self.layercode.apply(settings, *loaded.voices)
         except LayerCodeError as error:
-            logger.error("The reload failed, so the agents stay as they were: {}", error)
-            self.emulator.feed.publish({"kind": "reload", "error": str(error), **self.describe()})
+            self.refuse_reload(error)
             return
+        self._reload_error = None
         self._loaded = loaded
         self._say = self._suggestions(loaded)
         self._reconnecting = asyncio.create_task(self._reconnect(self._reconnecting), name="reconnect")
@@ -245,7 +246,13 @@ class DevApp:
         logger.info("Reloaded: {}", ", ".join(self.layercode.agents))
         if waiting := need_restart(before, settings):
             logger.warning("Changed settings that need a restart of `dev`: {}", ", ".join(waiting))
-        self.emulator.feed.publish({"kind": "reload", "error": None, **self.describe()})
+        self.emulator.feed.publish({"kind": "reload", **self.describe()})
+
+    def refuse_reload(self, error: LayerCodeError) -> None:
+        """Keep the agents and the settings. Log the error, and show it on the page until a reload succeeds."""
+        logger.error("The reload failed, so the agents stay as they were: {}", error)
+        self._reload_error = str(error)
+        self.emulator.feed.publish({"kind": "reload", **self.describe()})
 
     async def _reconnect(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from loguru import logger
 from watchfiles import Change, DefaultFilter
 
-from ..exceptions import ConfigurationError
 from ..settings import ENV_FILE, TOML_FILE, Settings
 from ..settings.limits import Limits
 from ..settings.table import env_name
@@ -80,7 +79,5 @@ async def _watch(
         logger.info("Changed: {}", ", ".join(sorted({Path(path).name for path in paths})))
         try:
             reload()
-        except ConfigurationError as error:
-            logger.error("Not reloaded: {}", error)
         except Exception:  # noqa: BLE001 - no error may end the watching
             logger.exception("Not reloaded")

@@ -17,6 +17,7 @@ from ..emulator.faults import Faults
 from ..emulator.speech import Silence, pick_voice
 from ..emulator.transcription import transcriber_of
 from ..emulator.websocket import PING_SECONDS
+from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
 from ..server.announce import announce, announce_address, tell_of_settings
@@ -149,9 +150,22 @@ def _log_notice(text: str) -> None:
 
 
 def reload(app: DevApp, options: DevOptions) -> None:
-    """Read `.env` and the settings again, and reload the agents. Raises ConfigurationError for wrong settings."""
-    options.exported = export_env_file(exported=options.exported)
-    app.reload(options.settings(app.url))
+    """Read `.env` and the settings again, and reload the agents. If the settings are wrong, the page shows the error."""
+    try:
+        options.exported = export_env_file(exported=options.exported)
+        settings = options.settings(app.url)
+    except ConfigurationError as error:
+        app.refuse_reload(error)
+    else:
+        app.reload(_with_secret(settings, app.layercode.settings))
+
+
+def _with_secret(settings: Settings, running: Settings) -> Settings:
+    """Return the settings. If they have no webhook secret any more, keep the running one: open calls sign with it."""
+    if settings.webhook_secret:
+        return settings
+    logger.warning("The webhook secret was removed from the settings. It is still used until `dev` stops.")
+    return settings.model_copy(update={"webhook_secret": running.webhook_secret})
 
 
 class DevServer(uvicorn.Server):

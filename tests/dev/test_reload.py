@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 
 from layercode_app.dev.app import DevApp
 from layercode_app.dev.reload import watching
+from layercode_app.dev.serve import DevOptions, reload
 from layercode_app.emulator.speech import Silence
 from layercode_app.settings.limits import Limits
 
@@ -178,6 +179,47 @@ async def test_the_log_lines_of_a_turn_are_read_back_and_no_session_key_is_among
     files = list((tmp_path / "logs").iterdir())
     assert files
     assert not any(key in path.read_text() for path in [*files, tmp_path / "output.txt"])
+
+
+async def test_a_removed_secret_stays_in_use_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "agents"
+    write(folder, "word", "before")
+    async with dev_server(tmp_path, agents=folder, agent="word", voice=Silence(pace=100)) as app:
+        session = app.emulator.open(app.emulator.authorize("word"), send=lambda _: None, hang_up=lambda _: None)
+        session.receive({"type": "client.ready"})
+        await session.idle()
+        write(folder, "word", "after")
+        reload(app, DevOptions())
+        assert (await get(app, "/dev/api/agents"))["error"] is None
+        session.receive({"type": "client.response.text", "content": "well?"})
+        await session.idle()
+        assert [turn.text for turn in session.turns] == ["Hello.", "after"]
+
+
+@pytest.mark.slow
+async def test_the_command_reports_a_mistake_in_env_to_the_page(tmp_path: Path) -> None:
+    write(tmp_path / "agents", "word", "hi")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        command("dev", "--port", str(port), cwd=tmp_path) as process,
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+    ):
+        await listening(url, process)
+
+        async def reported(error: str | None) -> None:
+            async with asyncio.timeout(100):
+                while (await http.get("/dev/api/agents")).json()["error"] != error:
+                    await asyncio.sleep(0.05)
+
+        (tmp_path / ".env").write_text("LAYERCODE_HISTORY_TOKENS=abc\n")
+        await reported(
+            "The setting LAYERCODE_HISTORY_TOKENS is wrong: Input should be a valid integer, unable to parse string as an "
+            "integer; it is 'abc'."
+        )
+        (tmp_path / ".env").write_text("LAYERCODE_HISTORY_TOKENS=99\n")
+        await reported(None)
 
 
 WITH_SERVER = '''"""Has an MCP server."""
