@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,12 @@ from .suggestions import suggestions
 RECORDINGS = Path(".layercode/recordings")
 OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
 """Path prefixes of the page and the emulator, besides `/`; all other paths belong to the agent server."""
+
+REMEDIES = {
+    401: "If the webhook secret changed during this call, start a new call.",
+    404: "If this agent was renamed or its file was deleted, start a new call with another agent.",
+}
+"""What to do about a webhook that this server refused, by status."""
 
 
 class DevApp:
@@ -125,6 +131,7 @@ class DevApp:
                 self._settings.secrets_for(name)[0],
                 name=name,
                 session_timeout=self._session_timeout,
+                remedies=REMEDIES,
             )
             for agent_id, name in ids.items()
         ]
@@ -232,7 +239,7 @@ class DevApp:
             loaded = self._files.load()
             for voice in loaded.voices:
                 choose_model(voice, settings, asked=self._model, offline_without_key=True)
-            before = self.layercode.settings
+            before, names = self.layercode.settings, list(self.layercode.agents)
             self.layercode.apply(settings, *loaded.voices)
         except LayerCodeError as error:
             self.refuse_reload(error)
@@ -243,10 +250,17 @@ class DevApp:
         self._reconnecting = asyncio.create_task(self._reconnect(self._reconnecting), name="reconnect")
         self.layercode.health.failed = loaded.failed
         self.emulator.use(*self._specs())
+        self._tell_of_reload(before, names)
+
+    def _tell_of_reload(self, before: Settings, names: Sequence[str]) -> None:
+        """Log what changed, and tell the page. `before` and `names` are the earlier settings and names of agents."""
         logger.info("Reloaded: {}", ", ".join(self.layercode.agents))
-        if waiting := need_restart(before, settings):
+        gone = [name for name in names if name not in self.layercode.agents]
+        if gone:
+            logger.warning("No agent file has these agents any more: {}", ", ".join(gone))
+        if waiting := need_restart(before, self._settings):
             logger.warning("Changed settings that need a restart of `dev`: {}", ", ".join(waiting))
-        self.emulator.feed.publish({"kind": "reload", **self.describe()})
+        self.emulator.feed.publish({"kind": "reload", "gone": gone, **self.describe()})
 
     def refuse_reload(self, error: LayerCodeError) -> None:
         """Keep the agents and the settings. Log the error, and show it on the page until a reload succeeds."""

@@ -29,6 +29,8 @@ class AgentSpec:
     session_timeout: float | None = None
     kept_config: Mapping[str, Any] = field(default_factory=dict)
     """The configuration that updates of the agent have set."""
+    remedies: Mapping[int, str] = field(default_factory=dict)
+    """What to do about a failed webhook, by status. They replace the advice for users of the `emulator` command."""
 
     def config(self) -> dict[str, Any]:
         """Return the configuration of the agent's sessions."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -29,6 +29,7 @@ class Deliveries:
     """Posts the events of one session, and passes the answers to `report`.
 
     `watch` is called with each step, such as `webhook` (an event is posted) or `frame` (a part of the answer arrived).
+    `remedies` is the advice about a failed webhook, by status.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Deliveries:
         faults: Faults,
         report: Callable[[FromBackend], None],
         watch: Callable[..., None],
+        remedies: Mapping[int, str],
     ) -> None:
         self._agent, self._session = agent, session
         self._headers = headers
         self._faults = faults
         self._report = report
         self._watch = watch
+        self._remedies = remedies
         self._running: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._closing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -158,7 +161,7 @@ class Deliveries:
                 self._watch("answer", event=event, status=answer.status, at_ms=answer.accepted_ms)
                 if not answer.ok:
                     body = await answer.body()
-                    self._watch("notice", text=failures.refused(event, answer.status, body))
+                    self._watch("notice", text=failures.refused(event, answer.status, body, self._remedies))
                     return f"the backend answered {answer.status}: {body[:200]!r}"
                 await read(answer, quiet.heard)
         except DeliveryError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..exceptions import DeliveryError
@@ -31,9 +31,11 @@ _ADVICE = {
 _END = "End each answer with response.end, then close it."
 
 
-def refused(event: dict[str, Any], status: int, body: bytes) -> str:
-    """Return the message for a status that is not 2xx."""
-    if 300 <= status < 400:
+def refused(event: dict[str, Any], status: int, body: bytes, remedies: Mapping[int, str]) -> str:
+    """Return the message for a status that is not 2xx. `remedies` by status replace the usual advice."""
+    if status in remedies:
+        remedy = remedies[status]
+    elif 300 <= status < 400:
         remedy = "Redirects are not followed: give the final URL with --webhook."
     else:
         remedy = _REMEDIES.get(status, "See the backend's log." if status >= 400 else "Expected a status of 200.")

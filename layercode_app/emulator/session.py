@@ -95,6 +95,7 @@ class Session:
             faults=faults,
             report=self._take,
             watch=self._watch,
+            remedies=grant.agent.remedies,
         )
         self._hearing = self._listen(transcriber, new_id)
         self._watch("session", state="opened")

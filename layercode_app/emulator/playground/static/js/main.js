@@ -226,10 +226,10 @@ function toast(text) {
   status.tell(text);
 }
 
-function reloaded({ error, failed }) {
+function reloaded({ error, failed, gone }) {
   if (error) return "The agents were not reloaded. Press Show in the status line to see why.";
-  if (!failed.length) return "Agents reloaded.";
-  return failed.map((one) => `${one.file.split(/[\\/]/).at(-1)} failed to import${one.answers ? "; its last working version is used" : " and is not available"}.`).join(" ");
+  const broken = failed.map((one) => `${one.file.split(/[\\/]/).at(-1)} failed to import${one.answers ? "; its last working version is used" : " and is not available"}.`);
+  return [...broken, ...gone.map((name) => `No agent file has the agent ${name} any more.`)].join(" ") || "Agents reloaded.";
 }
 
 function view(name) {
