@@ -43,15 +43,16 @@ def _tiles(played: Sequence[Played]) -> Iterator[tuple[str, str]]:
 
 
 def _run(one: Played) -> dict[str, Any]:
-    """Return what the page shows of a run: the reasons why it failed, and its turns.
+    """Return what the page shows of a run: the reasons why it failed, the verdicts of judges, and its turns.
 
-    Each reason has the number of the first turn that it is about. Each turn has the reasons that are about it.
+    Each reason has the number of the first turn that it is about. Each turn has the reasons that are about it. The
+    verdict "no" on the whole call is left out, because it is one of the reasons.
     """
     reasons = [(reason, turns_of(reason, one)) for reason in one.reasons]
     return {
         "played": one,
         "reasons": [(reason, turns[0] if turns else None) for reason, turns in reasons],
-        "verdicts": [verdict for verdict in one.verdicts if "turn" not in verdict],
+        "verdicts": [verdict for verdict in one.verdicts if "turn" not in verdict and verdict["answer"] != "no"],
         "turns": [
             {
                 **turn,

@@ -41,6 +41,21 @@ def test_the_page_filters_by_label_without_a_script() -> None:
     assert 'message="turn 2: no; the agent hung up in turn 2"' in junit(played)
 
 
+def test_each_run_names_its_agent_and_each_verdict_its_judge() -> None:
+    verdicts = [{"question": name, "answer": "yes", "reason": "a"} for name in ("polite", "Was it <b>brief</b>?")]
+    verdicts.append({"question": "safe", "answer": "no", "reason": "b"})
+    page = html([Played("order", "gpt-5", 1, agent=agent, verdicts=verdicts) for agent in ("one", "two")])
+    for agent in ("one", "two"):
+        assert f'<span class="soft">gpt-5 run 1, agent {agent}</span>' in page
+    said = re.findall(r'<p class="reason \w+">([^<]*)</p>', page)
+    assert said[:3] == [
+        "the judge says no to &#39;safe&#39;: b",
+        'the judge says yes to "polite": a',
+        'the judge says yes to "Was it &lt;b&gt;brief&lt;/b&gt;?": a',
+    ]
+    assert len(said) == 6
+
+
 def test_the_page_has_the_matrix() -> None:
     played = [Played(f"order{SEPARATOR}{kind}", "", 1, agent="bakery", interruptions=1) for kind in DRILLS]
     played[1].failures.append("turn 2: no")
