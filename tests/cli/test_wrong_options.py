@@ -43,6 +43,15 @@ def test_agents_and_models_are_named_once(option: str) -> None:
     assert "the value is empty; expected a name" in refused("eval", "calls.yaml", option, "")
 
 
+@pytest.mark.parametrize("option", ["--junit", "--html", "--save", "--baseline", "--judges", "--model", "--resume"])
+def test_judge_check_refuses_options_that_only_scenarios_use(option: str, folder: Path) -> None:
+    (folder / "labels.jsonl").write_text('{"judge": "polite", "label": "no", "answer": "no"}\n')
+    value = [] if option == "--resume" else ["polite"]
+    told = refused("eval", "judge-check", "labels.jsonl", "--judge", "test", option, *value)
+    assert option in told
+    assert "`judge-check` does not use this option; it uses only --judge, --concurrency and --json" in told
+
+
 def test_a_file_that_is_not_utf8_is_named() -> None:
     assert "latin1 is not UTF-8" in refused("eval", "judge-check", "latin1")
     assert "latin1 is not UTF-8" in refused("fork", "conversation", "--at", "1", "--prompt", "latin1")

@@ -11,6 +11,7 @@ from ..options import AgentsDir, AsJson, output_file
 
 
 def evaluate(
+    context: typer.Context,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -67,15 +68,16 @@ def evaluate(
         return
     if not files:
         raise typer.BadParameter("give at least one scenario file", param_hint="FILE")
+    if str(files[0]) == "judge-check":
+        from .judge_check import judge_check, refuse_other_options
+
+        refuse_other_options(context)
+        judge_check(files[1:], judge, concurrency=concurrency, as_json=as_json)
+        return
     if judges and not judge:
         raise typer.BadParameter("needs --judge with the model that answers the questions", param_hint="--judges")
     for name, values in {"--agent": agent or [], "--model": model or []}.items():
         _check_compared(name, values)
-    if str(files[0]) == "judge-check":
-        from .judge_check import judge_check
-
-        judge_check(files[1:], judge, concurrency=concurrency, as_json=as_json)
-        return
     from .session import play
 
     if interruptions not in (None, "matrix"):

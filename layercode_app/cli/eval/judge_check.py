@@ -11,6 +11,20 @@ import typer
 from ...output.tables import plain_table
 from ...output.terminal import print_json, print_table
 
+OWN = ("files", "judge", "concurrency", "as_json")
+"""The parameters of `eval` that `judge-check` uses."""
+
+
+def refuse_other_options(context: typer.Context) -> None:
+    """Raise BadParameter if the user gave an option of `eval` that `judge-check` does not use."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in OWN and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                "`judge-check` does not use this option; it uses only --judge, --concurrency and --json",
+                param_hint=parameter.opts[0],
+            )
+
 
 def judge_check(files: Sequence[Path], judge: str | None, *, concurrency: int, as_json: bool) -> None:
     """Print each judge's agreement and Cohen's kappa with the labels in files. The JSON output lists the labels too."""
