@@ -46,12 +46,12 @@ def play(
 
     With `live`, a table on the terminal shows the runs while they are played.
 
-    Raises ConfigurationError if pydantic-evals is not installed.
+    Raises ConfigurationError if pydantic-evals is not installed. Before the first run, raises DeveloperError for a
+    mistake in any file or option, such as an unknown agent.
     """
-    from loguru import logger
-
     try:
-        from ...testing.evals.run_scenarios import evaluate
+        from ...testing.evals.check_files import check_files
+        from ...testing.evals.run_scenarios import agents_of, evaluate
     except ModuleNotFoundError as error:
         if error.name != "pydantic_evals":
             raise
@@ -65,6 +65,9 @@ def play(
     from ...testing.evals.progress import Progress
     from ...testing.evals.source import source_digest
 
+    with _without_logs():
+        found = agents_of(files, agents)
+        check_files(files, found, models=chosen, judges=judges, caller_model=caller_model)
     settings = {"seed": seed, "caller": caller_model, "judge": judge, "source": source_digest(files, agents)}
     ledger = _ledger(files, settings, resume=resume, max_cost=max_cost)
     progress = Progress(files, chosen, repeat)
@@ -76,7 +79,7 @@ def play(
                 for file in files
                 for played in await evaluate(
                     file,
-                    agents=agents,
+                    found=found,
                     models=chosen,
                     repeat=repeat,
                     concurrency=concurrency,
@@ -90,13 +93,22 @@ def play(
                 )
             ]
 
-    logger.disable("layercode_app")
     try:
-        return asyncio.run(all_files()), ledger.skipped
+        with _without_logs():
+            return asyncio.run(all_files()), ledger.skipped
     except KeyboardInterrupt:
         finished = f"{progress.done} of {counted(progress.total, 'run')} finished"
         print_line(f"Stopped: {finished}; --resume plays the others.", err=True)
         raise
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    from loguru import logger
+
+    logger.disable("layercode_app")
+    try:
+        yield
     finally:
         logger.enable("layercode_app")
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import EvaluationReason, Evaluator, EvaluatorContext
 
-from ...agent.discovery import discover
+from ...agent.discovery import Found, discover
 from ...judging.judge import Judge
 from ...judging.stock import questions
 from .caller import Caller, MakeCaller, ScriptedCaller
@@ -39,6 +39,7 @@ async def evaluate(
     file: ScenarioFile,
     *,
     agents: Path | None = None,
+    found: Found | None = None,
     agent: Any = None,
     models: Sequence[str | None] = (None,),
     repeat: int = 1,
@@ -54,6 +55,8 @@ async def evaluate(
 ) -> list[Played]:
     """Play every scenario of a file `repeat` times with every model. `agent` overrides the file's agent.
 
+    The file's agent is looked up in the folder `agents`, or in `found`, the result of `agents_of`.
+
     `caller` makes the caller of each run; by default the scenario describes the caller. `seed` decides the behaviour of
     simulated callers. A simulated caller without a script is played by `caller_model`, which is a model or its name.
     `ledger` stores finished runs and the budget; runs that exceed the budget are missing in the result. `judges` are
@@ -61,7 +64,7 @@ async def evaluate(
     counts the runs. Raises the error of the first run that could not be played.
     """
     plays = [
-        Play(file.agent, scenario, model, number, _questions(scenario, judges))
+        Play(file.agent, scenario, model, number, questions_of(scenario, judges))
         for model in models
         for scenario in file.scenarios
         for number in range(1, repeat + 1)
@@ -71,8 +74,8 @@ async def evaluate(
     for one in plays:
         if _key(one) in played:
             progress.end(one, played[_key(one)])
-    # Load the agents once, as a server does: all calls talk to the same agent.
-    found = discover(agents) if agent is None and ":" not in file.agent else None
+    if found is None and agent is None:
+        found = agents_of([file], agents)
     make_mind = mind_of(file, caller_model) if caller is None else None
     broken: list[Exception] = []
 
@@ -104,7 +107,16 @@ async def evaluate(
     return [played[_key(one)] for one in plays if _key(one) in played]
 
 
-def _questions(scenario: Scenario, judges: Sequence[str]) -> dict[str, str]:
+def agents_of(files: Sequence[ScenarioFile], agents: Path | None) -> Found | None:
+    """Load the agents of a folder; return None if every file has the address of its agent.
+
+    They are loaded only once, as a server does: all calls talk to the same agents.
+    """
+    return discover(agents) if any(":" not in file.agent for file in files) else None
+
+
+def questions_of(scenario: Scenario, judges: Sequence[str]) -> dict[str, str]:
+    """Return the questions about the whole call by name. Raises ConfigurationError for an unknown judge's name."""
     return questions([*(scenario.end.judges if scenario.end else []), *judges])
 
 

@@ -1,0 +1,82 @@
+"""`eval` finds mistakes in every file before it pays for a run, and later mistakes lose no result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from layercode_app.cli.main import app, exit_code
+from layercode_app.exceptions import DeveloperError
+
+MINE = """
+from pathlib import Path
+from pydantic_ai import Agent
+from layercode_app import VoiceAgent
+
+helper = Agent()
+agent = VoiceAgent("mine", helper)
+
+@helper.tool_plain
+def weather() -> str:
+    return "sunny"
+
+@agent.on_message
+async def reply(turn):
+    with Path("played.txt").open("a") as file:
+        file.write("played\\n")
+    return "Hi."
+"""
+CALLERS = """
+from layercode_app import ConfigurationError
+
+def fails(hearing):
+    raise ConfigurationError("no such table")
+"""
+FIRST = {"agent": "mine", "scenarios": [{"name": "first", "turns": [{"say": "hello"}]}]}
+TURNS = [{"say": "hello"}]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "mine.py").write_text(MINE)
+    (tmp_path / "callers_of_mine.py").write_text(CALLERS)
+    (tmp_path / "1.yaml").write_text(json.dumps(FIRST))
+    return tmp_path
+
+
+def evaluate(*options: str, agent: str = "mine", **second: object) -> Result:
+    """Play `1.yaml`, and `2.yaml` with one scenario of these fields."""
+    told = {"agent": agent, "scenarios": [{"name": "second", **second}]}
+    Path("2.yaml").write_text(json.dumps(told))
+    return CliRunner().invoke(app, ["eval", "1.yaml", "2.yaml", "--json", *options])
+
+
+@pytest.mark.parametrize(
+    ("mistake", "second", "options"),
+    [
+        ("Agent 'mien' not found", {"agent": "mien", "turns": TURNS}, ()),
+        ("there is no module 'no'", {"caller": {"script": "no.such:thing"}}, ()),
+        ("Use --caller-model", {"caller": {"persona": "x", "goal": "y"}}, ()),
+        ("has no tool of that name", {"turns": TURNS, "mock": {"wether": "sunny"}}, ()),
+        ("polight", {"turns": TURNS, "end": {"judge": ["polight"]}}, ()),
+        ("no-such:model", {"turns": TURNS}, ("--model", "offline", "--model", "no-such:model")),
+    ],
+)
+def test_no_run_is_paid_if_a_later_file_has_a_mistake(
+    mistake: str, second: dict[str, object], options: tuple[str, ...], project: Path
+) -> None:
+    assert evaluate(turns=TURNS).exit_code == 0
+    (project / "played.txt").unlink()
+    result = evaluate(*options, **second)  # type: ignore[arg-type]
+    assert isinstance(result.exception, DeveloperError)
+    assert mistake in str(result.exception)
+    assert exit_code(result.exception) in (2, 3)
+    assert not (project / "played.txt").exists()
+    assert evaluate("--resume", turns=TURNS).exit_code == 0
+    assert not (project / "played.txt").exists(), "the results of the earlier evaluation were lost"
