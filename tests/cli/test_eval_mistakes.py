@@ -80,3 +80,21 @@ def test_no_run_is_paid_if_a_later_file_has_a_mistake(
     assert not (project / "played.txt").exists()
     assert evaluate("--resume", turns=TURNS).exit_code == 0
     assert not (project / "played.txt").exists(), "the results of the earlier evaluation were lost"
+
+
+def test_an_error_during_a_run_loses_no_other_result(project: Path) -> None:
+    result = evaluate("--junit", "junit.xml", caller={"script": "callers_of_mine:fails"})
+    assert result.exit_code == 1
+    first, second = json.loads(result.stdout)["runs"]
+    assert first["passed"]
+    assert second["errors"] == ["the caller or a judge raised ConfigurationError: no such table"]
+    assert (project / "junit.xml").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_file_that_cannot_be_written_loses_neither_the_report_nor_other_files(project: Path) -> None:
+    result = evaluate("--junit", "/dev/full", "--html", "page.html", "--save", "/dev/full", turns=TURNS)
+    assert isinstance(result.exception, DeveloperError)
+    assert str(result.exception).count("/dev/full cannot be written: No space left on device.") == 2
+    assert [run["passed"] for run in json.loads(result.stdout)["runs"]] == [True, True]
+    assert (project / "page.html").exists()

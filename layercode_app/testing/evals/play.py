@@ -10,7 +10,7 @@ import anyio
 
 from ...agent.discovery import Found
 from ...conversation.caller_notes import write_notes
-from ...exceptions import CallerError, JudgeError, LayerCodeError
+from ...exceptions import CallerError, JudgeError
 from ...judging.judge import WHOLE_CALL, Judge
 from ...judging.spending import Spent, counting
 from ..call import AgentCall
@@ -38,7 +38,8 @@ async def play(
 ) -> Played:
     """Play one run. The agent's mistakes become failures; a caller or judge that gives no answer becomes an error.
 
-    Any other LayerCodeError is raised, such as a DeveloperError for a mocked tool that no agent has.
+    An error before the call begins is raised, such as a DeveloperError for a mocked tool that no agent has. Every later
+    error becomes an error of this run, so that the results of the other runs are not lost.
 
     `begin` is called at the start, with the run and its list of turns. The list grows during the call.
     """
@@ -63,8 +64,6 @@ async def play(
         played.failures.append(str(error).partition("\n")[0])
     except (JudgeError, CallerError) as error:
         played.errors.append(str(error).partition("\n")[0])
-    except LayerCodeError:
-        raise
     except Exception as error:  # noqa: BLE001 - a caller, function or model of the project may raise anything
         told = str(error).partition("\n")[0]
         played.errors.append(f"the caller or a judge raised {type(error).__name__}: {told}")

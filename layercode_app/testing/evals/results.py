@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ...exceptions import ConfigurationError
 from ...output.files import write_file
 from ...output.terminal import print_json, print_line
 from ...reports.figures import counted
@@ -25,13 +26,16 @@ def report(
     as_json: bool,
     files: Mapping[str, Path | None],
 ) -> bool:
-    """Write every report, and return whether the evaluation passed.
+    """Write the files, print the report, and return whether the evaluation passed.
 
     With a baseline, the evaluation fails if it is worse than the baseline by more than chance. Without a baseline, the
     evaluation fails if any run failed. It also fails if no run was played, if runs were skipped, or if a judge or a
     caller's model gave no answer.
+
+    Raises ConfigurationError if a file cannot be written, after the other files and the report.
     """
     rows = eval_report.summary(played)
+    unwritten = _write(played, rows, files)
     worse = [] if baseline is None else regressions(rows, baseline)
     whole = not skipped and bool(played) and not any(one.errors for one in played)
     passed = whole and not worse and (baseline is not None or all(one.passed for one in played))
@@ -52,19 +56,26 @@ def report(
         eval_report.show(played, worse)
         _tell_unpriced(sum(one.unpriced for one in played))
         _tell(skipped, passed and not all(one.passed for one in played))
-    _write(played, rows, files)
+    if unwritten:
+        raise ConfigurationError("\n".join(unwritten))
     return passed
 
 
-def _write(played: Sequence[Played], rows: list[dict[str, object]], files: Mapping[str, Path | None]) -> None:
+def _write(played: Sequence[Played], rows: list[dict[str, object]], files: Mapping[str, Path | None]) -> list[str]:
+    """Write the files. Return a message for each file that cannot be written."""
     makers = {
         "junit": lambda: eval_report.junit(played),
         "html": lambda: eval_page.html(played),
         "save": lambda: json.dumps(rows, indent=2),
     }
+    unwritten = []
     for name, path in files.items():
         if path is not None:
-            write_file(path, makers[name]())
+            try:
+                write_file(path, makers[name]())
+            except ConfigurationError as error:
+                unwritten.append(str(error))
+    return unwritten
 
 
 def _tell_unpriced(requests: int) -> None:
