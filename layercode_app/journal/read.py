@@ -45,6 +45,11 @@ async def summary_of(store: Store, conversation_id: str) -> Json:
     return (await store.conversation(conversation_id)).state.get(SUMMARY)
 
 
+def first_agent(records: Sequence[TurnRecord]) -> str:
+    """Return the agent that began a conversation, given its records, oldest first. It may have handed the call over."""
+    return next(iter(records[0].handed_by), records[0].agent)
+
+
 def sessions_in(records: Sequence[TurnRecord]) -> list[str]:
     """Return the distinct session ids of a conversation's records, in order."""
     return list(dict.fromkeys(record.session_id for record in records if record.session_id))

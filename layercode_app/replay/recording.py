@@ -11,7 +11,7 @@ from typing import Any
 from ..conversation.flow import AGENT_STAGE
 from ..exceptions import ConfigurationError, NotRecordedError
 from ..journal.open import open_journal
-from ..journal.read import turns_of
+from ..journal.read import first_agent, turns_of
 from ..journal.record import Json, Status, ToolCall, TurnRecord
 from ..journal.record_json import from_json, load_record, to_json
 from ..journal.stores.base import SPEAKING_KINDS
@@ -37,7 +37,7 @@ class Recording:
     @property
     def agent(self) -> str:
         """The agent that began the call. It may have handed the call over."""
-        return next(iter(self.turns[0].handed_by), self.turns[0].agent)
+        return first_agent(self.turns)
 
     @property
     def spoken(self) -> list[TurnRecord]:

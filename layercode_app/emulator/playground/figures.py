@@ -9,6 +9,7 @@ from typing import Any
 from ...blank import is_blank
 from ...journal.cost import Cost, cost_of
 from ...journal.model_usage import Share
+from ...journal.read import first_agent
 from ...journal.record import DATA, Json, Kind, ModelCall, Stage, Status, TurnRecord
 from ...journal.record_json import from_json
 from ...percentiles import percentiles
@@ -132,6 +133,7 @@ def conversation_row(turns: Sequence[TurnRecord]) -> dict[str, Any]:
     return {
         "conversation_id": turns[0].conversation_id,
         "agent": turns[-1].agent,
+        "first_agent": first_agent(turns),
         "version": next((turn.fingerprint for turn in reversed(turns) if turn.fingerprint), ""),
         "seconds": round(seconds(turns), 1),
         "started_at": turns[0].started_at,

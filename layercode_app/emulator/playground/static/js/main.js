@@ -179,13 +179,13 @@ function aboutSimulated() {
   });
 }
 
+// A continued call is a call to the agent that began it. If that agent handed the call over, the other agent still answers.
 function resume() {
   if (state.simulated.get(state.conversationId)?.over === false) return null;
   if (state.call?.live && state.call.conversationId === state.conversationId) return null;
-  const agent = state.conversation?.agent;
-  if (!agent) return null;
+  if (!state.conversation) return null;
   return h("div", { class: "aside-row", "data-turn": "resume" },
-    h("button", { onclick: () => startCall(agent, state.conversationId) }, "Continue this call"),
+    h("button", { onclick: () => startCall(state.conversation.first_agent, state.conversationId) }, "Continue this call"),
     h("a", { class: "button", href: api.exportUrl(state.conversationId), download: "" }, "Export this call"));
 }
 

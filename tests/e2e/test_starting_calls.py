@@ -1,0 +1,61 @@
+"""How a call starts on the dev page: continued after a hand-over, with a double click, or instead of another call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from layercode_app.journal.record import Kind
+
+from .dev_page import dev_page
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+COUNTING = """from pydantic import BaseModel
+from layercode_app import Turn, VoiceAgent
+
+class Counted(BaseModel):
+    turns: int = {start}
+
+agent = VoiceAgent("{name}", state=Counted, greeting="{name} speaks.")
+
+@agent.on_message
+async def answer(turn: Turn[Counted]) -> str | None:
+    turn.state.turns += 1
+    if "{other}" in turn.text:
+        turn.hand_to("{other}", say="One moment.")
+        return None
+    return f"{name} {{turn.state.turns}}"
+"""
+
+
+def two_agents(tmp_path: Path) -> Path:
+    """Write two agents that count their own turns and hand a call to each other."""
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    for name, other, start in (("desk", "billing", 0), ("billing", "desk", 100)):
+        (folder / f"{name}.py").write_text(COUNTING.format(name=name, other=other, start=start))
+    return folder
+
+
+async def test_a_call_that_was_handed_over_goes_on_where_it_stopped(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30, agents=two_agents(tmp_path), agent="desk") as dev:
+        await dev.call("desk")
+        for place, text in enumerate(("billing please", "hello"), 1):
+            await dev.say(text)
+            await dev.heard(place)
+        await expect(dev.turn(2).locator(".heard")).to_have_text("billing 101")
+        await dev.page.click("#hang-up")
+        await dev.page.click("text=Continue this call")
+        await dev.heard(3)
+        for place, (text, answer) in enumerate(
+            (("hello", "billing 102"), ("desk please", "One moment."), ("hello", "desk 2")), 4
+        ):
+            await dev.say(text)
+            await dev.heard(place)
+            await expect(dev.turn(place).locator(".heard")).to_have_text(answer)
+        turns = [turn async for turn in dev.app.layercode.store.turns() if turn.kind is Kind.MESSAGE]
+        assert [turn.agent for turn in turns] == ["desk", "billing", "billing", "billing", "desk"]
+        assert dev.errors == []
