@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 
 from layercode_app.journal.record import Kind
 
-from .dev_page import dev_page
+from .dev_page import DevPage, dev_page
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -58,4 +58,51 @@ async def test_a_call_that_was_handed_over_goes_on_where_it_stopped(tmp_path: Pa
             await expect(dev.turn(place).locator(".heard")).to_have_text(answer)
         turns = [turn async for turn in dev.app.layercode.store.turns() if turn.kind is Kind.MESSAGE]
         assert [turn.agent for turn in turns] == ["desk", "billing", "billing", "billing", "desk"]
+        assert dev.errors == []
+
+
+COUNT_SOCKETS = """
+window.sockets = [];
+const Real = WebSocket;
+window.WebSocket = class extends Real { constructor(...given) { super(...given); sockets.push(this); } };
+"""
+OPEN = "sockets.filter((one) => one.readyState === WebSocket.OPEN).length"
+
+
+async def words_of_caller(dev: DevPage) -> list[str]:
+    return [turn.user_text async for turn in dev.app.layercode.store.turns() if turn.kind is Kind.MESSAGE]
+
+
+@pytest.mark.parametrize("how", ["double click", "Enter held down"])
+async def test_a_button_that_is_pressed_twice_starts_one_call_and_speaks_once(
+    tmp_path: Path, browser: Browser, how: str
+) -> None:
+    (tmp_path / "evals").mkdir()
+    (tmp_path / "evals" / "shop.yaml").write_text("agent: shop\nscenarios: [{name: s, turns: [{say: hello}]}]")
+    async with dev_page(tmp_path, browser, pace=30) as dev:
+
+        async def press(button: str) -> None:
+            await dev.page.focus(button)
+            for _ in range(4 if how == "Enter held down" else 0):
+                await dev.page.keyboard.down("Enter")
+            await (dev.page.keyboard.up("Enter") if how == "Enter held down" else dev.page.dblclick(button))
+
+        await dev.page.add_init_script(COUNT_SOCKETS)
+        await dev.page.goto(dev.app.url)
+        await press('[data-agent="shop"]')
+        await dev.heard(0)
+        await press(".suggestions button")
+        await dev.heard(1)
+        assert await words_of_caller(dev) == ["hello"]
+        await dev.page.click("#data-button")
+        await dev.page.fill("#data", '{"page": 1}')
+        await press("text=Send data" if how == "double click" else "#data")
+        await expect(dev.page.locator(".aside-row .chip")).to_have_text(['data {"page":1}'])
+        await dev.page.click("#hang-up")
+        await press("text=Continue this call")
+        await dev.heard(2)
+        assert await dev.page.evaluate("sockets.length") == 2
+        await dev.page.click("#hang-up")
+        await expect(dev.page.locator("#new-call")).to_be_visible()
+        assert await dev.page.evaluate(OPEN) == 0
         assert dev.errors == []

@@ -26,9 +26,9 @@ export class Composer {
     this.input = h("input", { type: "text", id: "say", "aria-label": "Say something", placeholder: "Say something", autocomplete: "off", enterkeyhint: "send" });
     this.cut = h("button", { type: "button", class: "interrupt", id: "interrupt", hidden: true, onclick: onInterrupt }, "Interrupt", h("kbd", {}, "esc"));
     this.data = h("input", { type: "text", id: "data", "aria-label": "JSON to send to the agent", placeholder: '{"page": "checkout"}', spellcheck: "false", autocomplete: "off" });
-    this.dataLine = h("div", { class: "line", hidden: true }, this.data, h("button", { type: "button", onclick: () => this.sendData(onData, toast) }, "Send data"));
+    this.dataLine = h("div", { class: "line", hidden: true }, this.data, h("button", { type: "button", "data-once": true, onclick: () => this.sendData(onData, toast) }, "Send data"));
     this.data.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") { event.preventDefault(); this.sendData(onData, toast); }
+      if (event.key === "Enter") { event.preventDefault(); if (!event.repeat) this.sendData(onData, toast); }
     });
     this.mic = canListen ? h("button", { type: "button", class: "icon quiet", "aria-label": "Speak", title: "Speak", "aria-pressed": "false", onclick: () => this.listener.toggle() }, icon("mic")) : null;
     this.sound = h("button", { type: "button", class: "icon quiet", "aria-label": "Mute the agent", title: "Mute the agent", "aria-pressed": "false", onclick: () => this.mute(onMute) }, icon("sound"));

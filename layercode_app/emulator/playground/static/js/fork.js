@@ -40,7 +40,7 @@ function forkForm(turn, agent, onDone) {
   const rest = h("input", { type: "checkbox", id: "fork-rest" });
   const tools = h("input", { type: "checkbox", id: "fork-tools" });
   const result = h("div", { class: "fork-place", "aria-live": "polite", tabindex: "-1" });
-  const go = h("button", { class: "primary", type: "submit" }, "Fork from here");
+  const go = h("button", { class: "primary", "data-once": true, type: "submit" }, "Fork from here");
   const show = (...parts) => {
     fill(result, ...parts);
     result.scrollIntoView({ block: "start" });

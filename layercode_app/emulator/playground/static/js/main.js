@@ -165,7 +165,7 @@ function suggestions(all) {
   const say = state.agents.find((agent) => agent.name === call?.agent)?.say || [];
   if (!say.length || all.some((turn) => turn.user_text)) return null;
   return h("div", { class: "suggestions", "data-turn": "suggestions" }, h("span", {}, "Try saying"),
-    say.map((text) => h("button", { class: "small", type: "button", onclick: () => { followCall(); onScreen()?.say(text); } }, text)));
+    say.map((text) => h("button", { class: "small", type: "button", "data-once": true, onclick: () => { followCall(); onScreen()?.say(text); } }, text)));
 }
 
 // Who calls in a simulated call, and how it ended.
@@ -185,7 +185,7 @@ function resume() {
   if (state.call?.live && state.call.conversationId === state.conversationId) return null;
   if (!state.conversation) return null;
   return h("div", { class: "aside-row", "data-turn": "resume" },
-    h("button", { onclick: () => startCall(state.conversation.first_agent, state.conversationId) }, "Continue this call"),
+    h("button", { "data-once": true, onclick: () => startCall(state.conversation.first_agent, state.conversationId) }, "Continue this call"),
     h("a", { class: "button", href: api.exportUrl(state.conversationId), download: "" }, "Export this call"));
 }
 
@@ -215,7 +215,7 @@ function drawState(call) {
 }
 
 function newCall() {
-  return state.conversationId && !state.missing ? h("button", { id: "new-call", onclick: () => open("") }, "New call") : null;
+  return state.conversationId && !state.missing ? h("button", { id: "new-call", "data-once": true, onclick: () => open("") }, "New call") : null;
 }
 
 function drawList() {

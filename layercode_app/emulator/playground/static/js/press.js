@@ -1,4 +1,5 @@
-// Delay redrawing while a button or a link is pressed: if it is moved or replaced, the click is lost.
+// Presses on buttons and links. Redrawing waits while one is pressed: if it is moved or replaced, the click is lost.
+// A second click of a double click, and a key that is held down, do nothing.
 
 const PRESSED = "a, button, label, select, summary, [role=button]";
 // If the pointer is down for longer than this, the page is redrawn anyway.
@@ -22,6 +23,18 @@ function up() {
 
 addEventListener("pointerdown", down, true);
 for (const name of ["pointerup", "pointercancel"]) addEventListener(name, up, true);
+
+// A button with `data-once` starts, sends or saves something. The second click of a double click must not do it again.
+addEventListener("click", (event) => {
+  if (event.detail < 2 || !event.target.closest?.("[data-once]")) return;
+  event.preventDefault();
+  event.stopPropagation();
+}, true);
+
+// While Enter is held down, the browser clicks the focused button again and again.
+addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter" && event.target.matches?.("button")) event.preventDefault();
+}, true);
 
 // Return a promise that resolves when the press is over; undefined if nothing is pressed.
 export function released() {

@@ -10,8 +10,7 @@ export class ReviewBar {
   constructor(talk, { onVerdict, onNext, onUndo, onNote, toast, drafts }) {
     this.drafts = drafts;
     // A double click counts once: the second click would hit the next call.
-    const once = (work) => (event) => event.detail < 2 && work();
-    const deed = (id, key, name, work, more) => h("button", { type: "button", id, "aria-keyshortcuts": key, onclick: once(work), ...more }, name, h("kbd", { "aria-hidden": "true" }, key));
+    const deed = (id, key, name, work, more) => h("button", { type: "button", id, "data-once": true, "aria-keyshortcuts": key, onclick: work, ...more }, name, h("kbd", { "aria-hidden": "true" }, key));
     this.good = deed("review-good", "g", "Good", () => onVerdict(true), { class: "good" });
     this.bad = deed("review-bad", "b", "Bad", () => onVerdict(false), { class: "bad" });
     this.make = deed("review-make", "s", "Make it a scenario", () => this.toggleScenario(), { "aria-expanded": "false", "aria-controls": "review-scenario" });
@@ -28,7 +27,6 @@ export class ReviewBar {
       this.why, this.form.root, this.input,
       h("div", { class: "deeds" }, this.good, this.bad, deed("review-next", "k", "Next", onNext), this.make),
       h("div", { class: "review-done" }, this.done, this.back));
-    this.root.addEventListener("keydown", (event) => event.repeat && event.target.matches("button") && event.preventDefault());
     talk.append(this.root);
   }
 

@@ -15,6 +15,6 @@ export function saveButtons(turn, toast) {
     }
     button.disabled = false;
   };
-  const button = (form) => h("button", { class: "small", id: `save-${form}`, type: "button", title: `Save the call up to this turn as a ${form} in the project`, onclick: save(form) }, `Save as ${form}`);
+  const button = (form) => h("button", { class: "small", "data-once": true, id: `save-${form}`, type: "button", title: `Save the call up to this turn as a ${form} in the project`, onclick: save(form) }, `Save as ${form}`);
   return [button("scenario"), button("test")];
 }

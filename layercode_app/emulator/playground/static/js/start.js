@@ -17,7 +17,7 @@ function agentList(agents, onCall, onSimulate) {
     agent.say?.length ? h("p", { class: "say" }, "Try saying ", agent.say.map((text, place) => [place ? ", " : "", h("q", {}, text)])) : null,
     h("p", { class: "model" }, agent.offline ? "offline script, no model key needed" : agent.model || "no model needed"),
     h("div", { class: "deeds" },
-      h("button", { class: "primary", "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call"),
+      h("button", { class: "primary", "data-once": true, "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call"),
       h("button", { class: "small", type: "button", "data-simulate": agent.name, "aria-haspopup": "dialog", "aria-label": `Call ${agent.name} with a simulated caller`, title: "Let a simulated caller talk to this agent", onclick: () => onSimulate(agent.name) }, "Simulate")))));
 }
 
