@@ -102,6 +102,37 @@ async def test_a_call_goes_on_after_a_reload_and_is_stopped(tmp_path: Path, brow
         assert dev.errors == []
 
 
+async def test_a_call_goes_on_while_the_page_is_in_another_call(tmp_path: Path, browser: Browser) -> None:
+    write(tmp_path)
+    async with dev_page(tmp_path, browser, pace=1) as dev, await browser.new_page() as other:
+        page = dev.page
+        await choose(dev, "wants stories")
+        await page.click("#simulate-start")
+        await expect(page.locator("#live-call .state")).to_have_text("speaking")
+        first = page.url
+
+        # Another simulated call, and a call of the developer in another tab that listened to the first call.
+        await other.goto(first)
+        await expect(other.locator("#live-call")).to_be_visible(timeout=SECONDS)
+        await choose(dev, "wants stories")
+        await page.click("#simulate-start")
+        await expect(page.locator("#live-call .state")).to_have_text("speaking")
+        assert page.url != first
+        await other.click(".brand")
+        await other.click('[data-agent="shop"]')
+        await expect(other.locator("#composer")).to_be_visible(timeout=SECONDS)
+        assert [(call["running"], call["ending"]) for call in dev.app.simulated.calls()] == [(True, None)] * 2
+
+        # The page listens to the first call again, and can stop it.
+        await other.click("#hang-up")
+        await other.goto(first)
+        await expect(other.locator("#live-call")).to_be_visible(timeout=SECONDS)
+        await other.click("#simulated-stop")
+        await expect(other.locator("#simulated .ending")).to_have_text("You stopped the call.", timeout=SECONDS)
+        assert [call["running"] for call in dev.app.simulated.calls()] == [False, True]
+        assert dev.errors == []
+
+
 async def test_what_is_wrong_is_said_in_the_dialog(
     tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,7 +138,8 @@ export class Call extends EventTarget {
     this.client.startSpeaking();
   }
 
-  hangUp() {
+  // Disconnect from the call. If the developer is the caller, this hangs up.
+  leave() {
     this.halt();
     this.client.close();
   }

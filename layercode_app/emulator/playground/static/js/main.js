@@ -204,7 +204,7 @@ function lineTools(call) {
   return [
     h("button", { class: "live-call", id: "live-call", title: "Show this call", onclick: () => { open(call.conversationId); view("talk"); followCall(); } },
       h("span", { class: "pulse" }), h("span", { class: "who" }, breakable(call.agent)), h("span", { class: "state" })),
-    h("button", { class: "danger", id: "hang-up", onclick: () => (call.simulated ? stopSimulated(call.conversationId) : call.hangUp()) }, icon("hangup"), h("span", {}, call.simulated ? "Stop" : "Hang up"))];
+    h("button", { class: "danger", id: "hang-up", onclick: () => (call.simulated ? stopSimulated(call.conversationId) : call.leave()) }, icon("hangup"), h("span", {}, call.simulated ? "Stop" : "Hang up"))];
 }
 
 function drawState(call) {
@@ -350,7 +350,7 @@ function followCall() {
 }
 
 async function startCall(agent, conversationId) {
-  state.call?.hangUp();
+  state.call?.leave();
   const call = new Call(agent, sound);
   call.addEventListener("change", draw);
   call.addEventListener("closed", () => { if (call.reason) toast(`The call ended: ${call.reason}.`); conversationSoon(); listSoon(); draw(); });
@@ -375,7 +375,7 @@ function simulate(agent, again = null) {
 
 // Show a simulated call, and listen to it. The page listens to one call at a time.
 async function watch(call) {
-  if (state.call?.live) state.call.hangUp();
+  state.call?.leave();
   state.simulated.set(call.conversation_id, call);
   await listenTo(call, true);
   open(call.conversation_id);

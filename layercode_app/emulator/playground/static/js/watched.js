@@ -1,4 +1,4 @@
-// A call of a simulated caller. The server holds it; the page listens, and can stop it.
+// A call of a simulated caller. The server holds it; the page listens.
 
 import { api } from "./api.js";
 import { Call } from "./call.js";
@@ -14,6 +14,11 @@ class ListeningClient extends EventTarget {
       else this.dispatchEvent(new CustomEvent("message", { detail: message }));
     };
     this.source.onerror = () => { if (this.source.readyState === EventSource.CLOSED) this.end(""); };
+  }
+
+  // Stop listening. The call itself goes on.
+  close() {
+    if (this.source && this.source.readyState !== EventSource.CLOSED) this.end("");
   }
 
   end(reason) {
@@ -43,12 +48,5 @@ export class WatchedCall extends Call {
   // A call that began before the page was loaded is in the journal already.
   get isNew() {
     return this.live && this.fresh && super.isNew;
-  }
-
-  // Ask the server to stop the call. The stream of messages ends when the server has done so.
-  hangUp() {
-    if (!this.live) return;
-    this.halt();
-    api.stopSimulated(this.conversationId).catch(() => {});
   }
 }
