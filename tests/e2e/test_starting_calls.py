@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from layercode_app.journal.record import Kind
 
@@ -105,4 +106,39 @@ async def test_a_button_that_is_pressed_twice_starts_one_call_and_speaks_once(
         await dev.page.click("#hang-up")
         await expect(dev.page.locator("#new-call")).to_be_visible()
         assert await dev.page.evaluate(OPEN) == 0
+        assert dev.errors == []
+
+
+@pytest.mark.parametrize("other", ["another call", "a simulated call"])
+async def test_a_call_that_is_not_open_yet_is_given_up_for_another(
+    tmp_path: Path, browser: Browser, other: str
+) -> None:
+    (tmp_path / "evals").mkdir()
+    scenario = "agent: shop\nscenarios: [{name: s, caller: {script: [{say: Tell me a story}]}}]"
+    (tmp_path / "evals" / "shop.yaml").write_text(scenario)
+    async with dev_page(tmp_path, browser) as dev:
+        page, opened = dev.page, asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await opened.wait()
+            await route.continue_()
+
+        await page.route("**/dev/api/sessions", hold)
+        await page.add_init_script(COUNT_SOCKETS)
+        await page.goto(dev.app.url)
+        await page.click('[data-agent="shop"]')
+        if other == "another call":
+            await page.click('[data-agent="shop"]')
+            opened.set()
+        else:
+            await page.click('[data-simulate="shop"]')
+            await page.click("#simulate-start")
+            await expect(page.locator("#simulated-mute")).to_be_visible()
+            async with page.expect_response("**/dev/api/sessions"):
+                opened.set()
+        await expect(dev.turn(0).locator(".heard")).not_to_be_empty()
+        await expect(page.locator("#simulated-mute")).to_have_count(int(other == "a simulated call"))
+        await page.click("#hang-up")
+        await expect(page.locator("#hang-up")).to_have_count(0)
+        assert await page.evaluate(OPEN) == 0
         assert dev.errors == []

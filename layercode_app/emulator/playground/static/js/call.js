@@ -24,6 +24,7 @@ export class Call extends EventTarget {
     const grant = await api.openSession({ agent: this.agent, conversation_id: conversationId || null, metadata });
     this.conversationId = grant.conversation_id;
     await Promise.race([unlocked, new Promise((done) => setTimeout(done, 300))]);
+    if (this.left) return;
     await this.client.connect(grant.client_session_key);
     this.live = true;
     this.changed();
@@ -138,8 +139,9 @@ export class Call extends EventTarget {
     this.client.startSpeaking();
   }
 
-  // Disconnect from the call. If the developer is the caller, this hangs up.
+  // Disconnect from the call, or do not connect to it. If the developer is the caller, this hangs up.
   leave() {
+    this.left = true;
     this.halt();
     this.client.close();
   }

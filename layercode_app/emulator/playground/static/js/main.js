@@ -358,9 +358,11 @@ async function startCall(agent, conversationId) {
     state.call = call;
     await call.open(conversationId, callerMetadata());
   } catch (error) {
+    if (call !== state.call) return;
     state.call = null;
     return toast(error.message);
   }
+  if (call !== state.call) return; // Another call was started before this one was open.
   open(call.conversationId);
   if (state.conversationId !== call.conversationId) show(call.conversationId);
   followCall();
@@ -373,9 +375,8 @@ function simulate(agent, again = null) {
   simulateDialog(agent, { onStarted: watch, again }).catch((error) => toast(error.message));
 }
 
-// Show a simulated call, and listen to it. The page listens to one call at a time.
+// Show a simulated call, and listen to it.
 async function watch(call) {
-  state.call?.leave();
   state.simulated.set(call.conversation_id, call);
   await listenTo(call, true);
   open(call.conversation_id);
@@ -383,7 +384,9 @@ async function watch(call) {
   followCall();
 }
 
+// The page is in one call at a time.
 async function listenTo({ asked, conversation_id: id }, fresh) {
+  state.call?.leave();
   const call = new WatchedCall(asked.agent, id, sound, { fresh });
   call.addEventListener("change", draw);
   call.addEventListener("closed", () => { conversationSoon(); listSoon(); draw(); });

@@ -40,6 +40,7 @@ export class WatchedCall extends Call {
 
   async open() {
     await Promise.race([this.player.unlock(), new Promise((done) => setTimeout(done, 300))]);
+    if (this.left) return;
     this.live = true;
     this.client.listen(this.conversationId);
     this.changed();
