@@ -306,3 +306,21 @@ async def test_more_tabs_than_a_browser_opens_connections_all_hear_of_a_reload(
         await reload(app, "1 / 0", tabs, problems=1)
         await tabs.pop(0).close()
         await reload(app, agent, tabs, problems=0)
+
+
+@pytest.mark.slow
+async def test_the_feed_is_read_again_after_another_server_answered_in_its_place(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with dev_server(tmp_path) as app, await browser.new_context() as context:
+        tabs = [await context.new_page() for _ in range(2)]
+        await context.route("**/dev/api/live", lambda route: route.fulfill(status=404))
+        for tab in tabs:
+            await tab.goto(app.url)
+            await expect(tab.locator("#status")).to_contain_text("The development server is down.", timeout=SECONDS)
+        await context.unroute("**/dev/api/live")
+        for tab in tabs:
+            await expect(tab.locator("#status")).not_to_contain_text("down", timeout=SECONDS)
+        app.reload(app.layercode.settings)
+        for tab in tabs:
+            await expect(tab.locator(".toast")).to_have_text("Agents reloaded.", timeout=SECONDS)

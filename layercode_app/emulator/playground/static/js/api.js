@@ -52,6 +52,8 @@ export const api = {
   setFaults: (faults) => send("PUT", "/emulator/faults", faults),
 };
 
+const RETRY_MS = 2000;
+
 // Call `onItem` with each item of the live feed, and `onState` with true or false when the feed opens or closes. A
 // browser opens only six connections to a host, so only the tab that holds a lock reads the feed. It sends the items to
 // the other tabs. When it is closed, the browser gives the lock to another tab.
@@ -64,18 +66,21 @@ export function follow(onItem, onState) {
   tabs.onmessage = ({ data }) => { follows ||= "open" in data; take(data); };
   navigator.locks.request("live", () => new Promise(() => {
     if (follows) tell({ open: false }); // Items may be lost until the feed is open again.
-    const source = read((item) => tell({ item }), (open) => tell({ open }));
-    tabs.addEventListener("message", ({ data }) => {
-      if (data.asks && source.readyState !== EventSource.CONNECTING) tabs.postMessage({ open: source.readyState === EventSource.OPEN });
-    });
+    let open; // undefined until the first answer of the server
+    read((item) => tell({ item }), (now) => { open = now; tell({ open }); });
+    tabs.addEventListener("message", ({ data }) => { if (data.asks && open !== undefined) tabs.postMessage({ open }); });
   }));
   tabs.postMessage({ asks: true });
 }
 
+// After a lost connection, the browser reads the feed again. After an answer such as 404 it does not: `run` gives this
+// answer if it uses the port in between.
 function read(onItem, onState) {
   const source = new EventSource("/dev/api/live");
   source.onmessage = (event) => onItem(JSON.parse(event.data));
   source.onopen = () => onState(true);
-  source.onerror = () => onState(false);
-  return source;
+  source.onerror = () => {
+    onState(false);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => read(onItem, onState), RETRY_MS);
+  };
 }
