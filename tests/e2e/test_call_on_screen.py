@@ -151,3 +151,47 @@ async def test_a_turn_that_its_worker_never_finished_is_not_speaking(tmp_path: P
         await expect(dev.turn(0).locator(".reply")).to_have_text("There is no answer yet.")
         await expect(dev.turn(0).locator(".badge")).to_have_text("not finished")
         await expect(dev.page.locator("#turn .badge")).to_have_text("not finished")
+
+
+KEEP_VOLUMES = """
+window.volumes = [];
+const create = AudioContext.prototype.createGain;
+AudioContext.prototype.createGain = function () { const node = create.call(this); volumes.push(node.gain); return node; };
+"""
+
+
+@pytest.mark.slow
+async def test_a_muted_agent_is_also_muted_in_the_next_call(tmp_path: Path, browser: Browser) -> None:
+    (tmp_path / "evals").mkdir()
+    scenario = "agent: shop\nscenarios: [{name: s, caller: {script: [{say: Tell me a story}]}}]"
+    (tmp_path / "evals" / "shop.yaml").write_text(scenario)
+    async with dev_page(tmp_path, browser) as dev:
+        page = dev.page
+        await page.add_init_script(KEEP_VOLUMES)
+        await dev.call("shop")
+        own, simulated = page.get_by_label("Mute the agent"), page.locator("#simulated-mute")
+        await own.click()
+        await expect(own).to_have_attribute("aria-pressed", "true")
+
+        await page.click("#hang-up")
+        await page.click("#new-call")
+        await page.click('[data-agent="shop"]')
+        await expect(own).to_be_visible()
+        await expect(own).to_have_attribute("aria-pressed", "true")
+        assert await page.evaluate("volumes.map((one) => one.value)") == [0, 0]
+
+        # The buttons of an own call and of a simulated call show and change the same.
+        await page.click(".brand")
+        await page.click('[data-simulate="shop"]')
+        await page.click("#simulate-start")
+        await expect(simulated).to_have_text("Sound on")
+        assert await page.evaluate("volumes.at(-1).value") == 0
+        await simulated.click()
+        await expect(simulated).to_have_text("Mute")
+        assert await page.evaluate("volumes.at(-1).value") == 1
+        await page.click(".brand")
+        await page.click('[data-agent="shop"]')
+        await expect(own).to_be_visible()
+        await expect(own).to_have_attribute("aria-pressed", "false")
+        assert await page.evaluate("volumes.at(-1).value") == 1
+        assert dev.errors == []

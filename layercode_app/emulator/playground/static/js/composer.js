@@ -31,7 +31,7 @@ export class Composer {
       if (event.key === "Enter") { event.preventDefault(); if (!event.repeat) this.sendData(onData, toast); }
     });
     this.mic = canListen ? h("button", { type: "button", class: "icon quiet", "aria-label": "Speak", title: "Speak", "aria-pressed": "false", onclick: () => this.listener.toggle() }, icon("mic")) : null;
-    this.sound = h("button", { type: "button", class: "icon quiet", "aria-label": "Mute the agent", title: "Mute the agent", "aria-pressed": "false", onclick: () => this.mute(onMute) }, icon("sound"));
+    this.sound = h("button", { type: "button", class: "icon quiet", "aria-label": "Mute the agent", title: "Mute the agent", "aria-pressed": "false", onclick: onMute }, icon("sound"));
     const braces = h("button", { type: "button", class: "icon quiet", id: "data-button", "aria-label": "Send data", title: "Send data", onclick: () => this.toggleData() }, icon("braces"));
     if (canListen) this.listener = this.makeListener(onSay, onSpeechStart, toast);
     const send = h("button", { class: "primary", type: "submit" }, "Send");
@@ -75,17 +75,17 @@ export class Composer {
     (this.dataLine.hidden ? this.input : this.data).focus();
   }
 
-  mute(onMute) {
-    const muted = this.sound.getAttribute("aria-pressed") !== "true";
-    this.sound.setAttribute("aria-pressed", String(muted));
-    fill(this.sound, icon(muted ? "mute" : "sound"));
-    onMute(muted);
-  }
-
   // `call` is the live call on screen, or null. Without a live call, the microphone is turned off.
-  show(call) {
+  show(call, muted) {
+    this.showMuted(muted);
     this.form.hidden = !call;
     this.cut.hidden = !call?.busy;
     if (!call && this.listener?.active) this.listener.stop();
+  }
+
+  showMuted(muted) {
+    if (this.sound.getAttribute("aria-pressed") === String(muted)) return;
+    this.sound.setAttribute("aria-pressed", String(muted));
+    fill(this.sound, icon(muted ? "mute" : "sound"));
   }
 }

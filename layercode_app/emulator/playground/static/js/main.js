@@ -24,7 +24,7 @@ import { isSpoken, transcript } from "./transcript.js";
 import { BrowserVoice, browserVoice, findVoices, usesBrowserVoice } from "./voice.js";
 import { WatchedCall } from "./watched.js";
 
-const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null, query: "", simulated: new Map() };
+const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null, query: "", simulated: new Map(), muted: false };
 const scroller = byId("transcript-scroll");
 const follower = new Follower(scroller, () => draw());
 const inspector = new Inspector(byId("turn"), {
@@ -43,7 +43,7 @@ const composer = new Composer(byId("composer"), {
   onInterrupt: () => spokenInto()?.interrupt(),
   onData: (data) => spokenInto()?.client.data(data),
   onSpeechStart: () => spokenInto()?.listenStart(),
-  onMute: (muted) => state.call?.player.setMuted(muted),
+  onMute: () => mute(!state.muted),
   toast,
 });
 
@@ -118,7 +118,7 @@ function draw() {
     drawTop();
     drawHead();
     drawTalk();
-    composer.show(spokenInto());
+    composer.show(spokenInto(), state.muted);
     review.show({ id: state.conversationId, conversation: state.conversation, busy: Boolean(onScreen() || state.missing || turns().some((turn) => turn.live)) });
     if (state.call?.busy) setTimeout(draw, 120);
   });
@@ -172,10 +172,9 @@ function suggestions(all) {
 function aboutSimulated() {
   const call = state.simulated.get(state.conversationId);
   if (!call) return null;
-  const watched = onScreen();
   return simulatedCard(call, {
-    watched: Boolean(watched), muted: Boolean(watched?.player.muted), onStop: () => stopSimulated(call.conversation_id),
-    onMute: () => { watched.player.setMuted(!watched.player.muted); draw(); }, onAgain: () => simulate(call.asked.agent, call.asked),
+    watched: Boolean(onScreen()), muted: state.muted, onStop: () => stopSimulated(call.conversation_id),
+    onMute: () => mute(!state.muted), onAgain: () => simulate(call.asked.agent, call.asked),
   });
 }
 
@@ -366,7 +365,7 @@ async function startCall(agent, conversationId) {
   open(call.conversationId);
   if (state.conversationId !== call.conversationId) show(call.conversationId);
   followCall();
-  composer.show(onScreen());
+  composer.show(onScreen(), state.muted);
   byId("say").focus();
 }
 
@@ -411,8 +410,17 @@ function stopSimulated(id) {
   api.stopSimulated(id).catch((error) => toast(error.message));
 }
 
+// Mute the agent in this call and in the next ones, until the page is reloaded.
+function mute(muted) {
+  state.muted = muted;
+  state.call?.player.setMuted(muted);
+  draw();
+}
+
 function sound(onPlayed) {
-  return usesBrowserVoice() ? new BrowserVoice(onPlayed) : new Player(onPlayed);
+  const player = usesBrowserVoice() ? new BrowserVoice(onPlayed) : new Player(onPlayed);
+  player.setMuted(state.muted);
+  return player;
 }
 
 function onItem(item) {

@@ -14,6 +14,7 @@ export class Player {
     this.context ||= new AudioContext({ sampleRate: RATE });
     this.gain ||= this.context.createGain();
     this.gain.connect(this.context.destination);
+    this.setMuted(this.muted);
     return this.context.resume();
   }
 
