@@ -188,6 +188,7 @@ async def test_a_muted_agent_is_also_muted_in_the_next_call(tmp_path: Path, brow
         assert await page.evaluate("volumes.at(-1).value") == 0
         await simulated.click()
         await expect(simulated).to_have_text("Mute")
+        await expect(simulated).to_be_focused()
         assert await page.evaluate("volumes.at(-1).value") == 1
         await page.click(".brand")
         await page.click('[data-agent="shop"]')

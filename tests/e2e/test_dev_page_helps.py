@@ -124,6 +124,23 @@ async def test_sentences_to_try_and_turns_to_keep(tmp_path: Path, browser: Brows
         assert dev.errors == []
 
 
+@pytest.mark.slow
+async def test_a_sentence_to_try_that_changed_is_said_as_it_is_shown(tmp_path: Path, browser: Browser) -> None:
+    (tmp_path / "evals").mkdir()
+    scenario = "agent: shop\nscenarios: [{{name: s, turns: [{{say: {}}}]}}]"
+    (tmp_path / "evals" / "shop.yaml").write_text(scenario.format("an old sentence"))
+    async with dev_page(tmp_path, browser, pace=30) as dev:
+        button = dev.page.locator(".suggestions button")
+        await dev.call("shop")
+        await expect(button).to_have_text("an old sentence")
+        (tmp_path / "evals" / "shop.yaml").write_text(scenario.format("a new sentence"))
+        dev.app.reload(dev.app.layercode.settings)
+        await expect(button).to_have_text("a new sentence")
+        await button.click()
+        await expect(dev.turn(1).locator(".said")).to_have_text("a new sentence")
+        assert dev.errors == []
+
+
 async def test_a_reply_of_which_nothing_was_heard_cannot_be_listened_to(tmp_path: Path, browser: Browser) -> None:
     voice = Silence(pace=100)
     async with dev_page(tmp_path, browser, voice=voice) as dev:

@@ -20,11 +20,14 @@ function shown(children) {
     .map((child) => (typeof child === "string" ? visible(child) : child));
 }
 
+// The names of all event handlers in use, such as "onclick".
+const handlers = new Set();
+
 export function h(tag, props, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props || {})) {
     if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    if (name.startsWith("on")) { element[name] = value; handlers.add(name); }
     else if (name === "style") for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);
     else if (name === "value" || name === "checked") element[name] = value;
     else if (READ.has(name)) element.setAttribute(name, visible(String(value)));
@@ -47,8 +50,9 @@ function identity(element) {
   return [element.tagName, ...named, named.some(Boolean) ? "" : element.textContent].join("\n");
 }
 
-// Make an element equal to another one in place, so that clicks, focus and selection survive. Elements of another turn
-// are replaced, because their listeners differ.
+// Make an element equal to another one in place, so that clicks, focus and selection survive. It also gets the other
+// element's event handlers, because they may use newer data. Elements of another turn are replaced: the focus belongs to
+// its turn.
 export function patch(old, now) {
   if (old.nodeName !== now.nodeName || old.dataset?.turn !== now.dataset?.turn) return old.replaceWith(now);
   if (old.nodeType === Node.TEXT_NODE) {
@@ -57,6 +61,7 @@ export function patch(old, now) {
   }
   for (const { name } of Array.from(old.attributes)) if (!now.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const name of handlers) old[name] = now[name];
   const [before, after] = [Array.from(old.childNodes), Array.from(now.childNodes)];
   after.forEach((child, place) => (before[place] ? patch(before[place], child) : old.append(child)));
   before.slice(after.length).forEach((child) => child.remove());

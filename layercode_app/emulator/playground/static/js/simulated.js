@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 // `call` is a simulated call as the server describes it. `watched`: the page hears it.
 export function simulatedCard(call, { watched, muted, onMute, onStop, onAgain }) {
   const phase = call.over ? "over" : call.running ? "running" : "ending";
-  return h("section", { class: "simulated", id: "simulated", "data-state": phase, "data-turn": `simulated-${call.conversation_id}-${phase}-${watched}-${muted}`, "aria-label": "Simulated caller" },
+  return h("section", { class: "simulated", id: "simulated", "data-state": phase, "data-turn": `simulated-${call.conversation_id}-${phase}-${watched}`, "aria-label": "Simulated caller" },
     h("div", { class: "simulated-head" }, h("h3", {}, "Simulated caller: ", h("span", { class: "name" }, call.name)), verdict(call)),
     h("p", { class: "muted small" }, origin(call)),
     call.ending ? h("p", { class: "ending", role: "status" }, call.ending.text) : null,
