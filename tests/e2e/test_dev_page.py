@@ -254,6 +254,20 @@ async def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tmp_path: 
         await dev.call("shop")
         await dev.say("one cake please")
         await dev.heard(1)
+        await dev.say("hello")
+        await dev.heard(2)
+
+        # The arrow keys move between the turns. Enter shows the turn.
+        await dev.turn(2).focus()
+        for index in (1, 0):
+            await page.keyboard.press("ArrowUp")
+            await expect(dev.turn(index)).to_be_focused()
+            await expect(dev.turn(index)).to_have_attribute("aria-pressed", "true")
+        await expect(page.locator("#turn")).to_be_hidden()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".turn-head h2")).to_have_text("Turn 1")
+        await expect(page.locator("#turn")).to_be_visible()
+
         for name, pane in (("Calls", "#calls"), ("Turn", "#turn"), ("Talk", "#talk")):
             await page.click(f".tabs-bottom >> text={name}")
             await expect(page.locator(pane)).to_be_visible()

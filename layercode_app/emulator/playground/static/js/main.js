@@ -317,10 +317,10 @@ const searchSoon = soon(refreshList, 150);
 
 // --- actions
 
-function selectTurn(id) {
+function selectTurn(id, { stay = false } = {}) {
   state.turnId = id;
   state.following = turns().filter(isSpoken).at(-1)?.turn_id === id;
-  view("turn");
+  if (!stay) view("turn");
   draw();
   refreshTurn();
 }

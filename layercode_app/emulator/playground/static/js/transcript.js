@@ -18,7 +18,7 @@ function exchange(turn, number, { selected, onSelect, progress, stateOf }) {
   const choose = () => onSelect(turn.turn_id);
   const keys = (event) => {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); }
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") step(event);
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") step(event, onSelect);
   };
   return h("li", {}, h("div", {
     class: "exchange", role: "button", tabindex: "0", "data-turn": turn.turn_id, "data-status": turn.status,
@@ -26,10 +26,14 @@ function exchange(turn, number, { selected, onSelect, progress, stateOf }) {
   }, turn.user_text ? h("p", { class: "said" }, turn.user_text) : null, reply(turn, progress(turn), state), meta(turn, state)));
 }
 
-function step(event) {
+// Select the next or the previous turn. On a phone the transcript stays in view, and Enter opens the turn.
+function step(event, onSelect) {
   const all = Array.from(event.currentTarget.closest(".transcript").querySelectorAll(".exchange"));
   const next = all[all.indexOf(event.currentTarget) + (event.key === "ArrowDown" ? 1 : -1)];
-  if (next) { event.preventDefault(); next.focus(); next.click(); }
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+  onSelect(next.dataset.turn, { stay: true });
 }
 
 export function reply(turn, share, state) {
