@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from ..exceptions import StoreError
 from ..jobs.late_saves import LateSaves
+from ..journal.crashed_turn import marked_as_crashed
 from ..journal.record import Kind, Status, TurnRecord
 from ..journal.stores.base import Begun, Job, Signal, Store
 from ..observability import context, spans
@@ -27,7 +28,7 @@ from .orphans import Orphans
 from .prepare_and_save import Refusal, Services
 from .states import LiveStates
 from .turn import Background
-from .turn_lifecycle import Run
+from .turn_lifecycle import Run, apology
 
 
 class TurnHandler(Draining):
@@ -183,7 +184,7 @@ class TurnHandler(Draining):
         """
         known = begun.record
         if begun.outcome == "finished":
-            await delivery.repeat(known, listener)
+            await self._replay(agent, known, listener)
             return True
         while not await self._claimed(known):
             # The turn runs on another worker, so later turns of this conversation must not wait for it here.
@@ -196,13 +197,20 @@ class TurnHandler(Draining):
                 return True
             known = await self.store.get(*known.key) or known
             if known.finished:
-                await delivery.repeat(known, listener)
+                await self._replay(agent, known, listener)
                 return True
         delivery.begin_again(known, posts_handoffs=bool(self.limits.handoff_url))
         begun.record = live.record = known
         self._running[known.conversation_id] = live
         await earlier_turns.reload(self.store, begun, tokens=self.services.tokens(agent))
         return False
+
+    async def _replay(self, agent: AgentProtocol, known: TurnRecord, listener: Listener) -> None:
+        """Replay a turn that has ended. If its worker died, speak the apology that the worker could not speak."""
+        text = ""
+        if marked_as_crashed(known) and await delivery.is_newest(self.store, known):
+            text = apology(agent, self.limits, called=bool(known.tools))
+        await delivery.repeat(known, listener, apology=text)
 
     async def _follow(self, known: TurnRecord, listener: Listener) -> bool:
         """Follow another worker's turn; return False if that worker died or gave the turn up."""

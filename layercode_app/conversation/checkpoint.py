@@ -18,7 +18,7 @@ from ..journal.stores.base import Job
 from ..journal.task_jobs import enqueue_tasks, job_of
 from ..observability import metrics
 from .caller_notes import CallerNotes
-from .delivery import CrashedTurnError
+from .delivery import CrashedTurnError, is_newest
 from .flow import Flow
 from .late_work import note_late, usage_of
 from .state import LiveState
@@ -51,15 +51,10 @@ class Checkpoint:
         if await self.services.states.save(self.record, self.state, self.flow):
             return True
         stored = await self.services.store.get(*self.record.key)
-        if stored is not None and marked_as_crashed(stored) and await self._is_newest():
+        if stored is not None and marked_as_crashed(stored) and await is_newest(self.services.store, self.record):
             raise CrashedTurnError(f"Turn {stored.turn_id} was marked as crashed, although its worker runs it.")
         # If the conversation was deleted meanwhile, the journal has no record of the turn. The turn then goes on.
         return stored is None or (stored.owner == self.record.owner and not stored.finished)
-
-    async def _is_newest(self) -> bool:
-        """Return whether the conversation has no newer turn, which would answer the caller."""
-        newest = (await self.services.store.history(self.record.conversation_id, tokens=0))[-1:]
-        return [turn.turn_id for turn in newest] == [self.record.turn_id]
 
     async def finish_late(self, live: LiveTurn, work: str, call: ToolCall | None) -> None:
         """Save the effects of work that ended after its turn: outcomes, usage, state changes, notes and tasks.

@@ -13,10 +13,11 @@ from typing import TypeVar
 from loguru import logger
 
 from ..exceptions import LayerCodeError, StoreError
-from ..journal.crashed_turn import crash, note_tools
-from ..journal.record import END, Frame, Status, TurnRecord
-from ..journal.stores.base import Change, Signal, Store
-from ..journal.task_jobs import add_handoffs, enqueue_tasks
+from ..journal.crashed_turn import note_tools
+from ..journal.record import END, TTS, Frame, Status, TurnRecord
+from ..journal.stores.base import Signal, Store
+from ..journal.stuck_turns import end_stuck
+from ..journal.task_jobs import add_handoffs
 from .listener import Listener
 from .live import LiveTurn
 
@@ -45,10 +46,18 @@ class CrashedTurnError(LayerCodeError):
     """
 
 
-async def repeat(known: TurnRecord, listener: Listener) -> None:
-    """Replay the recorded frames of a turn that has ended."""
+async def repeat(known: TurnRecord, listener: Listener, *, apology: str = "") -> None:
+    """Replay the recorded frames of a turn that has ended. Speak the apology after them, if one is given."""
     frames = known.frames if known.frames and known.frames[-1].type == END else [*known.frames, Frame(END)]
+    if apology:
+        frames = [*frames[:-1], Frame(TTS, apology), frames[-1]]
     await listener.catch_up(frames)
+
+
+async def is_newest(store: Store, turn: TurnRecord) -> bool:
+    """Return whether the conversation has no newer turn, which would answer the caller."""
+    newest = (await store.history(turn.conversation_id, tokens=0))[-1:]
+    return [known.turn_id for known in newest] == [turn.turn_id]
 
 
 async def join(live: LiveTurn, listener: Listener) -> None:
@@ -87,7 +96,7 @@ async def displace(
 
     Return whether the worker itself ended the turn. If it did not, it may still overwrite the mark with its own record.
     `posts_handoffs` tells whether hand-offs to a person are posted to LAYERCODE_HANDOFF_URL. `crashed` is called with
-    the turn's record if the worker is dead, unless another worker has ended the turn first.
+    the turn's record if the worker is dead, unless another worker has ended the turn first; see `end_stuck`.
     """
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
@@ -97,32 +106,12 @@ async def displace(
         logger.warning("The worker that runs turn {} did not end the turn within {} s", turn.turn_id, DISPLACE_SECONDS)
         await store.update(*turn.key, _supersede)
     else:
-        was_running = False
-
-        def mark(record: TurnRecord) -> None:
-            nonlocal was_running
-            was_running = not record.finished
-            crash(record)
-
-        ended = await end_unrun(store, turn, mark, posts_handoffs=posts_handoffs)
-        if ended is not None and was_running:
-            crashed(ended)
+        if not await end_stuck(store, turn, posts_handoffs=posts_handoffs, crashed=crashed):
+            current = await store.get(*turn.key)
+            if current is not None and not current.finished and current.owner != turn.owner:
+                # Another worker has claimed the turn, because the turn was delivered again.
+                return await displace(store, current, posts_handoffs=posts_handoffs, crashed=crashed)
     return False
-
-
-async def end_unrun(
-    store: Store, turn: TurnRecord, change: Change, *, posts_handoffs: bool = False
-) -> TurnRecord | None:
-    """Change the record of a turn that no worker runs, and return it. Return None if the turn was deleted meanwhile.
-
-    If this ends the turn, enqueue its tasks, because the tools that added them do not run again.
-    """
-    ended = await store.update(*turn.key, change)
-    if ended is not None and ended.finished:
-        if posts_handoffs:
-            add_handoffs(ended)
-        await enqueue_tasks(ended, store.enqueue)
-    return ended
 
 
 async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:

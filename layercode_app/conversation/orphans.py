@@ -15,9 +15,10 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from ..jobs.late_saves import LateSaves
-from ..journal.crashed_turn import crash, give_up
+from ..journal.crashed_turn import give_up
 from ..journal.record import TurnRecord
 from ..journal.stores.base import Signal, Store
+from ..journal.stuck_turns import end_stuck
 from . import delivery
 from .live import LiveTurn
 
@@ -58,20 +59,29 @@ class Orphans:
         return (live is not None and live.record.key == key) or self._late.pending(key) is not None
 
     async def _release(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
-        def change(record: TurnRecord) -> None:
-            # Meanwhile the turn may have been delivered again, to this or to another worker.
-            if record.owner == self._store.owner and not self._runs_here(signal, running):
-                (crash if signal.kind == "stop" else give_up)(record)
-
         try:
             turn = await delivery.patiently(lambda: self._store.get(signal.conversation_id, signal.turn_id))
             if turn is None or turn.finished or turn.owner != self._store.owner:
                 return
             logger.warning("Turn {} belongs to this worker but does not run, so it is given up.", turn.turn_id)
-            await delivery.patiently(lambda: delivery.end_unrun(self._store, turn, change))
+            await delivery.patiently(lambda: self._end(turn, signal, running))
         except StoreError as error:
             logger.warning(
                 "The journal has a turn of this worker that the worker does not run. "
                 "The turn cannot be ended or handed to another worker: {}",
                 error,
             )
+
+    async def _end(self, turn: TurnRecord, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
+        def runs_again() -> bool:
+            return self._runs_here(signal, running)
+
+        def change(record: TurnRecord) -> None:
+            # Meanwhile the turn may have been delivered again, to this or to another worker.
+            if record.owner == self._store.owner and not runs_again():
+                give_up(record)
+
+        if signal.kind == "stop":
+            await end_stuck(self._store, turn, runs_again=runs_again)
+        else:
+            await self._store.update(*turn.key, change)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from .crashed_turn import crash
+from collections.abc import Callable
+
+from .crashed_turn import crash, given_up
+from .forget import enqueue_late
 from .record import Kind, TurnRecord
-from .stores.base import Store
-from .task_jobs import add_handoffs, enqueue_tasks
+from .stores.base import Job, Store
+from .task_jobs import add_handoffs, task_jobs
 
 
 async def is_stuck(store: Store, record: TurnRecord) -> bool:
@@ -17,15 +20,52 @@ async def is_stuck(store: Store, record: TurnRecord) -> bool:
     return not record.finished and record.kind is not Kind.SESSION and not await store.alive(record.owner)
 
 
-async def end_stuck(store: Store, record: TurnRecord, *, posts_handoffs: bool) -> bool:
-    """Mark a stuck turn as failed and enqueue its tasks. Return False if another worker has taken the turn over.
+async def end_stuck(
+    store: Store,
+    turn: TurnRecord,
+    *,
+    posts_handoffs: bool = False,
+    crashed: Callable[[TurnRecord], None] = lambda record: None,
+    runs_again: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Mark a stuck turn as failed and enqueue its tasks. Return False if another worker ended or claimed it first.
 
-    `posts_handoffs` tells whether hand-offs to a person are posted to LAYERCODE_HANDOFF_URL.
+    `posts_handoffs` tells whether to enqueue hand-offs of an earlier release too; see `add_handoffs`. `crashed` is
+    called with the record, unless the turn's worker has reported the turn itself. If `runs_again` returns true, the turn
+    runs in this worker again, so it is not ended. Raises StoreError; then the turn is still stuck, or it has ended.
     """
-    if not await store.claim(record):
+    stored = await store.get(*turn.key)
+    if stored is None or not _is_same_attempt(stored, turn):
         return False
-    crash(record)
     if posts_handoffs:
-        add_handoffs(record)
-    await enqueue_tasks(record, store.enqueue)
-    return await store.save(record)
+        add_handoffs(stored)
+    # Before the turn is marked, because the journal may become unavailable in between. A job is enqueued only once.
+    jobs = await _enqueue(store, stored)
+    ended = False
+
+    def mark(record: TurnRecord) -> None:
+        nonlocal ended
+        ended = _is_same_attempt(record, turn) and not runs_again()
+        if ended:
+            crash(record)
+            record.tasks = []
+
+    record = await store.update(*turn.key, mark)
+    if record is None:
+        for job in jobs:  # The conversation was deleted meanwhile, so its jobs are deleted too.
+            await store.settle(job)
+        return False
+    if ended and not given_up(stored) and turn.owner != store.owner:
+        crashed(record)
+    return ended
+
+
+def _is_same_attempt(stored: TurnRecord, turn: TurnRecord) -> bool:
+    return not stored.finished and (stored.owner, stored.attempt) == (turn.owner, turn.attempt)
+
+
+async def _enqueue(store: Store, record: TurnRecord) -> list[Job]:
+    jobs = task_jobs(record)
+    for job in jobs:
+        await enqueue_late(store, store.enqueue, job, since=record.started_at)
+    return jobs

@@ -16,7 +16,7 @@ from ..reports.usage_totals import interruption_of, totals_of
 from ..settings import Settings
 from .alerts import ALERT_MESSAGE, ALERTS, Alerts
 from .budgets import WARNED, Budgets
-from .crashed_turns import CRASHED_TURNS, SEARCH_SECONDS, CrashedTurns
+from .crashed_turns import CRASHED_TURNS, CrashedTurns
 from .pending import WRITE_SECONDS, PendingTotals
 from .refusals import Refusals
 
@@ -51,7 +51,7 @@ class Watch:
         self._pending = PendingTotals(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
         self.refusals = Refusals(store, self._pending)
         self.budgets = Budgets(settings, store, self._pending)
-        self.crashed_turns = CrashedTurns(settings, store, crashed)
+        self.crashed_turns = CrashedTurns(store, crashed)
         self.alerts = Alerts(settings, store, self._pending, self.refusals, enqueue)
 
     async def stop(self) -> None:
@@ -69,7 +69,7 @@ class Watch:
         if self.alerts.rules:
             await self._enqueue(Job(self.alerts.job_id, ALERTS, "", {}, due_at=now))
         await self._enqueue(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
-        await self._enqueue(Job(CRASHED_TURNS, CRASHED_TURNS, "", {}, due_at=now + SEARCH_SECONDS))
+        await self.crashed_turns.enqueue(self._enqueue)
 
     def does(self, job: Job) -> bool:
         """Return whether `run` handles this job."""

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from layercode_app import LayerCode, Settings, Turn, TurnRecord, VoiceAgent
+from layercode_app import LayerCode, Turn, TurnRecord, VoiceAgent
 from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import DeliveryError
+from layercode_app.journal.crashed_turn import give_up
 from layercode_app.journal.record import Kind, Status
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job
-from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.observability import context, metrics, turns
 from layercode_app.reports.usage_totals import totals_by_day
 from layercode_app.watch import crashed_turns
@@ -145,23 +145,72 @@ async def test_a_young_turn_is_left_to_its_second_delivery(tmp_path: Path) -> No
         assert (await caller.say("hello", turn_id="t")).spoken == "Paid."
 
 
-async def test_the_first_search_reads_a_day_and_the_next_ones_less(tmp_path: Path) -> None:
-    now, store = time.time(), MemoryStore()
+async def test_the_first_search_looks_back_for_days_and_the_next_ones_for_an_hour(store_url: str) -> None:
+    now, ended = time.time(), []
+    dead, here = create_store(store_url), create_store(store_url)
+    await dead.open()
+    await here.open()
+    for age in (300_000, 200_000, 20_000, 3_000):
+        await begin(dead, turn("c", f"{age}", started_at=now - age))
+    await begin(dead, turn("other", "young", started_at=now))
+    search = CrashedTurns(here, lambda record: ended.append(record.turn_id))
+    await search.search()
+    assert ended == []
+    await dead.close()
+    await search.search()
+    assert ended == ["3000"]
+    await CrashedTurns(here, lambda record: ended.append(record.turn_id)).search()
+    assert sorted(ended) == ["20000", "200000", "3000"]
+    await here.close()
+
+
+async def test_a_turn_that_its_worker_has_reported_is_not_reported_again(store_url: str, lines: list[str]) -> None:
+    """The journal hung as the turn began. So its worker apologised, and gave the turn up."""
+    dead, here = create_store(store_url), create_store(store_url)
+    await dead.open()
+    await here.open()
+    record = turn("c", "t", started_at=time.time() - 300)
+    await begin(dead, record)
+    await dead.update(*record.key, give_up)
+    await dead.close()
     ended: list[TurnRecord] = []
-    search = CrashedTurns(Settings(), store, ended.append)
-    for age in (200_000, 80_000, 20_000):
-        await begin(store, turn("c", f"{age}", agent="payer", started_at=now - age))
-        store._turns["c", f"{age}"].owner = "a worker that died"
-    await search.search()
-    assert [record.turn_id for record in ended] == ["20000", "80000"]
-    await begin(store, turn("c", "late", agent="payer", started_at=now - 20_000))
-    store._turns["c", "late"].owner = "a worker that died"
-    await search.search()
-    assert len(ended) == 2
+    await CrashedTurns(here, ended.append).search()
+    stored = await here.get("c", "t")
+    assert stored is not None
+    assert (stored.status, ended) == (Status.FAILED, [])
+    await here.close()
 
 
-def answering() -> VoiceAgent[Any, Any]:
-    voice = VoiceAgent("payer")
+async def test_a_second_delivery_hears_the_apology_of_an_ended_turn(store_url: str, tmp_path: Path) -> None:
+    app = LayerCode(answering(apology="Sorry."), settings=settings(tmp_path, store=store_url))
+    async with calling(app) as caller:
+        await crash(store_url, turn(caller.conversation_id, "t", agent="payer", started_at=time.time() - 300))
+        await app.watch.run(SEARCH)
+        reply = await caller.say("hello", turn_id="t")
+        assert (reply.spoken, reply.types[-1]) == ("Sorry.", "response.end")
+        # A newer turn has answered the caller.
+        await caller.say("hello", turn_id="next")
+        assert (await caller.say("hello", turn_id="t")).spoken == ""
+
+
+async def test_the_search_goes_on_after_workers_of_an_earlier_release_gave_it_up(store_url: str) -> None:
+    store = create_store(store_url)
+    await store.open()
+    search = CrashedTurns(store, lambda record: None)
+    for _ in range(2):
+        await search.enqueue(store.enqueue)
+        assert [job.id for job in await store.pending_jobs()] == [CRASHED_TURNS]
+    [job] = await store.pending_jobs()
+    await store.settle(job)
+    for _ in range(2):
+        await search.enqueue(store.enqueue)
+        [job] = await store.pending_jobs()
+        assert (job.name, job.id) == (CRASHED_TURNS, f"{CRASHED_TURNS}-{today()}")
+    await store.close()
+
+
+def answering(**options: Any) -> VoiceAgent[Any, Any]:
+    voice = VoiceAgent("payer", **options)
 
     @voice.on_message
     async def answer(turn: Turn) -> str:

@@ -211,6 +211,15 @@ class Store(ABC):
         `since` is the earliest start, in epoch seconds. Without `bodies` the records have no messages and no frames.
         """
 
+    async def unfinished(self, *, since: float) -> AsyncIterator[TurnRecord]:
+        """Yield the turns that are recorded as running and began at `since` (epoch seconds) or later, in any order.
+
+        The records have no messages and no frames.
+        """
+        async for record in self.turns(since=since, bodies=False):
+            if not record.finished:
+                yield record
+
     # --- conversations
 
     @abstractmethod

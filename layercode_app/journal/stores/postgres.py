@@ -90,6 +90,11 @@ ORDER BY position {order} LIMIT %s
 """
 
 
+_UNFINISHED = f"""
+SELECT {_HEADS} FROM layercode.turns WHERE started_at >= %s AND status = 'running' ORDER BY position
+"""  # noqa: S608
+
+
 class PostgresStore(Store):
     """A journal in the PostgreSQL database at `url`, in its schema `layercode`."""
 
@@ -230,6 +235,10 @@ class PostgresStore(Store):
             for row in rows:
                 yield _load(row)
             after = rows[-1][0]
+
+    async def unfinished(self, *, since: float) -> AsyncIterator[TurnRecord]:
+        for row in await self._link.read(_UNFINISHED, (since,)):
+            yield _load(row)
 
     # --- conversations
 

@@ -194,6 +194,18 @@ class RedisStore(Store):
             found |= {record.key: record for record in loaded}
         return [found[name, turn_id] for _, name, turn_id in places if (name, turn_id) in found]
 
+    async def unfinished(self, *, since: float) -> AsyncIterator[TurnRecord]:
+        names = await self._spoken(since)
+        for start in range(0, len(names), PAGE):
+            some = names[start : start + PAGE]
+            metas = await self._run(*[("HGETALL", _keys(name)[0]) for name in some])
+            for name, meta in zip(some, metas, strict=True):
+                running = [turn.decode() for turn, line in meta.items() if line.startswith(b"running ")]
+                for turn in await self._script(lua.GET, name, *running) if running else ():
+                    if turn and (record := _load(turn)).started_at >= since:
+                        record.messages, record.frames = b"", []
+                        yield record
+
     # --- conversations
 
     async def conversation(self, conversation_id: str) -> Conversation:

@@ -198,6 +198,10 @@ class SQLiteStore(Store):
             for record in found:
                 yield record
 
+    async def unfinished(self, *, since: float) -> AsyncIterator[TurnRecord]:
+        for record in await self._read_beside(lambda db: turns.unfinished(db, since)):
+            yield record
+
     # --- conversations
 
     async def conversation(self, conversation_id: str) -> Conversation:

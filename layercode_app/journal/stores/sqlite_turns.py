@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ..record import TurnRecord
+from ..record import Status, TurnRecord
 from ..record_json import dump_frames, dump_head, from_json
 from . import sqlite_conversations as conversations
 from .base import SPEAKING_KINDS, Begun, Change, tokens_of
-from .sqlite_history import END_OF_JOURNAL, WHOLE, LazyRecords, Row, load, newest
+from .sqlite_history import END_OF_JOURNAL, HEADS, WHOLE, LazyRecords, Row, load, newest
 from .sqlite_recent import Known, Recent
 
 Values: TypeAlias = tuple[str, int, bytearray, bytearray, bytearray, int, str, str]
@@ -37,6 +37,11 @@ _PAGE = """
 SELECT {columns} FROM turns
 WHERE position {direction} ? AND started_at >= ? {only} ORDER BY position {order} LIMIT ?
 """
+_UNFINISHED = f"""
+SELECT {HEADS} FROM turns
+WHERE position > ifnull((SELECT position FROM turns WHERE started_at < ? ORDER BY position DESC LIMIT 1), 0)
+AND status = ? ORDER BY position DESC
+"""  # noqa: S608
 
 
 def begin(db: sqlite3.Connection, record: TurnRecord, tokens: int, recent: Recent) -> Begun:
@@ -155,3 +160,11 @@ def page(
     only, values = ("", ()) if conversation_id is None else ("AND conversation_id = ?", (conversation_id,))
     sql = _PAGE.format(columns=columns, direction=direction, order=order, only=only)
     return [load(row) for row in db.execute(sql, (edge, since, *values, PAGE))]
+
+
+def unfinished(db: sqlite3.Connection, since: float) -> list[TurnRecord]:
+    """Return the turns that are recorded as running and began at `since` or later, newest first.
+
+    No index has the start of a turn. So the newest turns are searched back to the first turn that began earlier.
+    """
+    return [load(row) for row in db.execute(_UNFINISHED, (since, Status.RUNNING))]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from unittest.mock import AsyncMock
+
 import pytest
 
 from layercode_app import Message, VoiceAgent
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.delivery import displace
+from layercode_app.exceptions import StoreError
 from layercode_app.journal.check_journal import check_journal
-from layercode_app.journal.record import Json, ToolCall, TurnRecord
+from layercode_app.journal.record import Json, Status, ToolCall, TurnRecord
 from layercode_app.journal.stores.base import Job, Store
+from layercode_app.journal.stuck_turns import end_stuck
 from layercode_app.journal.task_jobs import HANDOFF, HANDOFF_TASK
-from layercode_app.settings import Settings
 from layercode_app.settings.limits import Limits
 from layercode_app.watch import crashed_turns
 from layercode_app.watch.crashed_turns import CrashedTurns
@@ -109,23 +113,66 @@ async def test_by_the_search_for_crashed_turns(worker: Open, monkeypatch: pytest
     assert await jobs(here) == ENQUEUED
 
 
+async def test_the_search_posts_no_handoff_that_the_workers_service_does_not_post(
+    worker: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", -1.0)
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead, CALL)  # Its service has no LAYERCODE_HANDOFF_URL, so the hand-off is no task.
+    await end(here, "search")
+    assert await jobs(here) == ENQUEUED[:1]
+
+
+@pytest.mark.parametrize("how", ["new", "search"])
+@pytest.mark.parametrize("method", ["enqueue", "update"])
+async def test_although_the_journal_becomes_unavailable_meanwhile(
+    worker: Open, how: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", -1.0)
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead)
+    with monkeypatch.context() as patch:
+        patch.setattr(here, method, AsyncMock(side_effect=StoreError("away")))
+        with suppress(StoreError):
+            await end(here, how)
+    await end(here, "search")
+    assert await jobs(here) == ENQUEUED
+    old = await here.get("c", "old")
+    assert old is not None
+    assert (old.status, old.tasks) == (Status.FAILED, [])
+
+
+async def test_not_if_the_call_is_forgotten_while_its_turn_is_ended(worker: Open) -> None:
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead)
+    read = await here.get("c", "old")
+    assert read is not None
+    enqueue = here.enqueue
+
+    async def forgotten_first(job: Job) -> bool:
+        if await here.get("c", "old") is not None:
+            await here.forget("c")
+        return await enqueue(job)
+
+    here.enqueue = forgotten_first  # type: ignore[method-assign]
+    assert not await end_stuck(here, read)
+    assert await jobs(here) == []
+
+
 async def end(store: Store, how: str) -> None:
     """End the turn of the dead worker in one of four ways."""
     if how == "check":
         await check_journal(store, fix=True, posts_handoffs=True)
     elif how == "search":
         ended: list[TurnRecord] = []
-        await CrashedTurns(Settings(handoff_url="http://crm.test"), store, ended.append).search()
+        await CrashedTurns(store, ended.append).search()
         assert all(record.error == "CrashedTurnError" and record.notes for record in ended)
     else:
         await deliver(store, how)
 
 
-@pytest.mark.parametrize("how", ["old", "new", "check", "search"])
-async def test_a_handoff_of_an_earlier_release_which_is_only_an_outcome(
-    worker: Open, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", -1.0)
+@pytest.mark.parametrize("how", ["old", "new", "check"])
+async def test_a_handoff_of_an_earlier_release_which_is_only_an_outcome(worker: Open, how: str) -> None:
     dead, here = await worker(), await worker()
     await dies_after_a_tool(dead, CALL)
     await end(here, how)

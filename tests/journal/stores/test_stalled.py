@@ -18,6 +18,7 @@ from layercode_app.conversation.admission import TurnHandler
 from layercode_app.journal.crashed_turn import crash
 from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.journal.stores.base import Store
+from layercode_app.journal.stuck_turns import end_stuck
 
 from .admitted import admit
 from .conftest import Open
@@ -46,10 +47,8 @@ async def swept(other: Store, record: TurnRecord) -> None:
 
 
 async def fixed(other: Store, record: TurnRecord) -> None:
-    """Mark the turn as crashed, as `journal check --fix` does."""
-    assert await other.claim(record)
-    crash(record)
-    assert await other.save(record)
+    """End the turn as if its worker had died, as `journal check --fix` does."""
+    assert await end_stuck(other, record)
 
 
 Lost = Callable[[Store, TurnRecord], Awaitable[None]]
