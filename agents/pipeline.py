@@ -108,7 +108,7 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
     elif asks_for_pitch(scene.text):
         yield "And what is your pitch for it?"
     else:
-        yield "Tell me the job, then say: my pitch is, and your pitch."
+        yield "Tell me the job, and then give your pitch. Begin it with the words: my pitch is."
 
 
 def asks_for_pitch(text: str) -> bool:

@@ -61,8 +61,8 @@ async def _gone(reader: asyncio.StreamReader) -> None:
 async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
     """Send a turn, disconnect, and return the time of the disconnect.
 
-    `after=0.3` disconnects 0.3 seconds after the first speech. A value of 1 or more does not wait for speech:
-    `after=1.3` disconnects 0.3 seconds after the request.
+    If `after` is below 1, it is the number of seconds from the first speech to the disconnect. If `after` is 1 or more,
+    the seconds count from the request, and 1 is subtracted: `after=1.3` disconnects 0.3 seconds after the request.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/api/agent", f"c-{text}", text))

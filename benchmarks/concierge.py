@@ -1,7 +1,8 @@
 """Measure the concierge's time to first speech, with and without its small model: python benchmarks/concierge.py
 
-The agent's offline script answers for both models, so the figures do not depend on a provider. The larger model takes
-0.6 s to its first token (OFFLINE_THINKING_SECONDS in the agent's file), the small model no time.
+The agent's offline script answers in place of both models, so the figures do not depend on a provider. In place of the
+larger model, the script waits 0.6 s before its first word (OFFLINE_THINKING_SECONDS in the agent's file). In place of
+the small model, the script answers at once.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class FarTLS:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _far(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Forward the encrypted bytes. Connecting takes a round trip, and so does each answer of the server."""
+        """Forward the encrypted bytes, with a delay of `ROUND_TRIP` before connecting and before each answer."""
         self.opened += 1
         await self._forward(reader, writer, self._inner_port, first=ROUND_TRIP, back=ROUND_TRIP)
 

@@ -46,7 +46,8 @@ MOST_EXTRA = 0.07
 class Side:
     """The measurements of one round. `p50` and `p99` are milliseconds to the first word.
 
-    `extra` is the number of second requests per turn. `won` is the number of second requests that answered first.
+    With hedging, a request that is slow is sent again. `extra` is the number of repeated requests per turn. `won` is
+    the number of repeated requests that answered before the original request.
     """
 
     p50: float

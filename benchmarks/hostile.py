@@ -138,7 +138,7 @@ async def connect(server: Running, *, receive_buffer: int = 0) -> tuple[asyncio.
 
 
 async def many(server: Running, total: int, one: Callable[[], Awaitable[None]]) -> None:
-    """Run `total` attacks, `AT_ONCE` at a time, and sample the memory in between."""
+    """Run `total` attacks, `AT_ONCE` at a time. Sample the server's memory `PARTS` times, at equal intervals."""
     numbers = iter(range(total))
 
     async def work() -> None:

@@ -150,7 +150,7 @@ def main(arguments: list[str]) -> int:
             f"   {'always' if complete else 'NOT ALWAYS'}"
         )
     held = mean >= AIM and complete
-    print(f"\naim {AIM:.0%} and the newest {NEWEST} turns always: {'held' if held else 'MISSED'}")
+    print(f"\naim (mean at least {AIM:.0%}, newest {NEWEST} turns in every request): {'held' if held else 'MISSED'}")
     return 0 if held else 1
 
 

@@ -2,8 +2,8 @@
 
 Only uv and a wheel of this checkout are installed in advance. The Makefile of each project installs everything into a
 new virtual environment. Projects share only caches: uv's downloads (hard-linked into each environment), compiled
-bytecode and mypy's cache. The caches stay valid because a workshop makes all its projects in the same folder, and has a
-separate mypy cache.
+bytecode and mypy's cache. A `Workshop` makes all its projects in the same folder, one after another, so the caches stay
+valid. Workshops that run at the same time do not share mypy's cache.
 """
 
 from __future__ import annotations

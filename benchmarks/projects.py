@@ -140,7 +140,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="every agent with every choice of extras")
     parser.add_argument("--agent", choices=sorted(AGENTS))
-    parser.add_argument("--extras", help="one choice, comma-separated; empty for none")
+    parser.add_argument("--extras", help="one choice of extras, separated by commas; '' for no extras")
     parser.add_argument("--jobs", type=int, default=1, help="number of projects at the same time")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--fresh", action="store_true", help="discard all results first")

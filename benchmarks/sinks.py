@@ -178,7 +178,10 @@ def _against_off(environment: Mapping[str, str]) -> Cost:
 
 
 def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
-    """Drive the servers alternately. Return each server's CPU milliseconds per turn, including later exports."""
+    """Drive the servers alternately. Return each server's CPU milliseconds per turn.
+
+    The figures include the export of telemetry after the turns.
+    """
     before = [cpu_seconds(process) for _, process in servers]
     for number in range(SLICES):
         for port, _ in servers if number % 2 else reversed(servers):

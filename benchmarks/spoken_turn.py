@@ -1,4 +1,4 @@
-"""Measure the CPU of a turn in which a model behind HTTP calls a tool and then streams 30 words, 10 ms apart.
+"""Measure the CPU of a turn in which a model, reached over HTTP, calls a tool and then streams 30 words, 10 ms apart.
 
     python -m benchmarks.spoken_turn
 
@@ -104,8 +104,8 @@ def main() -> int:
     base = found[servers[0][0].name]
     ratios = {name: statistics.median(a / b for a, b in zip(of, base, strict=True)) for name, of in found.items()}
     for name, of in found.items():
-        print(f"{name:24} {statistics.median(of):6.2f} ms of CPU per turn, {ratios[name]:.2f} times bare")
-    print(f"aim: with all sinks, at most {AIM} times bare")
+        print(f"{name:24} {statistics.median(of):6.2f} ms of CPU per turn, {ratios[name]:.2f} times the bare app's CPU")
+    print(f"aim: `run` with all sinks needs at most {AIM} times the bare app's CPU")
     return int(ratios["run, all sinks"] > AIM)
 
 

@@ -128,9 +128,10 @@ async def _nowhere(frames: Sequence[Frame]) -> None:
 
 
 async def growth(url: str, turns: int = 0) -> float:
-    """Fill the journal with `turns` turns, then return the CPU time of a call's turn 1,000 divided by that of turn 10.
+    """Fill the journal with `turns` turns, then hold three long calls and return how much slower their turns get.
 
-    Return the larger ratio of two calls, one without and one with a spending budget. The ratio of a third call, with
+    The ratio of a call is the CPU time of its turn 1,000 divided by the CPU time of its turn 10. Return the larger
+    ratio of the first two calls: one has no spending budget, and the other has one. The ratio of the third call, with
     the default history budget, is only printed.
     """
     store = create_store(url)

@@ -6,8 +6,8 @@ Every request is a signed turn of a new conversation, because the bare app has n
 ten milliseconds apart. Callers arrive spread over the time of one turn, then all at once. The last row compares this
 server with and without a guard that takes half as long as the reply.
 
-Aims: a p50 of at most 1.3 times the bare app's p50, and a p99 of at most 1.2 times the bare app's p99. With 50 callers,
-the p50 and the p99 may each be at most 1.05 times the bare app's figure.
+Aims with 1 and 10 callers: a p50 of at most 1.3 times the bare app's p50, and a p99 of at most 1.2 times the bare app's
+p99. Aims with 50 callers: a p50 and a p99 of at most 1.05 times the bare app's figures.
 """
 
 from __future__ import annotations

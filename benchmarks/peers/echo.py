@@ -46,7 +46,7 @@ def burst(port: int, path: str, *, callers: int = CALLERS, turns: int = TURNS) -
 def start_all(
     stack: ExitStack, results: Sequence[Result], measure: str, mode: Mode, model_url: str, core: int | None
 ) -> list[tuple[Result, Running]]:
-    """Start the peers. Record a failure of this measure for each peer that does not start."""
+    """Start the peers. If a peer does not start, record in its result that `measure` failed."""
     servers = []
     for result in results:
         try:

@@ -55,7 +55,7 @@ def allow_files(wanted: int = 16_384) -> int:
 
 @contextmanager
 def _on(core: int | None) -> Iterator[None]:
-    """Pin processes that are started in this block to a core, with all their threads."""
+    """Pin to this core all processes that the `with` block starts, and their threads. None pins nothing."""
     if core is None:
         yield
         return

@@ -51,7 +51,11 @@ def _figures(results: Sequence[Result]) -> str:
         ("memory per open stream, in KB", memory.MEASURE, lambda r: _one(r, memory.MEASURE, "kb", ".0f")),
         ("time until all streams spoke, in s", memory.MEASURE, lambda r: _one(r, memory.MEASURE, "seconds", ".1f")),
         ("memory before the streams open, in MB", memory.MEASURE, lambda r: _one(r, memory.MEASURE, "idle_mb", ".0f")),
-        ("start to first answer with 200, in s", startup.MEASURE, lambda r: _one(r, startup.MEASURE, "seconds", ".2f")),
+        (
+            "start-up to first answer with HTTP 200, in s",
+            startup.MEASURE,
+            lambda r: _one(r, startup.MEASURE, "seconds", ".2f"),
+        ),
     ]
     shown = [[title, *(_cell(r, measure, cell) for r in results)] for title, measure, cell in rows]
     return _table(["", *(r.peer.title for r in results)], [row for row in shown if not {*row[1:]} <= {"-", "not run"}])

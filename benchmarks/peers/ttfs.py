@@ -1,4 +1,4 @@
-"""Measure the time to first speech with a model over HTTP, which streams the same words to every peer."""
+"""Measure each peer's time to first speech. The peers use a model server that streams the same words to each peer."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ LOOKS_UP = "I can look up the router, the wireless password, invoices and moving
 FINDS = "I can find a product, look an order up, or tell you about returns, shipping and warranty."
 BOOKS = "I can book you an appointment."
 CALLS_BACK = "I take your name, a number and a time, and we call you back."
-COACHES = "Tell me the job, then say: my pitch is, and your pitch."
+COACHES = "Tell me the job, and then give your pitch. Begin it with the words: my pitch is."
 
 TABLE: dict[str, list[Said]] = {
     "bakery": [
