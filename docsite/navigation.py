@@ -48,10 +48,10 @@ def navigation(folder: Path, generated: Sequence[str] = ()) -> list[dict[str, An
 
 
 def _pages(folder: Path, place: str, order: Sequence[str]) -> list[Path]:
-    """Return the pages of the kind whose subfolder is `place`.
+    """Return the pages of one kind, such as explanations. `place` is the subfolder that holds the pages of this kind.
 
-    The index is first, then the pages in `order`, then the other pages of the subfolder by name, and last the pages of
-    this kind in `ELSEWHERE`.
+    The index is first, then the pages in `order`, then the other pages of the subfolder by name. The pages that
+    `ELSEWHERE` lists for this kind come last.
     """
     first = ["index", *order]
 

@@ -63,8 +63,8 @@ def wrap_transports(client: Any, wrapper: Callable[[Any], Any]) -> bool:
 def has_idle_connection(client: Any) -> bool:
     """Return whether an HTTP client has an idle open connection for its next request.
 
-    If the pool does not expose its connections, the result is False. In that case, a HEAD request is sent although a
-    connection may be open.
+    If the result is False, `open_calls.connect` opens a connection with a HEAD request. If the pool does not expose its
+    connections, the result is always False, and this request is sent even if a connection is open.
     """
     return any(
         connection.is_idle() and not connection.has_expired()

@@ -81,7 +81,8 @@ def _is_as(client: Any, before: Mapping[str, Any]) -> bool:
 def _only_others(convert: Any) -> Any:
     """Return a function that converts the parameters of a request as `convert` does, but faster.
 
-    A dict that holds only JSON values needs no conversion. It is returned without the parameters that were not given.
+    A dict of parameters may contain the client's markers for parameters that were not given. These entries are left
+    out. If all other values are JSON, the dict is returned without conversion.
     """
 
     async def converted(data: object, expected_type: object) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 def collectors() -> list[Any]:
     """Return the collectors of the global registry, without running any of them.
 
-    The public `REGISTRY.collect()` would run all of them, including those that read files or query servers. If the
-    private mapping is missing, the list is empty, and `/metrics` lacks the metrics that an agent file creates itself.
+    The public method `REGISTRY.collect()` would run all collectors, even collectors that read files or query servers.
+    So the collectors are taken from a private mapping of the registry. If the installed release of the client lacks
+    this mapping, the list is empty, and `/metrics` lacks the metrics that an agent file creates itself.
     """
     from prometheus_client import REGISTRY
 

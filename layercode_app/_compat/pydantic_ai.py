@@ -40,9 +40,12 @@ def can_replace_events(stream: StreamedResponse) -> bool:
 def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None:
     """Make a stream yield these events. PydanticAI can still set a deadline for the request afterwards.
 
-    PydanticAI refuses to set a deadline for a stream that was already read. This function therefore replaces the method
-    that sets the deadline. The new method applies the deadline to the events that are still to come. PydanticAI itself
-    also reads the first event early, if a capability, such as ModelFallback, handles failed requests.
+    The first event of the stream was read before this function is called, and PydanticAI refuses to set a deadline for
+    a stream that was already read. This function therefore replaces the stream's method that sets the deadline. The new
+    method applies the deadline to the events that are still to come.
+
+    If a capability, such as ModelFallback, handles failed requests, PydanticAI itself reads the first event early. But
+    PydanticAI sets the deadline before it reads this event.
     """
     stream._event_iterator = events
     kept = weakref.ref(stream)  # The stream refers to the function below.
@@ -57,9 +60,11 @@ def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None
 def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
     """Return whether a capability, such as ModelFallback, handles failed model requests.
 
-    `Hooks` handle them only if a hook for failed requests is registered. If the installed release of PydanticAI does
-    not tell whether there is such a hook, the result is True for all `Hooks`. Then a request that fails after a tool
-    call is not retried.
+    If so, the toolkit leaves the retries of these requests to the capability.
+
+    `Hooks` handle failed requests only if a hook for them is registered. If the installed release of PydanticAI does
+    not tell whether such a hook is registered, the result is True for all `Hooks`. Without such a hook, neither the
+    toolkit nor `Hooks` retry a request that fails after a tool call.
     """
     from pydantic_ai.capabilities import AbstractCapability
 

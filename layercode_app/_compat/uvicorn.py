@@ -68,12 +68,12 @@ class CycleConnection(HttpToolsProtocol):
         self.parser = _Parser(self)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer the request, unless the parser stops at it and will parse it again."""
+        """Begin to answer the request. Do nothing if the parser stops at this request, because it is parsed again."""
         if not self.parser.stops:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note the end of the body, unless the parser stops at the request and will parse it again."""
+        """Note the end of the body. Do nothing if the parser stops at this request, because it is parsed again."""
         if not self.parser.stops:
             super().on_message_complete()
 
@@ -138,13 +138,13 @@ def server_of_this_process() -> uvicorn.Server | None:
 
 
 class ClosingWorkers(Multiprocess):
-    """Uvicorn's supervisor of worker processes, which notices at once if a worker ends.
+    """Uvicorn's supervisor of worker processes. Unlike uvicorn's own class, it notices at once if a worker ends.
 
-    The supervisor asks each worker over a pipe whether it is alive. The supervisor's process also has a copy of the
-    worker's side of the pipe. This class closes that copy, so that only the worker keeps its side open. When the worker
-    exits, the supervisor sees that the pipe is closed. Otherwise it would wait until its timeout for a worker that
-    exited before it answered, such as after Ctrl-C. If uvicorn lacks `keep_subprocess_alive` or the pipe, the
-    supervisor still waits until the timeout.
+    The supervisor asks each worker over a pipe whether the worker is alive. A worker may exit before it answers, such
+    as after Ctrl-C. Uvicorn's own class would then wait for the answer until a timeout, because the supervisor's
+    process has a copy of the worker's side of the pipe, and this copy stays open. This class closes the copy. So when
+    the worker exits, the supervisor sees at once that the pipe is closed. If uvicorn lacks `keep_subprocess_alive` or
+    the pipe, this class waits until the timeout, like uvicorn's own class.
     """
 
     def keep_subprocess_alive(self) -> None:

@@ -137,7 +137,10 @@ def _parts(model: Model, output: Any) -> list[Any]:
 
 
 def _arguments(function: Any) -> dict[str, Any]:
-    """Return an example value for each argument that a model passes to an output function; None if there is none."""
+    """Return an example value for each argument that a model passes to an output function, by the argument's name.
+
+    The value is None for an argument whose type is not in EXAMPLES.
+    """
     hints = get_type_hints(function)
     named = [name for name in inspect.signature(function).parameters if "RunContext" not in str(hints.get(name))]
     return {name: EXAMPLES.get(hints.get(name, str)) for name in named}

@@ -49,8 +49,8 @@ class Connections:
     async def open(self, voices: Collection[VoiceAgent[Any, Any]]) -> None:
         """Open the connections of these agents, and log failures.
 
-        An MCP server that fails to open is retried in the background. A model or a toolset that fails to open is opened
-        again in each turn.
+        If an MCP server cannot be opened, the attempt is repeated in the background. If a model, or a toolset other
+        than an MCP server, cannot be opened, each turn tries to open it again.
         """
         opening = [part for voice in voices for part in self._open_parts(voice)]
         waiting = [asyncio.create_task(opened.wait()) for _, opened in opening]

@@ -27,7 +27,7 @@ def check_name(name: object) -> None:
 
 
 def check_output(name: str, agent: AbstractAgent[Any, Any] | None, speak: object) -> None:
-    """Raise DeveloperError unless `agent` is a PydanticAI agent whose output can be spoken, or None."""
+    """Raise DeveloperError unless `agent` is None or a PydanticAI agent whose output can be spoken."""
     from .outputs import speaks_text
 
     if agent is not None and not hasattr(agent, "iter"):

@@ -179,7 +179,7 @@ def _load_into(found: Found, path: Path) -> None:
         return
     if not agents:
         found.warnings.append(
-            f"{path} has no agent in it: expected a VoiceAgent or a PydanticAI Agent at the top of the module, such as "
+            f"{path} has no agent in it: expected a VoiceAgent or a PydanticAI Agent at module level, such as "
             f"`agent = VoiceAgent({path.stem!r}, …)`. If it is only a helper module, begin the file's name with _."
         )
     if faults:
@@ -253,7 +253,7 @@ def _wrapped(module: ModuleType, name: str, path: Path) -> VoiceAgent[Any, Any]:
         return VoiceAgent(path.stem, getattr(module, name))
     except DeveloperError as error:
         raise DeveloperError(
-            f"the file has no VoiceAgent at the top of the module, and {name} does not work without one: {error} "
+            f"the file has no VoiceAgent at module level, and {name} does not work without one: {error} "
             f"Write `agent = VoiceAgent({_plain_name(path.stem)!r}, {name}, …)` in the file."
         ) from error
 

@@ -16,7 +16,10 @@ DecoratorT = TypeVar("DecoratorT", bound=Callable[..., Any])
 
 
 def _decorator(register: DecoratorT) -> DecoratorT:
-    """Make a method usable as a decorator without parentheses. If it is called without arguments, raise HookError."""
+    """Make a method usable as a decorator that is written without parentheses, such as `@agent.on_data`.
+
+    With empty parentheses, as in `@agent.on_data()`, the method raises HookError.
+    """
 
     @wraps(register)
     def registering(self: Hooks, *hook: Any, **named: Any) -> Any:
@@ -80,9 +83,10 @@ class Hooks:
 
     @_decorator
     def on_session_end(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` once after a session, even if the server was restarted.
+        """Call `await hook(event)` after a session, even if the server was restarted.
 
-        If a hook fails, all `on_session_end` hooks of the agent are called again later.
+        The hook is called once if all `on_session_end` hooks of the agent succeed. If one of these hooks fails, all of
+        them are called again later.
         """
         return self._add("session_end", hook)
 

@@ -1,4 +1,4 @@
-"""Run a model in a job that belongs to a turn, such as one that writes a summary, and count its tokens and cost."""
+"""Run the model of a turn's job, such as the job that writes a summary, and count the model's tokens and cost."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ The usage of the turn itself was added when the turn ended.
 
 @dataclass(frozen=True)
 class JobUsage:
-    """Runs the model of a job. Its usage is added to the record of the turn with this `key`, and passed to `count`.
+    """Runs the model of a job. The model's usage is added to the record of the turn `key`, and passed to `count`.
 
-    While that record lists the name in `work`, later turns know that the usage in the record may still grow.
+    While `work` is in the record's list `outlasting`, later turns know that the usage in the record may still grow.
     """
 
     store: Store

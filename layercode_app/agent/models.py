@@ -41,9 +41,10 @@ _SET, _OFFLINE = "Set it in .env or in the environment", ", or answer from the a
 
 
 class MissingKeyError(ConfigurationError):
-    """The API key of a known model is not set. `reason` is the message without the advice on how to fix it.
+    """The API key of a known model is not set. `reason` is the message without the advice on how to set the key.
 
-    Without `offline`, the advice does not mention the agents' scripts, because they cannot replace this model.
+    `offline` tells whether the agents' scripts can answer in place of this model. If not, the advice does not mention
+    the scripts.
     """
 
     def __init__(self, reason: str, *, offline: bool = True) -> None:

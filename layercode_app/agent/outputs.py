@@ -55,9 +55,10 @@ def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
 
 
 def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
-    """Return an error message if an output validator keeps runs from ending with tool calls that wait for an approval.
+    """Return an error message if tool calls cannot wait for an approval because the agent has an output validator.
 
-    Return "" if runs can end with such tool calls.
+    Such tool calls end a run, and PydanticAI then needs DeferredToolRequests as an output type. This type is not added
+    for an agent with an output validator. Return "" if the agent has this type itself, or has no output validator.
     """
     if may_defer(agent) or not _validators(agent):
         return ""

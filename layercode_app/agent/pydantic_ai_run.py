@@ -108,7 +108,7 @@ def _options(
 def _model_options(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], retries: Retries, watching: AbstractCapability[Any]
 ) -> dict[str, Any]:
-    """Return the arguments of the run for its model, its settings and its capabilities. Include `watching` in them."""
+    """Return the arguments that set a run's model, model settings and capabilities. One capability is `watching`."""
 
     def wrap(model: Any) -> Any:
         return bounded(voice.agent, _hedged(voice, turn, model), retries, _model_settings(voice, turn, model)[1])

@@ -191,7 +191,7 @@ class AgentRunner:
         return not callable(self.voice.greeting_waits) or self._waits(turn)
 
     def _greets_now(self, turn: Turn[Any, Any]) -> bool:
-        """Return whether to speak the greeting now, because it waited until the other side said something.
+        """Return whether the greeting had to wait until the other side said something, and must be spoken now.
 
         If so, record the greeting as spoken.
         """

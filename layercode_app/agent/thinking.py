@@ -22,8 +22,9 @@ END_SECONDS = 1.0
 class Thinking:
     """A context manager that runs the `while_thinking` hook. Before the answer is spoken, `said()` must be awaited.
 
-    `said()` stops the hook. If the hook is in the middle of a sentence, it has SENTENCE_SECONDS to end the sentence.
-    Otherwise it is stopped at once, so that a slow or failing hook delays nothing.
+    `said()` stops the hook. A hook in the middle of a sentence first has SENTENCE_SECONDS to end the sentence. A hook
+    that is not in the middle of a sentence is stopped at once. So a slow or failing hook delays the answer by at most
+    SENTENCE_SECONDS.
     """
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:

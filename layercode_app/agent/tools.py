@@ -163,7 +163,7 @@ class TurnTools(AbstractCapability[Any]):
         raise asyncio.CancelledError
 
     def _remove(self, entry: ToolCall) -> None:
-        """Remove a tool call that did not run from the record."""
+        """Remove from the record a tool call that did not run."""
         self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
 
     def _once(self, entry: ToolCall, handler: Any, args: Any) -> Awaitable[Any]:

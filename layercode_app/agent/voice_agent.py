@@ -370,9 +370,12 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
 
     @cached_property
     def asks_first(self) -> bool:
-        """Whether runs need the output type DeferredToolRequests in addition, because a tool may have to be confirmed.
+        """Whether to add DeferredToolRequests to the output types of runs, because a tool may have to be confirmed.
 
-        Only a run shows whether a dynamic toolset, a capability or the tool itself asks for an approval.
+        Before a run, it is not known whether a dynamic toolset, a capability or the tool itself will ask for an
+        approval. So for an agent with tools, the result is True if `takes_deferred` allows the additional type. If
+        `takes_deferred` does not allow it, the result is True only if a tool is known to need a confirmation. If the
+        agent's own output types include DeferredToolRequests, the result is False.
         """
         from .outputs import may_defer, takes_deferred
 

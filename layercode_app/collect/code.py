@@ -48,7 +48,10 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
 
 
 def written(heard: str) -> str:
-    """Return the written form of a part of a code, such as "AB4" for "a b four"; "" if it contains other words."""
+    """Return the written form of a part of a code, such as "AB4" for "a b four".
+
+    Return "" if `heard` contains a word that is neither a part of a code nor in LEAD or NOISE.
+    """
     return _written(_tokens(heard))
 
 
@@ -62,7 +65,7 @@ def _apart(match: re.Match[str]) -> str:
 
 
 def _written(tokens: Sequence[str]) -> str:
-    """Return the characters of the code; "" if the words contain anything else."""
+    """Return the characters of the code. Words in LEAD or NOISE are skipped; any other word makes the result ""."""
     text, at = "", 0
     while at < len(tokens):
         if tokens[at] in SIGNS:

@@ -232,9 +232,10 @@ class TurnHandler(Draining):
         return known is not None
 
     async def _reload_unsaved(self, agent: AgentProtocol, begun: Begun) -> None:
-        """Retry the saves that failed before this turn began, and reload the history and state with them.
+        """Retry the saves that failed before this turn began. Then read the history and state again.
 
-        A turn can begin only if the journal is available. So the saves can succeed now.
+        A turn can begin only if the journal is available, so the saves can succeed now. The history and the state then
+        include the saved turns.
         """
         await self.late.hurry(begun.record.conversation_id, awaited=True)
         await earlier_turns.reload(self.store, begun, tokens=self.services.tokens(agent))

@@ -12,9 +12,10 @@ from .parts import deep_copy, private_values
 def copy_values(source: BaseModel, target: BaseModel) -> None:
     """Replace the values of `target` by copies of the values of `source`. Later changes to one do not affect the other.
 
-    The values are the fields, the extra fields and the private attributes. A part that `target` already has is not
-    copied, so it stays the same object after `turn.state = turn.state.model_copy(update=...)`. A private attribute that
-    cannot be copied stays: it may be a lock that a tool in another thread holds.
+    The values are the fields, the extra fields and the private attributes. If both models hold the same object in a
+    field or private attribute, the object is not copied. So after `turn.state = turn.state.model_copy(update=...)`, the
+    fields that were not updated are the same objects as before. If a private attribute cannot be copied, `target` keeps
+    its own object. The object may be a lock that a tool in another thread holds.
     """
     if source is target:
         return

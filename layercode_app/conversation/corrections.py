@@ -46,8 +46,8 @@ class Corrections:
     """Applies the interruptions that platform events report, and the scores that other workers send.
 
     An interruption may arrive before the record of its turn is saved: the turn's own event may not have arrived yet, or
-    the turn's worker may be slow. Such an early correction is kept, and applied when the turn has ended. `interrupted`
-    is called with each turn that was reported as complete, and now counts as interrupted.
+    the turn's worker may be slow. Such an early correction is kept, and applied when the turn has ended. If a turn was
+    reported as complete and now counts as interrupted, `interrupted` is called with the turn's record.
     """
 
     def __init__(self, store: Store, late: LateSaves, interrupted: Callable[[TurnRecord], None]) -> None:

@@ -42,7 +42,8 @@ After this many checks, it also checks whether the other worker is alive.
 class CrashedTurnError(LayerCodeError):
     """A worker died during a turn that had already started tools, so the turn is not run again.
 
-    It is also raised in a worker that still runs a turn, if the journal says that the turn's worker died.
+    The error is also raised in a worker that is alive and still runs a turn, if another worker took this worker for
+    dead and marked the turn as crashed.
     """
 
 
@@ -55,7 +56,7 @@ async def repeat(known: TurnRecord, listener: Listener, *, apology: str = "") ->
 
 
 async def is_newest(store: Store, turn: TurnRecord) -> bool:
-    """Return whether the conversation has no newer turn, which would answer the caller."""
+    """Return whether this is the conversation's newest turn. A newer turn would answer the caller in its place."""
     newest = (await store.history(turn.conversation_id, tokens=0))[-1:]
     return [known.turn_id for known in newest] == [turn.turn_id]
 

@@ -1,7 +1,8 @@
 """The pytest plugin: the fixtures `call`, `start_call` and `clock`, and the marks `agent` and `real_model`.
 
 Pytest loads it in every run where the package is installed, so it imports nothing heavy until a fixture is used.
-Async tests that use `call` need no other plugin; a test marked for anyio or pytest-asyncio is run by that plugin.
+The plugin runs async tests that use `call`, so these tests need no async plugin. But a test that is marked for anyio or
+pytest-asyncio is run by anyio or pytest-asyncio.
 Agents run on asyncio, so a test on trio fails with an explanation.
 """
 

@@ -1,8 +1,8 @@
-"""The streaming filter: hold back a token until it is complete, then return its words.
+"""The streaming filter: return ordinary words at once, and replace tokens such as dates and amounts with words.
 
-The filter reads one character at a time, so the size of the pieces does not change the result. An ordinary word is
-returned immediately, even at the start of a token such as `ann@example.com`. The remaining part of that token is held
-back until the token is complete, and is then returned as words.
+The filter holds back a token until the token is complete. If a token begins with an ordinary word, as `ann@example.com`
+begins with `ann`, this word is returned at once. Only the rest of the token is held back, and later returned as words.
+The filter reads one character at a time, so the size of the pieces does not change the result.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Pronouncer:
         return self._run(deque(piece))
 
     def flush(self) -> str:
-        """Return the text that was held back, because no more pieces follow."""
+        """Return the text that is still held back. Call this after the last piece."""
         out: list[str] = []
         while self._held:
             pending = deque[str]()

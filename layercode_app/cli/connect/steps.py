@@ -53,8 +53,8 @@ class Steps:
     def find_agent(self, agent_id: str | None, *, create: bool, template: str | None) -> None:
         """Use the agent `agent_id` or the agent in the settings. If neither is set, let the user pick or create one.
 
-        With `create` and without `agent_id`, always create an agent. If the account has no agent, one is created
-        without asking.
+        If neither is set, and the user gave `--yes` or the account has no agent, create an agent without asking. With
+        `create` and without `agent_id`, always create an agent, even if the settings name one.
         """
         settings = load_settings()
         wanted = agent_id or (None if create else settings.agent_id)

@@ -1,4 +1,7 @@
-"""Mask personal details for an assistant, as `sessions export` does, and replace names as `replay --promote` does."""
+"""Mask personal details in the texts that an assistant gets.
+
+Details are masked as in `sessions export`, and names are replaced as in `replay --promote`.
+"""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ async def run_scenarios(
     answer["runs"] = told["rows"]
     if len(told["rows"]) < len(runs):
         answer["more"] = (
-            f"There are {len(runs)} runs, failed ones first. To see all, run one scenario, or `eval {file} --html`."
+            f"Only the first {len(told['rows'])} of {len(runs)} runs are shown, failed runs first. To see every run, "
+            f"call this tool for one scenario at a time, or use `eval {file} --html PAGE.html`."
         )
     return answer
 

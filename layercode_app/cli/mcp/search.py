@@ -1,4 +1,4 @@
-"""Search recorded conversations for a text. A text that is found only in the unmasked words is not a result."""
+"""Search recorded conversations for a text. Words that masking hides or replaces are not found."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _contains(row: dict[str, Any], text: str) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts and numbers in a JSON value, without the names of fields, such as the `args` of a tool call."""
+    """Yield the texts and numbers in a JSON value, such as a tool call's `args`. The names of fields are left out."""
     if isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _texts(part)

@@ -118,7 +118,8 @@ class Tools:
         model: Model = "",
         repeat: Annotated[int, Field(ge=1, le=20, description="Repetitions per scenario.")] = 1,
         max_cost: Annotated[
-            float, Field(gt=0, le=100, description="Start no more runs once they have cost this many dollars.")
+            float,
+            Field(gt=0, le=100, description="Start no further run once the runs so far have cost this many dollars."),
         ] = 1.0,
     ) -> str:
         """Run the scenarios of a file against the agent, and tell which passed and why the others failed."""

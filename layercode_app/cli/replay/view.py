@@ -72,7 +72,10 @@ def _notes(replay: Replay) -> list[str]:
         numbers = ", ".join(str(turn.number) for turn in replay.turns if turn.note == note)
         lines.append(f"Not compared in turn {numbers}: {note}.")
     if replay.masked:
-        lines.append("The file is masked, so prompts and tools may differ. Export it with --unredacted to avoid that.")
+        lines.append(
+            "The file is masked, so the replayed prompts and tools may differ from the recorded ones. To avoid that, "
+            "export the call again with --unredacted."
+        )
     for name, versions in replay.versions.items():
         if versions.changed:
             who = "The agent" if name == replay.began else f"Agent {name}"

@@ -121,5 +121,8 @@ def _report(given: Given, kept: Kept, now: Kept, steps: list[Step]) -> None:
         print_line(f"Up to date with {now.layercode_app}.")
     elif not given.dry_run:
         if by_hand:
-            print_line(f"To merge by hand: {', '.join(by_hand)}. Remove each file when you have merged it.")
+            print_line(
+                f"To merge by hand: {', '.join(by_hand)}. Each is the new version of a file that you changed. Copy its "
+                "changes into your file, then remove the new version."
+            )
         print_line("  make test    # installs new dependencies and runs the tests")
