@@ -85,7 +85,7 @@ class NotRecordedError(ForkError):
 
 
 class PlatformError(LayerCodeError):
-    """The app's server refuses a request that it received; `status` is the HTTP status of its response."""
+    """A request from the platform or another client is refused; `status` is the HTTP status of the response."""
 
     status = 400
 

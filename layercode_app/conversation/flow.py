@@ -236,7 +236,7 @@ class Flow:
         self._undo.settle(self._read())
 
     def begin(self, work: object) -> None:
-        """Record that a tool or a data event begins, which may hand the call over or move to another stage."""
+        """Record that a tool or a data event begins. This work may hand the call over or move to another stage."""
         values = self._read()
         self._undo.begin(work, values)
 

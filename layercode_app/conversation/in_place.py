@@ -21,7 +21,7 @@ takes too long to find the items that are equal."""
 
 
 class OwnParts:
-    """The objects that belong to one state alone. Other code that refers to them has got them from this state.
+    """The objects that belong to one state alone: other code can refer to them only if it got them from this state.
 
     These objects are the models, dictionaries, lists and sets that were created when the state was loaded. An object
     that a tool or a hook has put into the state is not one of them: it may belong to the app, such as a product in a

@@ -19,7 +19,7 @@ T = TypeVar("T")
 class lasting_step:  # noqa: N801 - a context manager, which is used like a function
     """Protect the changes that the block makes to state, stage, agent and hang-up.
 
-    They are not undone if a tool is cancelled later. The block must not await anything.
+    These changes are not undone if a tool is cancelled later. The block must not await anything.
     """
 
     __slots__ = ("_parts",)
@@ -39,7 +39,7 @@ class lasting_step:  # noqa: N801 - a context manager, which is used like a func
 async def lasting(live: LiveTurn, work: Awaitable[T]) -> T:
     """Await the work of a hook or a guard, and protect its changes to state, stage, agent and hang-up.
 
-    If a tool is cancelled, only the changes of the tool are undone.
+    A tool may run at the same time as this work. If the tool is cancelled, only the changes of the tool are undone.
     """
     return await _in_steps(live, work)
 

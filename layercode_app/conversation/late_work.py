@@ -20,7 +20,7 @@ Run = Callable[[Coroutine[Any, Any, Any]], None]
 
 
 def start(run: Run, live: LiveTurn, work: Awaitable[Any], call: ToolCall | None = None) -> None:
-    """Run work in the background. If the turn ends before the work, save the effects of the work when it ends.
+    """Run work in the background. If the turn ends first, save the effects of the work when the work ends.
 
     `call` is the tool call that the work completes, if any.
     """
@@ -41,10 +41,10 @@ async def _outlasting(live: LiveTurn, work: Awaitable[Any], save: Callable[[], A
 
 
 def note_late(work: str, call: ToolCall | None, live: TurnRecord, record: TurnRecord) -> None:
-    """Copy the changes that were made in `live` after the turn had ended into `record`, the saved record.
+    """Update `record`, the saved record, with the changes that were made in `live` after the turn had ended.
 
-    Background work or a tool made these changes. `work` is its name, and `call` is the tool call, if any. If the tool
-    has the policy `finish_and_tell`, also add a note that tells the model the result.
+    `work` is the name of the background work that made these changes. `call` is the tool call that the work completed,
+    if any. If the tool has the policy `finish_and_tell`, also add a note that tells the model the result.
     """
     record.outlasting = [name for name in record.outlasting if name != work]
     record.outcomes, record.counts = list(live.outcomes), dict(live.counts)

@@ -97,9 +97,9 @@ class LiveTurn:
         self._thread = threading.get_ident()
 
     def in_loop(self, function: Callable[[*Args], object], *args: *Args) -> None:
-        """Call the function in the event loop's thread: at once if this is that thread, otherwise soon.
+        """Call the function in the event loop's thread: at once if that is the current thread, otherwise soon.
 
-        PydanticAI runs a tool that is a plain function in another thread. The functions that this thread passes to
+        PydanticAI runs a tool that is a plain function in another thread. The functions that the tool passes to
         `in_loop` are called in the order in which they were passed, and before the loop learns that the tool has ended.
         Raises CancelledError in the thread of a cancelled tool.
         """
@@ -127,9 +127,10 @@ class LiveTurn:
     @staticmethod
     @contextmanager
     def in_output_function() -> Iterator[None]:
-        """Run an output function in this context.
+        """Treat the code in this context as an output function.
 
-        If a guard refuses the reply, the hang-up and the hand-over of the function are undone, as those of a tool are.
+        An output function can ask for a hang-up or a hand-over, as a tool can. If a guard refuses the reply, such
+        requests are undone.
         """
         token = _running.set(Running())
         try:
@@ -165,8 +166,9 @@ class LiveTurn:
     def add_handoff(self, reason: str) -> None:
         """Record that a person should be notified. A job that posts the notice is enqueued when the turn ends.
 
-        Until then, the notice is in the turn's record, among the calls of tasks. So it is posted even if the journal is
-        unavailable when the turn ends, or if this worker dies before it has enqueued the job.
+        Until then, the turn's record contains the notice, in its list of task calls. If the journal is unavailable when
+        the turn ends, the job is enqueued later. If this worker dies before it has enqueued the job, another worker
+        enqueues the job from the saved record. No notice is posted if LAYERCODE_HANDOFF_URL is not set.
         """
         outcomes, outcome = self.record.outcomes, {"name": HANDOFF, "value": None, "reason": reason}
         outcomes.append(outcome)

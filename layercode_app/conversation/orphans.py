@@ -32,10 +32,10 @@ class Orphans:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def obey(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
-        """Handle another worker's signal about a turn that belongs to this worker.
+        """Handle another worker's signal about a turn that the journal assigns to this worker.
 
-        If the signal is to stop the turn, end the turn. If it is to follow the turn, let any worker run it. Do nothing
-        if the turn runs here or has ended.
+        On a signal `stop`, mark the turn as failed. On a signal `follow`, let any worker run the turn, because the
+        other worker waits for the turn's frames. Do nothing if the turn runs here or has ended.
         """
         if signal.kind in ("stop", "follow") and not self._runs_here(signal, running):
             self._start(signal, running)
@@ -43,8 +43,8 @@ class Orphans:
     def give_up(self, key: tuple[str, str], running: Mapping[str, LiveTurn]) -> None:
         """Let another worker run a turn that the journal may have begun for this worker, but that did not run here.
 
-        Call this after this worker has failed to begin the turn. While it was beginning the turn, another worker may
-        have sent a signal to follow the turn. `obey` ignores such a signal.
+        Call this method after this worker has failed to begin the turn. If another worker sent the signal `follow`
+        before that failure, `obey` ignored the signal. The other worker would then wait for a turn that no worker runs.
         """
         self._start(Signal("follow", *key), running)
 

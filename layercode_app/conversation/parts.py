@@ -36,9 +36,9 @@ def private_values(model: BaseModel) -> dict[str, Any]:
 def deep_copy(contents: T, twins: dict[int, Any], own: dict[int, Any] | None = None) -> T:
     """Copy the contents at any depth.
 
-    `twins` maps ids of objects in `contents` to the objects that the result contains instead of copies. `own` maps ids
-    in the same way, but only for objects that cannot be copied, such as a lock. If neither mapping has the id of an
-    object that cannot be copied, the result contains the object itself.
+    `twins` maps the id of an object in `contents` to a replacement: the result contains the replacement, not a copy of
+    the object. `own` maps ids to replacements as well, but only ids of objects that cannot be copied, such as a lock.
+    If neither mapping has the id of an object that cannot be copied, the result contains the object itself.
     """
     try:
         return copy.deepcopy(contents, dict(twins))

@@ -1,13 +1,15 @@
 """Tool calls that wait for the caller's answer: how they are kept in a turn's record, and what the model is told.
 
-The turn that asks the question keeps the tool calls in its record, in the object `pending` with these keys:
+The turn that asks the question keeps the tool calls in its record. The next turn gets the caller's answer. This turn
+also keeps the tool calls in its record, until one of them runs or all are dropped. In both records, the tool calls are
+in the object `pending`, which has these keys:
 
 - `question`: the spoken text
 - `calls`: the tool calls, each with `id`, `name` and `args`
-- `heard`: whether the caller heard the question in an earlier turn
+- `heard`: whether the caller heard the question in an earlier turn; always false in the turn that asks the question
 - `stage`: the agent's stage in which the model made the tool calls; missing if the agent has no stages
 
-Only the next turn may run or drop the tool calls.
+A turn can run or drop only the tool calls in the record of the turn directly before it.
 """
 
 from __future__ import annotations

@@ -70,10 +70,12 @@ def without_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
 
 
 def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Return the messages of a run without blank texts, and without responses that contain only reasoning.
+    """Return the messages of a run in a form that providers accept.
 
-    Providers refuse these. In requests, placeholders replace blank texts. A blank text of a response stays if it has
-    an id. OpenAI accepts such a text, and requires it after the reasoning that came with it.
+    Providers refuse blank texts, and responses that contain only reasoning. In a request, a placeholder replaces a
+    blank prompt or a blank tool result. A response that contains only reasoning and blank texts is removed, unless it
+    is suspended. From any other response, the blank texts without an id are removed. A blank text with an id stays:
+    OpenAI accepts such a text, and requires it after the reasoning that belongs to it.
     """
     kept = [message for message in messages if message.kind == "request" or not _says_nothing(message)]
     return [

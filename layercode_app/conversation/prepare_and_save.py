@@ -204,7 +204,8 @@ class Work:
         """Save the record and the state, and enqueue the agent's tasks.
 
         `total` is the turn's duration in milliseconds. `left` is output that was not spoken; it is stored for the next
-        turn. If the journal is unavailable, log the error and retry later. A cancelled save may be repeated.
+        turn. If the journal is unavailable, log the error and retry later. If a save is cancelled, it is safe to call
+        this method again.
         """
         live, record = self.live, self.live.record
         live.saving = True

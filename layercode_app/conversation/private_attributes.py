@@ -39,9 +39,10 @@ def _equal(old: Any, new: Any) -> bool:
 
 
 def _twins(model: BaseModel, restored: BaseModel) -> dict[int, Any]:
-    """Return the objects in `model`, by the ids of the objects at the same places in `restored`.
+    """Map the id of each object in `restored` to the object at the same place in `model`.
 
-    With them, a copy of a private attribute of `restored` refers to the objects in `model`.
+    With this mapping, `deep_copy` copies a private attribute of `restored` so that the copy refers to the objects in
+    `model`. Only models, collections and dataclasses are mapped.
     """
     twins: dict[int, Any] = {}
     waiting: list[tuple[Any, Any]] = [(model, restored)]

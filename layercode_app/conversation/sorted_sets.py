@@ -65,7 +65,8 @@ _names: WeakKeyDictionary[type[BaseModel], dict[str, str]] = WeakKeyDictionary()
 def _names_in(kind: type[BaseModel]) -> dict[str, str]:
     """Map keys in the JSON to the names of the model's fields that may contain sets. The keys are names and aliases.
 
-    A computed field is included only if its type contains a set type, because reading its value computes it once more.
+    A field is included if its type leaves open whether its value contains sets, as the type `Any` does. A computed
+    field of such a type is not included, because the search for sets would compute its value once more.
     """
     if kind not in _names:
         fields = {

@@ -76,8 +76,9 @@ class LiveState(Generic[ModelT]):
     def forgotten(self, stored: dict[str, Json], received: float) -> bool:
         """Return whether the conversation was deleted while a tool of an earlier turn still used this state.
 
-        `stored` was read from the journal after the time `received`. Return True if `stored` has none of this state's
-        fields, although fields had been saved before that time, or a save had been refused.
+        `stored` was read from the journal after the time `received`. Return True if these three conditions hold:
+        `stored` has none of this state's fields, this worker has saved no changes since `received`, and the journal
+        either had fields of this state earlier or has refused to save them.
         """
         return (bool(self.saved) or self.refused) and self.saved_at < received and not stored_fields(stored, self.scope)
 
@@ -216,7 +217,7 @@ class LiveState(Generic[ModelT]):
         return {name: value for name, value in fields.items() if name not in error.fields}, error
 
     def _is_loadable(self, fields: dict[str, Json]) -> bool:
-        """Return whether equal fields were loaded before, so that they can be loaded again."""
+        """Return whether fields equal to `fields` were loaded before. If so, `fields` can be loaded as well."""
         return any(
             # The stores do not keep the order of the fields.
             known is not None
@@ -231,9 +232,10 @@ class LiveState(Generic[ModelT]):
             raise error
 
     def reset_unsavable(self) -> tuple[dict[str, Json], StateError | None]:
-        """Reset the fields that cannot be saved to their saved values.
+        """If fields cannot be saved, reset them to their last saved values.
 
-        Return the fields as the journal keeps them, and an error that names the fields that were reset.
+        Return the fields as the journal keeps them, and an error that names the fields that were reset. The error is
+        None if no field was reset.
         """
         fields, error = self.savable()
         if error is None:

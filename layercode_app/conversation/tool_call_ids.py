@@ -59,9 +59,11 @@ def _call_ids(response: ModelResponse) -> list[str]:
 
 
 def _new_ids(ids: Sequence[str], used: set[str]) -> dict[str, list[str]]:
-    """Map each id to the new ids of the tool calls that have this id, in the order of these calls.
+    """Choose a new id for each tool call. Return the new ids in lists, by the old ids.
 
-    Several tool calls may have the same id. Return {} if no id has to change. All resulting ids are added to `used`.
+    `ids` are the old ids of the tool calls. Several tool calls may have the same old id. The list of this id contains
+    one new id for each of these calls, in their order. Return {} if no id has to change. All new ids are added to
+    `used`.
     """
     chosen: dict[str, list[str]] = {}
     changed = False

@@ -295,10 +295,10 @@ class Turn(Generic[StateT, MetadataT]):
         record_count(self._used.record, name, amount, labels)
 
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
-        """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.
+        """Time a part of this turn under a name that you choose: `with turn.span("look up", table="bookings"):`.
 
-        The journal stores the duration of the stage, and the tokens and the cost of the requests to helper models
-        (`turn.helper_model`) during the stage.
+        The journal stores this part in the turn's `stages`: the duration, and the tokens and the cost of the requests
+        that this part makes to helper models (`turn.helper_model`).
         """
         return staged(self._used, name, attributes)
 

@@ -53,7 +53,10 @@ class Run(Work):
             await self._end()
 
     def _is_cancelled(self) -> bool:
-        """Return whether the turn was cancelled; if it was not, the agent's own code raised the CancelledError."""
+        """Return whether the turn was cancelled, after a CancelledError was caught.
+
+        If the turn was not cancelled, the agent's own code raised the error.
+        """
         task = asyncio.current_task()
         if self.live.stopping is None and task is not None and task.cancelling():
             # The server's shutdown cancelled the task, so the turn counts as interrupted too.

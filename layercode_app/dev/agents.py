@@ -55,7 +55,7 @@ class AgentFiles:
     """The default agent of the last load."""
 
     def load(self) -> Loaded:
-        """Load every agent file, and load the modules that lie beside these files again.
+        """Load every agent file, and reload the other modules in the folders of these files.
 
         A file that fails is reported, and its last good version is kept. Raises AgentNotFoundError or AgentImportError
         if the folder of agents does not exist, if no version of the chosen agent could ever be loaded, or if `chosen`

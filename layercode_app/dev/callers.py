@@ -16,7 +16,7 @@ FOLDER = "evals"
 
 @dataclass(frozen=True)
 class FileCaller:
-    """A scenario with a simulated caller, and the name of the scenario's file for the page."""
+    """A scenario with a simulated caller, and the name that the dev page shows for the scenario's file."""
 
     agent: str
     file: str

@@ -85,7 +85,10 @@ def _named(found: Found) -> str:
 
 
 def check_command() -> Finding:
-    """Check that the older distribution is not installed, too. Its command has the same name."""
+    """Check that `layercode-create-app`, the older distribution of this package, is not installed.
+
+    Both distributions install a command of the same name. The command runs the distribution that was installed last.
+    """
     if older := older_distribution():
         return warning("command", shadow_of(older), UNSHADOW)
     return ok("command", "no older layercode-create-app is installed")

@@ -32,7 +32,7 @@ _END = "End each answer with response.end, then close it."
 
 
 def refused(event: dict[str, Any], status: int, body: bytes, remedies: Mapping[int, str]) -> str:
-    """Return the message for a status that is not 2xx. `remedies` by status replace the usual advice."""
+    """Return the error text for a status that is not 2xx. `remedies` replaces the usual advice for some statuses."""
     if status in remedies:
         remedy = remedies[status]
     elif 300 <= status < 400:
@@ -43,12 +43,12 @@ def refused(event: dict[str, Any], status: int, body: bytes, remedies: Mapping[i
 
 
 def undelivered(event: dict[str, Any], error: DeliveryError) -> str:
-    """Return the message for an answer that is missing, incomplete or malformed."""
+    """Return the error text for an answer that is missing, incomplete or malformed."""
     return _line(event, f"{error}. {_ADVICE[error.reason]}" if error.reason in _ADVICE else str(error))
 
 
 def quiet(event: dict[str, Any], seconds: float, *, answered: bool, streams: bool) -> str:
-    """Return the message for a backend that has sent nothing for `seconds`, before or during its answer.
+    """Return the error text for a backend that has sent nothing for `seconds`, before or during its answer.
 
     `streams` tells whether the answer that has begun is a stream.
     """
@@ -91,12 +91,12 @@ class Quiet:
 
 
 def unended(event: dict[str, Any]) -> str:
-    """Return the message for a stream that ended without `response.end`."""
+    """Return the error text for a stream that ended without `response.end`."""
     return _line(event, f"the stream ended without response.end. {_END}")
 
 
 def no_stream(event: dict[str, Any], status: int, kind: str, body: bytes) -> str:
-    """Return the message for a `message` event whose answer is not a stream."""
+    """Return the error text for a webhook of type `message` if the backend's answer is not a stream."""
     expected = f"{status} with content-type {kind or 'none'!r}, not text/event-stream, so nothing is spoken"
     return _line(event, f"the backend answered {expected}: {shown(body)}.")
 

@@ -161,7 +161,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Speak:
-    """A segment of a turn to convert to audio, after all earlier segments."""
+    """A command to convert a segment of a turn's text to audio. Segments are converted in the order of the commands."""
 
     turn_id: str
     text: str

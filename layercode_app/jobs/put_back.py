@@ -56,9 +56,10 @@ class PutBack:
     def chore(self, job: Job) -> float:
         """Return the time at which a chore of another service is due again. A chore is a recurring job.
 
-        `job.attempts` counts how often all workers have put the chore back since its own service ran it. A chore is
-        never given up. Otherwise the journal would remember its id as the id of a done job, and the service that owns
-        the chore could not enqueue it again.
+        This worker cannot run the chore, because the chore belongs to another service that uses the same journal. So
+        this worker puts the chore back. `job.attempts` counts how often workers have put the chore back since the
+        other service last ran it. A chore is never given up. Otherwise the journal would remember the chore's id as the
+        id of a done job, and the other service could not enqueue the chore again.
         """
         job.attempts += 1
         pause = min(CHORE_SECONDS * max(job.attempts / PATIENCE, 1.0), LONGEST)

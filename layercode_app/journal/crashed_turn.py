@@ -1,4 +1,4 @@
-"""Handle turns that their worker does not run any more: mark them as failed, or as free for another worker.
+"""Handle turns whose worker no longer runs them: mark these turns as failed, or as free for another worker.
 
 A note in the record of a failed turn tells the model which tools the turn had called.
 """
@@ -27,7 +27,11 @@ def crash(record: TurnRecord) -> None:
 
 
 def marked_as_crashed(record: TurnRecord) -> bool:
-    """Return whether `crash` ended this turn, so that the caller has not heard an apology."""
+    """Return whether `crash` ended this turn.
+
+    `crash` records the error `CrashedTurnError`, and the caller hears no apology. A turn that itself raised
+    CrashedTurnError has the same error in its record, but its caller heard an apology.
+    """
     return record.error == CRASHED and record.impact != "apology"
 
 

@@ -89,10 +89,10 @@ async def forget_notes(store: Store, key: str) -> None:
 
 
 async def notes_forgotten_since(store: Store, job: Job, since: float) -> bool:
-    """Return whether a job adds notes about a caller, and the caller's notes were forgotten after `since`.
+    """Return whether a job adds notes about a caller, and the caller's notes were forgotten after the time `since`.
 
-    True may be wrong: `forget_notes` leaves a mark that must not identify the caller, so one in 65,536 other callers
-    has the same mark. Raises StoreError.
+    True can be wrong. `forget_notes` leaves a mark of the caller that is too short to identify the caller, so one in
+    65,536 other callers has the same mark. Raises StoreError.
     """
     if job.payload.get("task") not in (NOTES, NOTES_OF_CALL):
         return False

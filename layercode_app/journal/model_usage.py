@@ -18,7 +18,7 @@ LEAST_DOLLARS = 1e-9
 
 
 class Shared(Priced, Protocol):
-    """The interface of a turn that is passed to `shares_of`."""
+    """A turn as `shares_of` needs it: with the model, the usage, the cost and the requests."""
 
     @property
     def requests(self) -> Sequence[Priced]:

@@ -277,7 +277,7 @@ class TurnRecord:
 
 
 def is_of_job(call: ModelCall, record: TurnRecord) -> bool:
-    """Return whether a job of the turn made this request. Such a request is recorded at the time of the turn's end."""
+    """Return whether a job of the turn made this request. The recorded time of such a request is the turn's end."""
     return call.stage == SUMMARY_STAGE and call.started_ms == call.ended_ms == record.timings.get("total", 0.0)
 
 

@@ -56,7 +56,8 @@ def handoff_call(record: TurnRecord, number: int) -> Json:
 def handoff_job(agent: str, number: int, notice: dict[str, Json]) -> Job:
     """Build the job that posts the notice of a hand-off.
 
-    Earlier releases give their jobs the same ids. So if workers of both releases enqueue a notice, it is posted once.
+    The job has the same id as in earlier releases. So if a worker of this release and a worker of an earlier release
+    enqueue the job for the same notice, the notice is posted once.
     """
     conversation_id = notice["conversation_id"]
     job_id = f"{HANDOFF}-{conversation_id}-{notice['turn_id']}-{number}"
@@ -66,8 +67,8 @@ def handoff_job(agent: str, number: int, notice: dict[str, Json]) -> Job:
 def add_handoffs(record: TurnRecord) -> None:
     """Add the missing task calls for the hand-offs of a turn whose worker has an earlier release.
 
-    Such a worker records no task calls for hand-offs. It enqueues the hand-offs after the turn has ended. So call this
-    function only if the worker is dead.
+    Such a worker records no task calls for hand-offs. While it lives, it enqueues the jobs for the hand-offs itself
+    after the turn has ended. So call this function only if the worker is dead.
     """
     known = {call["number"] for call in record.tasks}
     for number, outcome in enumerate(record.outcomes):

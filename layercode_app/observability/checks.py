@@ -1,4 +1,4 @@
-"""Check the settings of sinks before anything starts. After that, a wrong setting would show only as missing data."""
+"""Check the settings of sinks before the app starts. Later, a wrong setting would show only as missing data."""
 
 from __future__ import annotations
 

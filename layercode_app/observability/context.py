@@ -78,13 +78,13 @@ def refuse(reason: str) -> None:
 
 
 class _Isolation:
-    """Holds the function that `isolate` calls to separate the data of callers in a sink such as Sentry."""
+    """Holds a function that separates the data of callers in a sink such as Sentry. `isolate` calls this function."""
 
     begin: Callable[[], None] | None = None
 
 
 def isolate_with(begin: Callable[[], None]) -> None:
-    """Set the function that `isolate` calls to separate the data of callers in a sink such as Sentry."""
+    """Set a function that separates the data of callers in a sink such as Sentry. `isolate` calls this function."""
     _Isolation.begin = begin
 
 

@@ -83,11 +83,11 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Exclude transcripts from the default settings of PydanticAI's spans, which an agent file may have changed.
+    """Keep transcripts out of PydanticAI's spans. An agent file may have changed the default settings for spans.
 
-    If this module has set its own settings, set them again.
-
-    Returns whether the agent file's settings included transcripts.
+    If the present settings include transcripts, or if they are unknown, set the settings of this module again. If this
+    module has set none, set settings without transcripts. Return whether the present settings included transcripts;
+    return False if they are unknown.
     """
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
@@ -140,9 +140,10 @@ def _version(library: str) -> Version:
 
 
 def _remove_added(request: Any) -> None:
-    """Remove the trace headers that were added to an earlier request.
+    """Remove the trace headers that httpx has copied to this request from an earlier one.
 
-    After a redirect, httpx copies them to the new request, whose host may not be listed in LAYERCODE_TRACE_HOSTS.
+    After a redirect, httpx copies all headers to the new request. The new request may go to a host that is not listed
+    in LAYERCODE_TRACE_HOSTS.
     """
     for name in (request.extensions or {}).pop(ADDED, ()):
         request.headers.pop(name, None)

@@ -53,11 +53,11 @@ class JsonSink:
         self._write(record["extra"].get("agent"), _masked(line_of(record, self._common)) + b"\n")
 
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
-        """Write a line at INFO with the usual content, but without creating a Loguru record, which is slow.
+        """Write a line at INFO with the usual content. No Loguru record is created, because that is slow.
 
         In an event loop, the lines of one iteration are written together, with one system call for consecutive lines of
-        an agent. Turns that are saved in one transaction end together, and a system call per line would double the cost
-        of logging them.
+        an agent. Turns that are saved in one transaction end in the same iteration. A system call for the line of each
+        turn would double the cost of logging.
 
         `foreign` repeats those values of `fields` that come from elsewhere, such as a model's name. Only these values
         and the ids need to be checked for secrets and phone numbers.

@@ -144,9 +144,10 @@ def restore() -> bool:
 
 
 def _patch(record: Record) -> None:
-    """Add the turn's ids to a record. Flatten `extra={...}`, the standard library's form, which Loguru would nest.
+    """Add the turn's ids to a record. Flatten the standard library's `extra={...}`, because Loguru would nest it.
 
-    A value that an agent binds to the name of an id gets another name, so that the line still belongs to its turn.
+    If an agent has bound a value to the name of one of these ids, the value is renamed, so that it does not replace the
+    turn's id in the line.
     """
     extra = record["extra"]
     nested = extra.pop("extra", None)

@@ -109,9 +109,9 @@ class _FolderOutage(Outage):
             )
 
     def worked(self) -> None:
-        """Log that the folder can be written again."""
+        """Log that the folder is writable again."""
         if self._down and self._change(down=False):
-            logger.info("METRICS_DIR {} can be written again.", self._sink)
+            logger.info("METRICS_DIR {} is writable again.", self._sink)
 
 
 def _pid(path: Path) -> int:

@@ -97,9 +97,9 @@ class LogOutage(Outage):
             _say(f"WARNING: {self._sink} cannot be written: {reason}. Calls continue without it.")
 
     def worked(self) -> None:
-        """Report on stderr that the output can be written again."""
+        """Report on stderr that the output is writable again."""
         if self._down and self._change(down=False):
-            _say(f"INFO: {self._sink} can be written again.")
+            _say(f"INFO: {self._sink} is writable again.")
 
 
 def _say(text: str) -> None:

@@ -34,7 +34,8 @@ LOGFIRE = (
 )
 PYDANTIC_AI = (
     "logfire.instrument_pydantic_ai() or Agent.instrument_all() in an agent file would put transcripts into spans, so "
-    "it was undone. Models and tools have spans without it; LAYERCODE_CAPTURE_CONTENT=true adds the transcripts."
+    "it was undone. Models and tools have spans even without this call; LAYERCODE_CAPTURE_CONTENT=true adds the "
+    "transcripts."
 )
 
 _OFF = SpanProcessor()

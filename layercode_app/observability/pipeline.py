@@ -82,7 +82,7 @@ class Pipeline(SpanProcessor):
     """Passes spans to the processors of the sinks.
 
     `rate` is the share of traces to send. If it is under 1, spans wait until the root span of their trace has ended. A
-    trace whose root span failed or took over `slow` seconds is always sent.
+    trace whose root span failed or took more than `slow` seconds is always sent.
     """
 
     def __init__(self, sinks: Sequence[SpanProcessor], *, rate: float = 1.0, slow: float = 2.0) -> None:

@@ -51,7 +51,7 @@ class Claim:
     account: str = ""
 
     def is_at(self, url: str | None) -> bool:
-        """Return whether the URL is one of ours. If it is not, the webhook was changed meanwhile."""
+        """Return whether the URL is one of ours. If it is not, the webhook was changed after the claim was made."""
         return any(same_url(url, ours) for ours in (self.ours, *self.earlier))
 
     def write(self, file: Path) -> None:
@@ -115,9 +115,9 @@ async def claimed(client: PlatformClient, agent_id: str, url: str, *, file: Path
 
 
 async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
-    """Restore the webhook that a dead process had changed. Returns whether its claim was deleted.
+    """Restore a webhook that a dead process had changed. Return whether the dead process's claim was deleted.
 
-    Returns false if there is no claim, if its process still runs, or if the platform failed.
+    Return False if the file has no claim, if the process that made the claim still runs, or if the platform failed.
     """
     if Claim.read(file) is None:
         return False
@@ -126,9 +126,11 @@ async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
 
 
 def _kept(file: Path, agent_id: str) -> Claim | None:
-    """Return the claim that an earlier run left in the file, or None if there is no claim or it is of another agent.
+    """Return the claim on this agent's webhook that an earlier run left in the file.
 
-    Raises ConfigurationError if the file is the only record of another agent's webhook, so that it is not overwritten.
+    Return None if there is no file, or if the claim is of another agent whose webhook had no URL before. A new claim
+    overwrites the file. So raise ConfigurationError if the file cannot be read, or if it is the only record of the
+    previous URL of another agent's webhook.
     """
     if not file.exists():
         return None

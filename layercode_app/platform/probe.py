@@ -99,7 +99,7 @@ def _judge(url: str, arrivals: list[float]) -> Verdict:
     took = arrivals[-1] - arrivals[0]
     if took < PAUSE_SECONDS * (FRAMES - 1) / 2:
         why = (
-            f"{url} buffers the stream: turn buffering and compression off for this path in the proxy "
+            f"{url} buffers the stream: switch off buffering and compression for this path in the proxy "
             "(we send X-Accel-Buffering: no)."
         )
         return Verdict(True, False, why, arrivals[0] * 1000)

@@ -156,10 +156,11 @@ class Comparison:
 def _paired(
     old: Sequence[Any], new: Sequence[Any], key: Callable[[Any], bytes], any_order: bool
 ) -> Iterator[tuple[Any, Any]]:
-    """Align two lists as a diff does: pair equal items, then pair the unequal items between two such pairs in order.
+    """Align two lists as a diff does, and yield the pairs.
 
-    An item without a counterpart is paired with None. So one extra or missing item does not shift all others. With
-    `any_order`, both lists are sorted first.
+    First, equal items are paired. Then the items that remain in a gap between equal items are paired in their order. An
+    item without a counterpart is paired with None. So one extra or missing item does not shift all others. If
+    `any_order` is true, both lists are sorted before they are aligned.
     """
     if any_order:
         old, new = sorted(old, key=key), sorted(new, key=key)
@@ -175,7 +176,7 @@ def _outcome(call: ToolCall) -> Json:
 def _why_no_call(old: ToolCall, new: TurnRecord) -> str | None:
     """Return a text that says why the replay lacks this recorded tool call, or None if the reason is unknown.
 
-    The reason is known only for a call that the model made and the agent refused.
+    The reason is known only if the model called the same tool in the replay, and the agent refused that call.
     """
     for message in messages_in(new):
         for part in message.parts:

@@ -110,7 +110,7 @@ async def test_no_full_disk_ends_the_server_or_a_call_and_all_recover(tmp_path: 
         )
         await call.until(lambda: f"[{float(call.answered)}]" in contents(metrics), "the last figures are in their file")
         assert all(words in server.printed for words in WARNINGS.values())
-        assert "METRICS_DIR metrics can be written again." in server.printed
+        assert "METRICS_DIR metrics is writable again." in server.printed
         code, _ = await server.stop()
         assert code == 0
 

@@ -96,7 +96,7 @@ def test_a_full_disk_is_one_warning_and_one_word_when_it_is_over(
     full.unlink()
     for _ in range(5):
         file.write(b"{}\n")
-    assert capsys.readouterr().err.count("can be written again") == 1
+    assert capsys.readouterr().err.count("is writable again") == 1
     file.close()
     assert full.read_text() == "{}\n" * 5
 

@@ -230,7 +230,7 @@ def test_a_full_disk_leaves_the_figures_in_the_process_and_says_so_once(tmp_path
     assert done.stdout.count("WARNING METRICS_DIR") == 1
     assert "No space left on device" in done.stdout
     assert " 3\n" in done.stdout
-    assert done.stdout.count("can be written again") == 1
+    assert done.stdout.count("is writable again") == 1
     assert done.stdout.endswith("[True]\n")
 
 

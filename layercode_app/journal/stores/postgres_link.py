@@ -176,7 +176,10 @@ class Link:
 
 
 class _Lost(Exception):  # noqa: N818 - it never leaves this module
-    """No connection could be opened, or the connection broke. Then it is not known whether the batch was committed."""
+    """No connection could be opened, the connection broke, or its server has become a replica.
+
+    If the connection broke, it is not known whether the batch was committed.
+    """
 
     def __init__(self, reason: Exception) -> None:
         self.reason = reason

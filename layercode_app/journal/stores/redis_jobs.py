@@ -1,7 +1,8 @@
 """Jobs and totals in the Redis journal. All jobs are in one cluster slot; all totals are in another.
 
-A command that contains a time also contains the host's current time. The scripts convert the time to the clock of
-Redis, so the hosts' clocks need not agree.
+A time that is passed to a Lua script is passed together with the host's current time. The script compares the host's
+current time with the clock of Redis, and corrects the passed time by the difference. So the hosts' clocks need not
+agree.
 """
 
 from __future__ import annotations

@@ -185,7 +185,10 @@ def _own(values: Json, known: Known, *, ids: Iterable[str] = (), inside: Iterabl
 
 
 def _call(call: Json, known: Known, spoken: str) -> Json:
-    """Mask a tool call. The words that the tool said are masked as a part of `spoken`: they may end within a number."""
+    """Mask a tool call. `spoken` is the whole text of the turn, and contains the words that the tool said.
+
+    The tool's words are masked as a part of `spoken`, because a number may begin in these words and end after them.
+    """
     own, said = _own(call, known, ids=("id",)), (call.get("effects") or {}).get("said", "")
     before, found, _ = spoken.partition(said) if said else ("", "", "")
     if found:

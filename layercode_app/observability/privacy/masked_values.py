@@ -1,4 +1,8 @@
-"""Mask secrets and phone numbers in values such as the fields of a log line: by their names, and in their texts."""
+"""Mask secrets and phone numbers in values such as the fields of a log line.
+
+A value is masked completely if its name shows that it is a secret. In any other text, only the secrets and phone
+numbers are masked.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,9 @@ SHORTEST_NUMBER = 100_000
 def masked(value: Any, name: str = "", *, text: Callable[[str], str] = clean) -> Any:
     """Return the value with secrets and phone numbers masked.
 
-    `name` is the name of the value. If it is a name such as "token", the value is masked completely. `text` is the
-    function that masks all other texts. If it is `masking.without_secrets`, personal data is not masked.
+    `name` is the name of the value. A text or a large number with the name of a secret, such as "token", is masked
+    completely. Any other text is passed to the function `text`, which masks parts of it. With `masking.without_secrets`
+    as this function, personal data is not masked.
     """
     if isinstance(value, str):
         return MASK if value and is_secret_name(name) else text(value)

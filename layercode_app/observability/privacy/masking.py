@@ -155,7 +155,7 @@ def hides() -> bool:
 
 
 def _in_unknown_thread() -> bool:
-    """Return whether the current thread may do a caller's work without the caller's context.
+    """Return whether the current thread could be working for a caller without having the caller's context.
 
     `threading.Thread` and `loop.run_in_executor` do not copy the context.
     """

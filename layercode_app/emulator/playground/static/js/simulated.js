@@ -39,7 +39,7 @@ function checks(call) {
       h("span", { class: "mark-of", "aria-label": check.failures.length ? "failed" : "passed" }, check.failures.length ? "✗" : "✓"),
       h("div", {}, h("span", { class: "check" }, check.expected ? `${check.name}: ${check.expected}` : check.name),
         check.failures.map((reason) => h("p", { class: "reason" }, reason)))))),
-    call.judges.length ? h("p", { class: "muted small" }, "This page does not ask the judge model the scenario's questions. To ask them, run the scenario file with eval --judge.") : null,
+    call.judges.length ? h("p", { class: "muted small" }, "The scenario also has questions for a judge model. This page does not ask these questions. To ask them, run the scenario file with eval --judge.") : null,
   ];
 }
 
