@@ -23,12 +23,13 @@ async def fork_recorded(
     agents_dir: Path | None = None,
     agent: str | None = None,
 ) -> Fork:
-    """Fork a conversation of the journal. By default the agent of the forked turn answers; `agent` names another one.
+    """Fork a conversation of the journal. By default the agent of the forked turn answers; `agent` names another agent.
 
-    The call can be handed to the other agents of the recorded call.
+    In the fork, the answering agent can hand the call to another agent of the recorded call, if this other agent can be
+    loaded.
 
     Raises NotRecordedError if the journal does not have the conversation, AgentNotFoundError or AgentImportError if the
-    agent cannot be loaded, StoreError, and all errors that `fork` raises.
+    answering agent cannot be loaded, StoreError, and all errors that `fork` raises.
     """
     store = create_store(settings.store, keep_seconds=settings.retention_days * 86_400)
     await store.open()

@@ -27,7 +27,8 @@ async def test_{name}(call: AgentCall) -> None:
 def as_test(file: ScenarioFile) -> str:
     """Return a module with one test of the file's first scenario. The test checks only the last turn.
 
-    It does not check the data for the browser. The question for the judge becomes a comment.
+    The test does not check the data that the turn sends to the browser. The scenario's question for the judge becomes a
+    comment in the test.
     """
     scenario = file.scenarios[0]
     lines = list(_lines(scenario))

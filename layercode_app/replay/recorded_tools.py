@@ -27,7 +27,7 @@ NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the r
 
 @dataclass(slots=True)
 class _Recorded:
-    """A recorded tool call and its turn. `used` tells whether it has answered a call."""
+    """A recorded tool call and its turn. `used` tells whether its result was given to a new tool call."""
 
     call: ToolCall
     turn: TurnRecord

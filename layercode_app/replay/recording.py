@@ -150,15 +150,19 @@ def messages_in(turn: TurnRecord) -> list[Any]:
 def responses_of(turn: TurnRecord) -> list[Any]:
     """Return the model's responses in this turn, in order.
 
-    A response without a run id is left out, because no model made it. Such a response begins the turn after a yes or
-    a no: it repeats the tool calls that the caller was asked to confirm (`agent/confirmation.py`).
+    A response without a run id is left out, because no model made it. A turn contains such a response if the caller
+    answers a question for confirmation with yes or no. The response repeats the tool calls that the caller was asked to
+    confirm (`agent/confirmation.py`).
     """
     responses = [message for message in messages_in(turn) if message.kind == "response"]
     return [response for response in responses if response.run_id is not None]
 
 
 def agent_of(call: ToolCall, turn: TurnRecord) -> str:
-    """Return the agent that made this tool call: the turn's agent, or an agent that handed the turn over later."""
+    """Return the name of the agent that made this tool call.
+
+    This agent is the last agent of the turn, or an earlier agent that made the call and then handed the turn over.
+    """
     earlier = {AGENT_STAGE + name: name for name in turn.handed_by}
     for stage in turn.stages:
         if stage.name in earlier and call.started_ms <= (stage.ended_ms or 0.0):

@@ -129,11 +129,12 @@ async def replay(
 ) -> Replay:
     """Answer every turn again and compare it with the recording. `done` is called after each turn.
 
-    `voice` answers the turns of the agent that began the call. After a hand-over, the agent of `others` that has the
-    name of the recorded agent answers. `why` tells why an agent of the call could not be loaded, by its name.
+    `voice` answers the turns of the agent that began the call. The turns of each other recorded agent are answered by
+    the agent in `others` that has the same name. `why` maps the name of each agent that could not be loaded to the
+    reason.
 
-    A turn that cannot be answered again gets a note that says why. Raises ForkError if `model` is given and the agent
-    answers without a model, and ConfigurationError if that model cannot be used.
+    A turn that cannot be answered again gets a note that says why. Raises ForkError if `options.model` is given but
+    `voice` answers without a model, and ConfigurationError if `options.model` cannot be used.
     """
     options = options or Options()
     voices = {recording.agent: voice} | {one.name: one for one in others if one.name != recording.agent}
@@ -155,8 +156,8 @@ def _why_no_agent(turn: TurnRecord, voices: Mapping[str, VoiceAgent[Any, Any]]) 
     """Return why no agent can answer the turn again; None if an agent can."""
     if turn.handed_by:
         before = " and ".join(map(repr, turn.handed_by))
-        return f"{before} handed it to {turn.agent!r}, and in a replay only one agent answers a turn"
-    return None if turn.agent in voices else f"agent {turn.agent!r}, which answered it, is not loaded"
+        return f"{before} handed the turn to {turn.agent!r}, but in a replay only one agent can answer a turn"
+    return None if turn.agent in voices else f"agent {turn.agent!r}, which answered the turn, is not loaded"
 
 
 @asynccontextmanager

@@ -83,9 +83,10 @@ class RecordedModel:
     def _is_own(self, messages: Sequence[ModelMessage]) -> bool:
         """Return whether the agent itself made the request. A helper agent's request has another conversation id.
 
-        The conversation id of the recording also counts as the agent's own. After an interrupted turn, the recorded
-        history ends with a note. PydanticAI merges this note and the new request into one message, which may keep the
-        id of the note.
+        A request with the conversation id of the recording counts as the agent's own, because the recorded messages
+        have this id. A request without an id counts as the agent's own, too. For example, after an interrupted turn
+        the recorded history ends with a note, and PydanticAI merges the note and the new request into one message
+        without an id.
         """
         return messages[-1].conversation_id in (self._conversation_id, self._turn.conversation_id, None)
 

@@ -56,11 +56,11 @@ def save_review_scenario(turns: Sequence[TurnRecord], *, goal: str, project: Pat
 def review_scenario(
     turns: Sequence[TurnRecord], stand_ins: StandIns, *, name: str, goal: str, outcomes: Sequence[str] = ()
 ) -> ScenarioFile:
-    """Return a scenario in which the caller says the same words, and judges check the points in which the call failed.
+    """Return a scenario from a call: the caller says the same words, and judges check the points where the call failed.
 
-    These are the judges that answered no when the call was judged. If no judge did, the judge is `task_completed`. So
-    an agent that behaves as in the call fails the scenario. The scenario also expects `outcomes`. Raises
-    ConfigurationError if the goal is empty, or if the caller said nothing.
+    The scenario uses the judges that answered no when the call was judged. If no judge answered no, the scenario uses
+    the judge `task_completed`. So an agent that behaves as in the call fails the scenario. The scenario also expects
+    `outcomes`. Raises ConfigurationError if the goal is empty, or if the caller said nothing.
     """
     if is_blank(goal):
         raise ConfigurationError(

@@ -22,7 +22,7 @@ def state_before(
 ) -> dict[str, Json]:
     """Return the state that the conversation had before `turn`. `past` holds all turns before it, oldest first.
 
-    `agent` is the name of a recorded agent. The agent that answers the turn now gets the state of that agent.
+    `agent` is the name of a recorded agent. The agent that answers `turn` again gets the state of this recorded agent.
     `positions` maps the ids of the turns in `past` to their positions in the store to which the state will be written.
     """
     states: dict[str, dict[str, Json]] = {}

@@ -19,13 +19,13 @@ from .recording import agent_of, replied_in_full
 
 
 def repeat(call: ToolCall, recorded: TurnRecord, turn: Turn[Any, Any]) -> None:
-    """Change `turn` as `call` changed the turn `recorded`. Changed fields get the values from the end of `recorded`.
+    """Change `turn` as the tool call `call` changed the turn `recorded`.
 
-    If the agent that made the call handed the turn over later, no fields are changed: the record contains only the
-    fields of the last agent.
+    Changed fields get the values that they had at the end of `recorded`. But if an agent made the tool call and then
+    handed the turn over, no fields are changed: the record contains only the fields of the turn's last agent.
 
-    Some effects may be impossible now, and are left out: values that do not fit the agent's state, stages that the
-    agent does not have, and hand-overs to agents that are not loaded.
+    Effects that are impossible in `turn` are left out: values that do not fit the agent's state, stages that the agent
+    does not have, and hand-overs to agents that are not loaded.
     """
     effects, flow = effects_of(call, recorded), turn.live.flow
     if turn.live.state is not None and agent_of(call, recorded) == recorded.agent:

@@ -72,7 +72,11 @@ def _failed(record: TurnRecord) -> str | None:
 
 
 def _failed_tool(record: TurnRecord) -> str:
-    """Return the tool whose error ended the turn, or "". The model may have handled the errors of other calls."""
+    """Return the name of the tool whose error ended the turn, or "" if the turn did not end with a tool's error.
+
+    The turn may contain other failed tool calls, whose errors the model handled. So search for the last failed tool
+    call whose result is the turn's error. If no failed call has this result, return the tool of the last failed call.
+    """
     failed = [call for call in reversed(record.tools) if call.status == "failed"]
     if record.error_category != "tool" or not failed:
         return ""

@@ -55,7 +55,7 @@ class Wanted:
     def described(self) -> str:
         """The filter in words, empty if every line passes. It is the end of a message such as "No log line in logs matches …".
 
-        A text that is not empty begins with a space, as in `" agent 'bakery', that period"`.
+        A text that is not empty begins with a space, as in `" agent 'bakery', level WARNING and above"`.
         """
         asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
         parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]

@@ -170,7 +170,10 @@ class Tally:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of all conversations in which an outcome was recorded; None if no outcome was recorded at all."""
+        """The number of conversations with a recorded outcome, divided by the number of all conversations.
+
+        None if no conversation has an outcome.
+        """
         return len(self.successful) / len(self.conversations) if self.outcomes else None
 
     def times(self, metric: str, part: str = "all") -> Collection[float]:

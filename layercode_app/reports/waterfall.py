@@ -29,7 +29,10 @@ For example, if a helper runs in a tool, the time is attributed to the tool.
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The step that took most of a wait. An example of `text` is `1.2 s of 2.4 s: the second model request`."""
+    """The step that took the largest part of a wait.
+
+    An example of `text` is `1.2 s of 2.4 s: the second model request`.
+    """
 
     text: str
     window: str
@@ -118,7 +121,7 @@ def _step_of(steps: Sequence[Step], since: float, until: float) -> Step | None:
 
 
 def verdict_of(record: TurnRecord) -> Verdict | None:
-    """Return the step that took most of the caller's longest wait.
+    """Return the step that took the largest part of the caller's longest wait.
 
     Return None if the turn still runs, if it was refused, or if the wait was short. The longest wait is the wait for
     the answer's first word, or a longer silence after that word. In a turn without an answer, it is the whole turn.

@@ -113,6 +113,6 @@ def _of_said(said: Said) -> Row:
     is_filler = said.name == "filler"
     bars = [Bar(*run, pale=is_filler) for run in said.runs]
     took = sum(bar.to_ms - bar.from_ms for bar in bars) if is_filler else said.at_ms[0]
-    label = "a filler covered the wait" if is_filler else f"sent to be spoken in {counted(len(said.at_ms), 'piece')}"
+    label = "a filler covered the wait" if is_filler else f"sent in {counted(len(said.at_ms), 'piece')}, to be spoken"
     every = -(-len(said.at_ms) // MOST_TICKS)
     return Row(said.name, label, "speech", bars, round(took, 3), at=not is_filler, ticks=said.at_ms[1:-1][::every])

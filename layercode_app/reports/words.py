@@ -15,7 +15,7 @@ GAP_MS = 500.0
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A piece of speech, sent `at_ms` milliseconds after the request in the frame with the index `frame`."""
+    """A piece of speech. The frame with the index `frame` contains it, and was sent `at_ms` ms after the request."""
 
     at_ms: float
     source: str

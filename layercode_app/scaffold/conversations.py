@@ -1,6 +1,7 @@
 """A short conversation for each agent of the gallery: what the caller says, and what the agent must do.
 
-The test and the evaluation scenario of a new project are generated from it. Offline, the agent's script answers.
+The test and the evaluation scenario of a new project are generated from the conversation of the project's agent. When
+the test or the scenario runs offline, the agent's script answers in place of a model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ask the machine's package index, through pip or uv, whether it has this version."""
+"""Ask the package index of this machine, through pip or uv, whether the index has a given version of this package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ERRNO = re.compile(r"\[Errno -?\d+\] ([\w ,]+)")
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of the package index: `has` is true if it has the version.
+    """The answer of the package index: `has` is true if the index has the version.
 
     If the index could not be asked, `has` is false and `why` is the reason.
     """
@@ -71,7 +71,8 @@ def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | N
 
     `typed` is the installer's stdin, and `more` has additional environment variables.
 
-    The installer runs in an empty folder, because in a project uv would find the wheel of `vendor/`.
+    The installer runs in an empty folder. In the folder of a project, uv would find the project's own wheel in
+    `vendor/`, even if the package index does not have this version.
     """
     try:
         with TemporaryDirectory() as empty:

@@ -101,8 +101,9 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
     """Return whether the file NAME.new may be written: it does not exist, or the user did not change it.
 
-    `there` is the file's present text, or None if it does not exist. The text counts as unchanged if it equals `new`,
-    or if its digest is `made`.
+    `there` is the present text of NAME.new, or None if NAME.new does not exist. `new` is the text to write, and `made`
+    is the digest of the text that an earlier version of this package generated for NAME, or None if there was no such
+    text. NAME.new counts as unchanged if its present text equals `new` or has the digest `made`.
     """
     return there is None or there == new or digest(there) == made
 

@@ -67,8 +67,8 @@ def _distribution() -> Distribution:
         ) from None
     if dist.version != __version__:
         raise ConfigurationError(
-            f"{NAME} {__version__} was installed as {dist.version}, so its list of requirements is out of date. "
-            "Install it again."
+            f"The code of {NAME} has version {__version__}, but the installed metadata is of version {dist.version}. "
+            f"So the list of requirements is out of date. Install {NAME} again."
         )
     return dist
 

@@ -1,1 +1,1 @@
-"""The ASGI app and its server, stage 5 of a request: receive webhooks, pass them to the other stages, and answer."""
+"""Stage 5 of a request, around stages 1 to 4: the ASGI app receives webhooks and sends the answers."""

@@ -342,7 +342,7 @@ class LayerCode:
         self.watch.count(record)
 
     def _count_late(self, record: TurnRecord) -> None:
-        """Count usage that was added to a turn after it was counted, for example by the job that writes a summary."""
+        """Count usage that was added to an already counted turn, for example by the job that writes a summary."""
         metrics.record_usage(record)
         self.watch.count(record)
 

@@ -123,9 +123,10 @@ async def send_error(send: Send, status: int, reason: str, headers: list[tuple[b
 
 
 def secured(send: Send) -> Send:
-    """Return a `send` that adds security headers to a response. A header of the same name is not replaced.
+    """Return a `send` that adds security headers to a response. A header that the response already has is kept.
 
-    An HTML page does not get the headers that restrict content, framing and caching.
+    The headers that restrict content, framing and caching are not added to an HTML page. These headers are meant
+    for answers to programs. For example, they would block the scripts and styles of a page.
     """
 
     async def send_secured(message: Message) -> None:

@@ -6,7 +6,10 @@ import gc
 
 
 def collect_rarely() -> None:
-    """Raise the collection thresholds: collections during the imports would take a tenth of the start-up time."""
+    """Raise the thresholds of Python's garbage collector.
+
+    With the default thresholds, garbage collection during the imports would take a tenth of the start-up time.
+    """
     gc.set_threshold(20_000, 20, 50)
 
 

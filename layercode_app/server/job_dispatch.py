@@ -61,7 +61,9 @@ class JobDispatch:
         """Return the time at which other workers can take the job, if this worker lacks something that the job needs.
 
         A job may need an agent, a task of the agent, the alert rules of its service, LAYERCODE_HANDOFF_URL, or a newer
-        release. Return None if this worker lacks nothing, or if it has put the job back for a day.
+        release. Return None if this worker lacks nothing. Return None also if this worker first put the job back a day
+        ago or earlier: the job then runs here, and fails. But a job that checks the alert rules of another service is
+        put back every time.
         """
         if self.watch().does(job):
             return self._leave_to_service(job) if self.watch().is_of_another_service(job) else None
@@ -138,8 +140,8 @@ class JobDispatch:
         await write_notes_of_job(self.store, job, **job.payload["arguments"])
 
     async def _enqueue_handoff(self, runner: AgentRunner, job: Job) -> None:
-        """Enqueue the hand-off that `job` describes, as a job of its kind.
+        """Enqueue the hand-off that `job` describes, as a new job of the kind HANDOFF.
 
-        Workers of an earlier release enqueue a hand-off as a task of the agent, and `job` is such a task.
+        `job` itself is a task of the agent: workers of an earlier release enqueue each hand-off as a task.
         """
         await self.store.enqueue(handoff_job(job.agent, **job.payload["arguments"]))

@@ -41,7 +41,11 @@ def run_server(config: uvicorn.Config, told: Told) -> None:
 
 
 def supervise(config: uvicorn.Config, told: Told) -> None:
-    """Serve in worker processes until stopped. Restart workers that die, or reload them when files change."""
+    """Serve in worker processes until stopped.
+
+    If `config.reload` is true, one worker process serves, and is restarted when files change. If `config.reload` is
+    false, `config.workers` worker processes serve, and each worker process that dies is replaced.
+    """
     listener = config.bind_socket()
     # The first connections wait for the workers, which import the agents first.
     accept_connections(listener, config.backlog)

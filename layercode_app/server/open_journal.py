@@ -15,10 +15,11 @@ REOPEN_SECONDS = 1.0
 
 
 class Journal:
-    """A store that may be unavailable when the server starts. When the store is open, `opened` is awaited.
+    """A store that may be unavailable when the server starts.
 
-    If `opened` raises StoreError in the first attempt, `open` raises it too. In later attempts, which run in the
-    background, a StoreError only leads to the next attempt.
+    The method `open` opens the store, and then awaits `opened`. If the store is unavailable, `open` returns, and a task
+    repeats both steps in the background until they succeed. If `opened` raises StoreError in the method `open`, the
+    method raises this error. In the background, a StoreError only leads to the next attempt.
     """
 
     def __init__(self, store: Store, *, opened: Callable[[], Awaitable[None]]) -> None:

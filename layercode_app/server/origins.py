@@ -13,7 +13,8 @@ Headers = list[tuple[bytes, bytes]]
 def allowed(origin: str | None, host: str | None, rules: Sequence[str]) -> bool:
     """Return whether a page of this origin may request a session.
 
-    A request without an origin does not come from a browser. It is allowed here, but the other checks apply to it.
+    A request without an origin does not come from a browser. This function allows the request, but `authorize.py` makes
+    further checks, such as the rate limit and the hooks.
     """
     if origin is None:
         return True

@@ -17,8 +17,9 @@ class _Window:
 class SlidingWindow:
     """Allows `amount` requests of a key in any window of `seconds`. The count is an estimate.
 
-    It consists of the requests in the current fixed window, and a share of the requests in the previous fixed window.
-    This share is the part of the previous window that the sliding window still covers.
+    The time of a key is divided into fixed windows of `seconds`. The count is the number of requests in the current
+    fixed window, plus a share of the number of requests in the previous fixed window. The share is the part of the
+    previous fixed window that lies within the last `seconds`.
     """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:

@@ -248,7 +248,7 @@ class Settings(BaseSettings):
         120.0,
         "LAYERCODE_TURN_TIMEOUT",
         "Conversation",
-        "Timeout of a turn in seconds; it then ends with a spoken apology.",
+        "Seconds after which a turn is stopped and ends with a spoken apology.",
     )
     tool_timeout: Positive = _setting(
         30.0, "LAYERCODE_TOOL_TIMEOUT", "Conversation", "Timeout of one tool call in seconds."
@@ -429,7 +429,8 @@ class Settings(BaseSettings):
         (),
         "LAYERCODE_TRACE_HOSTS",
         "Observability",
-        "Your own hosts, comma-separated; only requests to them carry `traceparent`. List no host of a model.",
+        "Your own hosts, comma-separated; only requests to them carry `traceparent`. Do not list the hosts of model "
+        "providers.",
     )
     metrics_dir: Path = _setting(
         Path(".layercode/metrics"),

@@ -47,9 +47,9 @@ class AgentCall:
         agents: The folder, or result of `discover`, in which an agent's name is looked up.
         model: Overrides the agent's model: a PydanticAI model, such as `scripted(...)`, or a model's name. By default
             an agent that has an offline script uses that script.
-        settings: Settings by name. All other settings come from the environment and the defaults, not from a file. The
-            environment does not change the store, the default and fallback models, and the log folder. The webhook
-            secret is always that of the test kit.
+        settings: Settings by name. Most other settings come from the environment, or else have their defaults. The
+            settings for the store, the default model, the fallback models and the log folder are not read from the
+            environment, and no setting is read from a file. The webhook secret is always that of the test kit.
         store: The journal; in memory by default.
         conversation_id: The id of the conversation.
         metadata: Metadata that is sent with every event.

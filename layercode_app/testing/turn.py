@@ -32,7 +32,8 @@ class Called:
 class ToolCalls(list[ToolCall]):
     """The tool calls of a turn, in the order they began.
 
-    Compare with names, in any order: `"menu" in turn.tools`, `turn.tools == ["menu"]`.
+    Compare the tool calls with the names of tools: `"menu" in turn.tools`, `turn.tools == ["menu"]`. The comparison
+    ignores the order.
     """
 
     __hash__ = None

@@ -67,7 +67,10 @@ class Windows:
         return Reading(rule.reader.read(tally, rule.of), tally.turns, witness.trace_id)
 
     async def _beside(self, rule: Rule, since: float, until: float) -> Reading | None:
-        """Return the reading of a metric of refused requests or of the host; None for a metric of turns."""
+        """Return the reading of the rule's metric if the metric is about refused requests or about the host.
+
+        Return None if the metric is about turns.
+        """
         if rule.metric in REFUSALS:
             return Reading(await self._refusals.between(rule.metric, since, until), of_turns=False)
         if rule.metric in SYSTEM:

@@ -1,4 +1,4 @@
-"""One capability records a run's spans and watches over its tools. The spans are the same as with two capabilities."""
+"""One capability records a run's spans and watches over its tools. Two separate capabilities make the same spans."""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def passing() -> None:
-    """Wait until the turnstile of the test's event loop lets this task pass: one task in each iteration of the loop."""
+    """Wait until the turnstile of the test's event loop lets this task pass.
+
+    The turnstile lets one task pass in each iteration of the loop.
+    """
     loop = asyncio.get_running_loop()
     await turnstile_of(loop).pass_through(loop)
 

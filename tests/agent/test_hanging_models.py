@@ -60,7 +60,10 @@ def hanging(point: Point, **options: Any) -> ModelServer:
 async def asked(
     server: ModelServer, folder: Path, *, voice: dict[str, Any] | None = None, fallback: bool = False, **given: Any
 ) -> tuple[Reply, TurnRecord]:
-    """Send one message to an agent with this model. Return the reply that the caller heard, and the turn's record."""
+    """Send one message to an agent whose model is `server`.
+
+    Return the reply that the caller heard, and the turn's record.
+    """
     async with serve(server.app) as url:
         provider = OpenAIProvider(base_url=f"{url}/v1", api_key="test-key")
         models = [OpenAIChatModel(name, provider=provider) for name in ("gpt-test", "other")]

@@ -44,8 +44,8 @@ async def test_a_turn_that_two_agents_answered() -> None:
     voice = VoiceAgent("front", front)
     assert await notes(voice, "hi", "my bill", "thanks", answers=["Hello.", Call("to_billing")]) == [
         "",
-        "'front' handed it to 'billing', and in a replay only one agent answers a turn",
-        "agent 'billing', which answered it, is not loaded",
+        "'front' handed the turn to 'billing', but in a replay only one agent can answer a turn",
+        "agent 'billing', which answered the turn, is not loaded",
     ]
 
 

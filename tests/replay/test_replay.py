@@ -192,7 +192,7 @@ async def test_turns_that_the_agent_did_not_answer_are_left_out_with_the_reason(
     result = await play(Recording([*call.turns, last]), find_agent("echo", AGENTS))
     assert [turn.note for turn in result.turns] == [
         "",
-        "agent 'other', which answered it, is not loaded",
+        "agent 'other', which answered the turn, is not loaded",
         "a budget was used up, so the agent was not called",
         "it was still running when it was recorded",
         "",

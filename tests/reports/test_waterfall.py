@@ -155,7 +155,7 @@ def test_the_rows_are_the_bars_of_the_steps_and_of_the_speech() -> None:
     assert (rows["model"].color, rows["search"].color, rows["finish"].color) == ("model", "tool", "rest")
     assert (rows["filler"].took_ms, rows["filler"].at, rows["filler"].bars[0].pale) == (2400.0, False, True)
     assert (rows["speech"].took_ms, rows["speech"].at) == (3100.0, True)
-    assert rows["speech"].label == "sent to be spoken in 2 pieces"
+    assert rows["speech"].label == "sent in 2 pieces, to be spoken"
     assert marks_of(waterfall) == [Mark("first word", 700.0), Mark("answer", 3100.0)]
 
 

@@ -383,7 +383,7 @@ async def test_requests_that_the_server_sent_twice_are_shown(tmp_path: Path) -> 
         assert await hedges._read(f"{url}/nowhere") is None
     assert series.to_json()["hedges"] == {"sent": 4, "won": 4}
     result = Result(Load(callers=1, turns=2), "spread", 2, [series])
-    assert ("requests sent twice", ["4; the second answered first in 4"]) in figures(result)
+    assert ("requests sent twice", ["4; second copy answered first: 4"]) in figures(result)
     assert "requests sent twice" not in dict(
         figures(Result(Load(), "spread", 1, [Series("a", "b", "spread", [Measured("b")])]))
     )

@@ -1,4 +1,7 @@
-"""Find the failed turns of an agent that `bench` serves. The callers of `bench` take an apology for an answer."""
+"""Find, in the server's journal, the failed turns of an agent that `bench` serves.
+
+The callers of `bench` cannot find the failed turns, because they cannot tell an apology from an answer.
+"""
 
 from __future__ import annotations
 

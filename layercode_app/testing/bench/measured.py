@@ -182,9 +182,9 @@ class Series:
 def ratios(series: Sequence[Series]) -> list[dict[str, Any]]:
     """Compare each series with the first series that has the same kind of arrivals.
 
-    Return an item for each series except the first of each kind. An item has a ratio for each figure: the figure of the
-    series, divided by the figure of the first series. The ratio is the median of the ratios of all rounds, or None if a
-    round has no ratio.
+    Return an item for each series except the first of each kind. An item has a ratio for each figure. In each round,
+    the figure of the series is divided by the figure of the first series. The ratio is the median of these quotients,
+    or None if a round has no quotient.
     """
     found = []
     for one in series:

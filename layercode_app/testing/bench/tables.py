@@ -81,7 +81,7 @@ def _errors(errors: dict[str, int]) -> str:
 
 
 def _hedges(hedges: dict[str, int] | None) -> str:
-    return f"{hedges['sent']:,}; the second answered first in {hedges['won']:,}" if hedges else UNMEASURED
+    return f"{hedges['sent']:,}; second copy answered first: {hedges['won']:,}" if hedges else UNMEASURED
 
 
 def _cpu(server: dict[str, Any] | None) -> str:

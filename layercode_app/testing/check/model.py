@@ -97,7 +97,8 @@ ALL: list[Check] = []
 def check(name: str, title: str, *, why: str, fix: str, severity: Severity = "error") -> Callable[[Body], Body]:
     """Register a function as a check.
 
-    The function gets the probe. It raises FailedError if the webhook fails, or SkippedError if it cannot decide.
+    The function gets the probe as its argument. The function raises FailedError if the webhook fails the check, or
+    SkippedError if the check cannot decide.
     """
 
     def register(body: Body) -> Body:

@@ -108,7 +108,7 @@ async def stale(probe: Probe) -> None:
     "signature.future",
     "a signature from the future is refused with 401",
     why="a recorded request with a future timestamp could be replayed until that time",
-    fix="Refuse if t is more than 300 s in the future: compare the absolute difference.",
+    fix="Refuse if t is more than 300 s before or after the time of your clock: compare the absolute difference.",
 )
 async def future(probe: Probe) -> None:
     """Send two requests with signatures from the future: the first is 330 seconds ahead, the second one day."""
@@ -120,7 +120,7 @@ async def future(probe: Probe) -> None:
 @check(
     "signature.tolerance",
     "a signature four minutes old or ahead is accepted",
-    why="clocks drift, and a strict server refuses real calls",
+    why="clocks drift, so a server that allows only a small time difference refuses real calls",
     fix="Accept t within 300 s of your clock.",
 )
 async def tolerance(probe: Probe) -> None:

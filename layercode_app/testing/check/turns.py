@@ -71,7 +71,7 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
     """Return whether the agent gives the same answer to the questions ASK and NONSENSE. `spoken` is its answer to ASK.
 
-    Words that occur in one of the two questions are not compared.
+    The comparison ignores all words that occur in ASK or in NONSENSE.
     """
     nonsense = (await probe.talk().say(NONSENSE)).spoken
     return _own_words(spoken) == _own_words(nonsense)
@@ -154,7 +154,7 @@ async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
     "turns.interrupted",
     "after an interruption, the next turn is answered, and the agent still knows what the caller said before",
     why="callers interrupt, often with important words",
-    fix="Detect the disconnect, stop the model, and save the caller's words before you call the model.",
+    fix="Save the caller's words before you call the model. Detect the disconnect, and then stop the model.",
 )
 async def interrupted(probe: Probe) -> None:
     """Close the connection after the first event of the answer."""

@@ -43,7 +43,8 @@ def regressions(rows: Sequence[Row], baseline: Baseline) -> list[str]:
     """Return a line for each result that is worse than the baseline by more than chance.
 
     A scenario that is not in the baseline must pass in every run. If a scenario has fewer than FEWEST_RUNS runs, now or
-    in the baseline, any lower pass rate counts as worse. The other scenarios are also compared all together.
+    in the baseline, any lower pass rate counts as worse. Scenarios with at least FEWEST_RUNS runs, now and in the
+    baseline, are compared one by one. If there are several such scenarios, the sums of their runs are also compared.
     """
     found = [(row, baseline.get(_key(row)) or baseline.get(("", *_key(row)[1:]))) for row in rows]
     pairs = [(row, before) for row, before in found if before is not None]

@@ -1,4 +1,7 @@
-"""Save the finished runs of an evaluation and sum their costs. An interrupted evaluation is resumed from the file."""
+"""Save the finished runs of an evaluation to a file, and sum their costs.
+
+An interrupted evaluation can be resumed from this file.
+"""
 
 from __future__ import annotations
 

@@ -32,9 +32,10 @@ def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
 
 
 def show_matrix(rows: Sequence[dict[str, Any]]) -> None:
-    """Print how many interrupted runs passed.
+    """Print, for each kind of interruption, how many of the interrupted runs passed.
 
-    A dash means that no reply was interrupted, because no reply was long enough or no reply called a tool.
+    A dash means that no reply was interrupted in this way, because no reply was long enough or, for the kind `within a
+    tool`, because no reply called a tool.
     """
     _, heads, cells = matrix_table(rows)
     print_line()

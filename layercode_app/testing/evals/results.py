@@ -29,8 +29,8 @@ def report(
     """Write the files, print the report, and return whether the evaluation passed.
 
     With a baseline, the evaluation fails if it is worse than the baseline by more than chance. Without a baseline, the
-    evaluation fails if any run failed. It also fails if no run was played, if runs were skipped, or if a judge or a
-    caller's model gave no answer.
+    evaluation fails if any run failed. In both cases, the evaluation also fails if no run was played, if runs were
+    skipped, or if a judge or a caller's model gave no answer.
 
     Raises ConfigurationError if a file cannot be written, after the other files and the report.
     """

@@ -1,4 +1,4 @@
-"""Run the function that plays a simulated caller in a thread. The server continues even if the function blocks."""
+"""Run the function that chooses a simulated caller's words. It runs in a thread, so it cannot block the server."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ class Line:
     async def take(self, step: Step) -> HeardTurn | None:
         """Take one step, wait until its turn is over, and return the turn.
 
-        Return None if the connection closed before the turn began, or while the caller stayed silent.
+        Return None if the connection closed before the turn began. For a step in which the caller stays silent, return
+        an empty turn after the silence, or None if the connection closed before the silence ended.
         """
         if step.say is not None and not step.say.strip():
             return await self._stay_silent()

@@ -45,8 +45,8 @@ def random_of(seed: int, scenario: str, run: int, turn: int) -> Random:
 def plan(behaviour: Behaviour, random: Random) -> Plan:
     """Choose at random how the caller behaves in one turn.
 
-    Every turn draws the same random numbers, even for behaviours that never occur. So changing the share of one
-    behaviour does not change the numbers that decide about the others.
+    In every turn, a random number is drawn for each behaviour, even for a behaviour that never occurs. So changing the
+    share of one behaviour does not change the numbers that decide about the other behaviours.
     """
     chances = [random.random() for _ in range(6)]
     sound, after, playing = random.choice(SOUNDS), random.randint(1, MOST_WORDS), random.random() < 0.5

@@ -55,8 +55,8 @@ class CallerSpec(Part):
     facts: dict[str, Any] = Field(default={}, description="What the caller knows, such as a name or an order number.")
     script: str | list[Rule] | None = Field(
         default=None,
-        description="Chooses the caller's lines instead of a model: a list of rules, or a function, given as "
-        "`module:function`.",
+        description="A list of rules, or a function, given as `module:function`. The rules or the function choose the "
+        "caller's lines in place of a model.",
     )
     behaviour: Behaviour = Behaviour()
     breaks_in: BreaksIn | None = Field(

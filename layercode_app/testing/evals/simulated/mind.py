@@ -47,7 +47,7 @@ class Mind(Protocol):
 
     @property
     def satisfied(self) -> bool:
-        """Whether the caller has nothing more to say. If not, the agent must not hang up yet."""
+        """Whether the caller is finished. If the agent hangs up while this is False, the call counts as unfinished."""
 
     async def next(self, hearing: Hearing) -> Move:
         """Return the next move. Raises CallerError if the script or the model gives no move."""

@@ -65,9 +65,10 @@ class ByFunction:
 
     @property
     def satisfied(self) -> bool:
-        """Always False. This property is read when the agent has hung up.
+        """Always False. This property is read only when the agent has hung up.
 
-        A function that has nothing more to say hangs up itself. So if the agent hung up, the caller had more to say.
+        The function that chooses the caller's lines hangs up when the caller has nothing more to say. So if the agent
+        hung up first, the caller had more to say.
         """
         return False
 
