@@ -30,7 +30,7 @@ class Import(NamedTuple):
 
 @cache
 def modules(pattern: str = "*.py") -> tuple[tuple[str, ast.Module], ...]:
-    """Return every module of the package whose file matches: its path inside the package, and its syntax tree."""
+    """Return the path inside the package and the syntax tree of each module whose file name matches `pattern`."""
     # Disable the garbage collector. The trees are a million objects that stay in memory, and to search them for
     # garbage takes three times as long as to parse the files.
     enabled = gc.isenabled()

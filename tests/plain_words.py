@@ -1,4 +1,4 @@
-"""Find stand-in words where a noun or a term of the field belongs; `make lint` runs this.
+"""Find vague words that should be replaced by a precise noun or a technical term. `make lint` runs this check.
 
     python -m tests.plain_words
 

@@ -27,9 +27,10 @@ MEASURED_BY = Path(__file__).with_name("programs.coveragerc")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Return the environment of a child process: a few basic variables, those of coverage, defaults and `more`.
+    """Return the environment variables for a child process.
 
-    Other variables of this process are left out, because they could change the settings of the child.
+    The result has a few basic variables of this process, its variables for coverage, some defaults, and `more`. Other
+    variables of this process are left out, because they could change the settings of the child.
     """
     names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_FILE", "SSL_CERT_FILE")
     kept = {name: os.environ[name] for name in names if name in os.environ}

@@ -41,7 +41,7 @@ class FileByFile(LoadScopeScheduling):
 
 
 def place(nodeid: str) -> int:
-    """Return the place of a test's file in LONGEST. All other files have the place after the last."""
+    """Return the place of a test's file in LONGEST. A file that is not in LONGEST has the place after its end."""
     return _PLACES.get(_name(nodeid.partition("::")[0]), len(LONGEST))
 
 

@@ -166,10 +166,10 @@ keeper = VoiceAgent("keeper", Agent(FunctionModel(stream_function=tell_number)),
 
 
 async def know(messages: list[ModelMessage], info: AgentInfo) -> Any:
-    """If the caller says "I like rye", keep this as a note with a tool, and then answer slowly.
+    """If the caller says "I like rye", call a tool that keeps this as a note, and then answer slowly.
 
-    Otherwise, say how many times the request to the model contains the note. In a later phone call of the same caller,
-    the request contains the note because the caller's notes are added to it.
+    To anything else, answer with the number of times that the request to the model contains the note. In a later phone
+    call of the same caller, the request contains the note because the toolkit adds the caller's notes to the request.
     """
     last = messages[-1].parts[-1]
     if isinstance(last, ToolReturnPart):

@@ -59,7 +59,11 @@ class QuickServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Install no signal handlers: servers that do not stop in reverse order would restore the wrong handlers."""
+        """Install no signal handlers.
+
+        When uvicorn's own server stops, it restores the handlers that it found when it started. If another server
+        started earlier and has already stopped, these are the handlers of the stopped server.
+        """
         yield
 
     def end(self) -> None:

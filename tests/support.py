@@ -1,4 +1,7 @@
-"""Find a program or package that a test needs. If it is missing, skip the test visibly, or fail it with CI=true."""
+"""Find a program or package that a test needs.
+
+If it is missing, the test is skipped with a reason. But if CI=true is set in the environment, the test fails instead.
+"""
 
 from __future__ import annotations
 

@@ -122,7 +122,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_what_needs_the_package_on_an_index_says_so() -> None:
     """Until the package is on an index, `uvx layercode-app` and `pip install layercode-app` find nothing.
 
-    So a paragraph with such a command must contain the word "once".
+    So a paragraph with such a command must say that the command works once the package is on an index. The test looks
+    for the word "once".
     """
     finds = re.compile(r"uvx (--from )?layercode-app|(pip install|uv tool install|uv add) (-\S+ )*layercode-app")
     wrong = [

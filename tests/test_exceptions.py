@@ -9,7 +9,10 @@ from layercode_app import exceptions
 
 
 def _drawn() -> dict[str, str]:
-    """Return the parent's name of each error in the tree that the docstring of `exceptions.py` draws."""
+    """Read the tree of errors that is drawn in the docstring of `exceptions.py`.
+
+    Return a dict from the name of each error to the name of its parent.
+    """
     parents: dict[str, str] = {}
     path: list[str] = []
     for line in inspect.cleandoc(exceptions.__doc__ or "").splitlines():

@@ -1,4 +1,7 @@
-"""A missing program skips a test with a reason on a developer's machine, and fails it in CI."""
+"""If a program or package that a test needs is missing, the test fails in CI.
+
+On a developer's machine, the test is skipped with a reason.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def shop(most: int) -> tuple[VoiceAgent, list[int]]:
 
     @voice.offline
     async def script(scene: Scene) -> AsyncIterator[str | Call]:
-        """Repeat the tool call until it was answered `most` times. The results are not looked at."""
+        """Repeat one tool call, whatever its results are. Stop when there are `most` results."""
         if len(scene.answered) == most:
             yield "It is added."
         else:

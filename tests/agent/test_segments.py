@@ -137,7 +137,7 @@ async def test_words_around_a_retry_are_kept_apart(tmp_path: Path) -> None:
 
 
 class Interleaved(TestModel):
-    """A model that answers with these parts. It imitates a model that reasons between its texts."""
+    """A model that answers each request with its `parts`. It imitates a model that reasons between its texts."""
 
     parts: Sequence[ModelResponsePart] = ()
 

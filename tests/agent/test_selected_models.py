@@ -35,9 +35,10 @@ HANGS = 60.0
 
 
 def model(name: str, *problems: float | Exception, calls: str = "") -> FunctionModel:
-    """Return a model that says its name. If `calls` is given, it calls this tool first.
+    """Return a model that says its name. If `calls` names a tool, the model calls that tool first.
 
-    Each request takes the next of `problems`: it raises an exception, or first waits for a number of seconds.
+    For each request, the model takes the next item of `problems`, until no item is left. If the item is an exception,
+    the model raises it. If the item is a number, the model waits for that number of seconds before it answers.
     """
     waiting = list(problems)
 

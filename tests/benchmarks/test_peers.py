@@ -52,7 +52,10 @@ def test_every_turn_of_the_load_is_answered(
 
 
 class Faulty:
-    """A server that answers with this status and these frames. `TURN` in the frames is replaced by the turn's id."""
+    """A server that answers each request with the given status and the given frames.
+
+    The word `TURN` in the frames is replaced by the turn's id.
+    """
 
     def __init__(self, status: int, frames: str) -> None:
         self.status, self.frames = status, frames

@@ -121,7 +121,10 @@ def test_an_address_given_twice_is_a_usage_error(name: str) -> None:
 
 
 def refused(*words: str) -> str:
-    """Run a command that must fail with a usage error. Return its output as one line, without the sides of the box."""
+    """Run a command that must fail with a usage error. Return its output as one line.
+
+    The error is printed in a frame. The vertical lines of the frame are left out of the result.
+    """
     told = CliRunner().invoke(command, words)
     assert told.exit_code == 2, told.output
     return " ".join(told.output.replace("\u2502", " ").split())

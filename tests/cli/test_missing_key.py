@@ -1,4 +1,7 @@
-"""Without the model's key `run` refuses to start. `dev`, `chat` and tests answer offline and say so."""
+"""If the key of an agent's model is missing, `run` refuses to start.
+
+`dev`, `chat` and the tests of an agent then answer offline. `dev` and `chat` print a line that says so.
+"""
 
 from __future__ import annotations
 

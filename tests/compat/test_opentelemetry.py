@@ -1,4 +1,7 @@
-"""The private parts of OpenTelemetry work as the toolkit assumes. Spans are also sent in a release without them."""
+"""The private parts of OpenTelemetry work as the toolkit assumes.
+
+If an OpenTelemetry release lacks these parts, spans are sent all the same.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""PydanticAI's private attributes work as the toolkit assumes. The toolkit also works in a release without them."""
+"""PydanticAI's private attributes work as the toolkit assumes.
+
+If a PydanticAI release lacks these attributes, the toolkit works without them.
+"""
 
 from __future__ import annotations
 

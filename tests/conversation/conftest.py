@@ -51,9 +51,9 @@ def counter(tmp_path: Path) -> Counter:
 
 @pytest.fixture
 async def heard(counter: Counter) -> AsyncIterator[tuple[Heard, Heard]]:
-    """Yield the callers of one turn, which runs in the first worker and is followed from the second.
+    """Yield two callers that hear the same turn. Both have heard its first word.
 
-    Both callers have heard one word.
+    The turn runs in the first caller's worker. The second caller hears the turn through another worker.
     """
     async with heard_at_both(counter) as callers:
         yield callers

@@ -1,4 +1,8 @@
-"""The base of the stateful property tests: one conversation on one store, with an event loop of its own and restarts."""
+"""The base of the stateful property tests. Each test runs one conversation on one store.
+
+Each Hypothesis example has a new event loop. At random steps, the worker restarts: a new worker continues the
+conversation.
+"""
 
 from __future__ import annotations
 

@@ -36,9 +36,10 @@ async def words(messages: list[Any], info: AgentInfo) -> AsyncIterator[str]:
 
 
 class Shop:
-    """An agent that repeats the caller's words. The data from its page is the name of a method of this class to run.
+    """An agent that repeats the caller's words, and runs methods of this class for its page.
 
-    If the caller says "slow", the agent waits in the middle of its reply until the test sets `proceed`.
+    The data from the page is the name of the method to run. If the caller says "slow", the agent waits in the middle of
+    its reply until the test sets `proceed`.
     """
 
     def __init__(self) -> None:

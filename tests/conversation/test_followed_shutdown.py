@@ -1,4 +1,7 @@
-"""A worker shuts down while its caller hears a turn of another worker: the caller hears its end, or a goodbye."""
+"""A worker shuts down while its caller hears a turn that runs in another worker.
+
+The caller hears the turn to its end, or hears a goodbye.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ NOT_NUMBERS = [float("nan"), float("-inf"), 10**400, Fraction(10**400), Decimal(
 async def recorded(value: Any) -> TurnRecord:
     """Return the record of a turn that passes `value` to `turn.outcome`, `turn.score` and `turn.count`.
 
-    The turn has counted 1 euro before.
+    The turn counts 1 euro, and then also counts `value` euros with the label `size="large"`.
     """
     voice = VoiceAgent("shop")
 

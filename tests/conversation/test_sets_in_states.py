@@ -1,4 +1,7 @@
-"""A set in a state is always saved in the same order. Its order in memory differs between workers, without a change."""
+"""Equal sets in a state are saved in the same order, so that an unchanged set is not saved again.
+
+In memory, equal sets can have different orders in different workers.
+"""
 
 from __future__ import annotations
 

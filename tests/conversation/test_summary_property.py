@@ -104,9 +104,10 @@ class LongCall(StoreMachine):
         self.check(self.asked[-1], number)
 
     def check(self, messages: list[ModelMessage], number: int) -> None:
-        """Check a request: its history has the newest turns, and its summary the oldest ones, both without a gap.
+        """Check that a request has the newest turns in its history and the oldest turns in its summary.
 
-        Turns between the two are missing only while the job that sums them up waits.
+        Neither the history nor the summary skips a turn. Turns between the two may be missing only while the job that
+        sums them up is pending.
         """
         assert characters_of(messages) <= BUDGET * CHARACTERS_PER_TOKEN
         texts = [str(getattr(part, "content", "")) for message in messages for part in message.parts]

@@ -278,7 +278,7 @@ def transcript(messages: Sequence[ModelMessage]) -> list[tuple[str, str]]:
 
 
 def unpaired_calls(messages: Sequence[ModelMessage]) -> list[str]:
-    """Return the ids of the tool calls that have no result, or several, before the model's next response."""
+    """Return the ids of the tool calls that do not have exactly one result before the model's next response."""
     wrong: list[str] = []
     for index, message in enumerate(messages):
         if not isinstance(message, ModelResponse):

@@ -1,4 +1,7 @@
-"""The check of the built site finds each kind of fault, links are rewritten for the site, and all pages are listed."""
+"""The check of the built site finds each kind of fault.
+
+Links are rewritten for the site, and its navigation lists all pages.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""Follows the tutorial as a reader does: writes its files, runs its commands, and compares what they print.
+"""Follows the tutorial as a reader does: writes its files, runs its commands, and compares the commands' output.
 
-Markers above a block say what it is:
+A marker above a code block tells the kind of the block:
 
-- `<!-- file: PATH -->`: the content of a file in the folder where the reader is
-- `<!-- background: URL -->`: a server for the rest of the page; it is up when URL answers `/health`
-- `<!-- expect -->`: lines that the command before printed, in this order; each may be a part of a line
+- `<!-- file: PATH -->`: the new content of an existing file; PATH is relative to the reader's current folder
+- `<!-- background: URL -->`: the command of a server for the rest of the page; the server is up when URL answers
+  `/health`
+- `<!-- expect -->`: the expected output of the last command; each line of the block is a printed line or a part of one,
+  in the printed order
 - `<!-- skip: why -->`: a command that the test does not run
 """
 

@@ -35,7 +35,7 @@ def program() -> str:
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Start the Chromium of this machine. If none is installed, the test is skipped, and in CI it fails."""
+    """Start the Chromium of this machine. If none is installed, the test fails in CI, and is skipped elsewhere."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
         try:

@@ -24,7 +24,10 @@ async def place(element: Locator) -> tuple[float, float]:
 
 
 async def hold(dev: DevPage, element: Locator) -> None:
-    """Put the pointer down on an element, and do not let go until the page knows of a change that moves it."""
+    """Press the mouse button on an element. Return when the page has drawn more calls, which move the element.
+
+    The button stays pressed.
+    """
     await dev.page.mouse.move(*await place(element))
     await dev.page.mouse.down()
     store = dev.app.layercode.store

@@ -31,7 +31,7 @@ class Backend:
         return [event for event in self.events if event["type"] == kind]
 
     async def until(self, kind: str, count: int = 1) -> dict[str, Any]:
-        """Wait until `count` events of a type have come, and return the event with that number."""
+        """Wait until `count` events of a type have come. Return event number `count` of this type, counted from 1."""
         async with asyncio.timeout(100):
             while len(self.of(kind)) < count:
                 await asyncio.sleep(0.01)

@@ -89,7 +89,10 @@ class Caller:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _deliver(self, turn: Said, context: dict[str, Any], leave_after: int | None) -> bool:
-        """Deliver the message of a turn. Return whether its answer was heard to the end, or was left on purpose."""
+        """Deliver the message of a turn. Return true if the caller heard the whole answer or left it on purpose.
+
+        Return false if the message was refused, or if the answer broke off.
+        """
         event = {"type": "message", "text": turn.text, "turn_id": turn.turn_id}
         ids = {"conversation_id": self.name, "session_id": "s"}
         async with self.client.deliver(ids | event | context, headers=CLOSE) as answer:

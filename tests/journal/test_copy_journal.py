@@ -193,7 +193,10 @@ async def test_the_totals_of_a_second_source_are_added_once(source: Store, tmp_p
 
 
 async def test_totals_of_a_source_without_turns_are_not_counted_twice(tmp_path: Path) -> None:
-    """All turns of the source were deleted, so an earlier copy of it cannot be recognized."""
+    """All turns of the source were deleted, so no turn in the target shows that the source was copied before.
+
+    Each copy must then add only the part of the source's totals that the target lacks.
+    """
     source = await opened(f"sqlite:///{tmp_path}/without_turns.sqlite3")
     await source.add_totals("day 1", {"turns": 3})
     target = await opened(f"sqlite:///{tmp_path}/target.sqlite3")

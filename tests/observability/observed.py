@@ -1,4 +1,4 @@
-"""A real server process with every sink, and an agent that calls tools, fails in every place and quotes its caller."""
+"""A real server process with every sink. Its agent calls tools, fails in every place and quotes its caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""An agent's counter of failed turns starts at zero, so that a rate includes the first failure."""
+"""An agent's counter of failed turns is exported as zero before a turn fails.
+
+Without the exported zero, a rate over this counter would miss the first failure.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Private values that an agent's own code logs, counts or traces are masked in every sink.
 
-The code uses several libraries for this, and the values have many forms.
+The agent's code logs, counts and traces with several libraries, and the values have many forms.
 """
 
 from __future__ import annotations

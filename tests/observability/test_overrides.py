@@ -1,4 +1,7 @@
-"""Common snippets at the top of an agent file disable no protection, and the log says what to write instead."""
+"""Common snippets at the top of an agent file cannot disable a protection.
+
+For each such snippet, the log names the setting that replaces the snippet.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Secrets, phone numbers and transcripts pass through every path, and no byte of any sink contains them."""
+"""Secrets, phone numbers and transcripts are sent along every path of a server, and are then searched for in all sinks.
+
+No sink contains a secret or a phone number. Sinks contain transcripts only with LAYERCODE_CAPTURE_CONTENT=true.
+"""
 
 from __future__ import annotations
 

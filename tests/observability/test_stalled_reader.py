@@ -1,6 +1,6 @@
 """If the program that reads the server's output stops reading, calls continue.
 
-When it reads again, it gets every line. Only lines beyond MOST_BYTES are dropped, and their number is logged.
+Up to MOST_BYTES of lines are kept until the program reads again. Further lines are dropped, and their number is logged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""If no other handler is added, the canonical line of a turn bypasses Loguru. Loguru would write the same line."""
+"""The canonical line of a turn is written without Loguru, unless other code has added a handler to Loguru.
+
+With and without Loguru, the line is the same.
+"""
 
 from __future__ import annotations
 

@@ -47,9 +47,9 @@ async def _call(server: Observed, name: str, text: str) -> None:
 
 
 def _assert_spans_complete(sink: Collector) -> None:
-    """Check that each text has the spans of one good and one failed turn, with the conversation id that was sent.
+    """Check that the sink has, for each of TEXTS, the spans of one good turn and of one failed turn.
 
-    The conversation id that contains half a character is not compared.
+    These spans must have the conversation id that was sent. The id that contains half a character is not compared.
     """
     turns = [span for span in sink.spans() if span.name == "turn hostile"]
     assert len(turns) == 2 * len(TEXTS)

@@ -1,4 +1,4 @@
-"""A replayed call shows no difference with the same agent, and names each difference with a changed agent."""
+"""A replayed call shows no difference if the agent is unchanged. If the agent was changed, each difference is named."""
 
 from __future__ import annotations
 

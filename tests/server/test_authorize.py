@@ -40,7 +40,10 @@ def echo() -> VoiceAgent[Any, Any]:
 
 @dataclass
 class Page:
-    """A page that asks for sessions, everything it got back, and everything that was logged meanwhile."""
+    """A page that asks for sessions.
+
+    `seen` collects the text and the headers of each response, and all log lines.
+    """
 
     url: str
     client: httpx.AsyncClient

@@ -41,7 +41,7 @@ def server(store_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 async def begun_turns(store_url: str) -> dict[str, list[str]]:
-    """Return, by conversation id, the names of the tools that each turn in the journal has called."""
+    """For each conversation id in the journal, return the names of the tools that its only turn has called."""
     store = create_store(store_url)
     await store.open()
     found = {turn.conversation_id: [call.name for call in turn.tools] async for turn in store.turns()}

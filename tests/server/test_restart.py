@@ -1,6 +1,7 @@
-"""One app starts again on another event loop.
+"""The same LayerCode app starts again on another event loop.
 
-This happens in the tests of an application that mounts it, because each TestClient runs the app on a loop of its own.
+This happens in the tests of an application that mounts the LayerCode app: each TestClient has a new event loop, and
+runs the application and the mounted app on it.
 """
 
 from __future__ import annotations

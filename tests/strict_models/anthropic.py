@@ -122,9 +122,11 @@ class StrictAnthropic(StrictModel):
                 )
 
     def _check_latest(self, body: dict[str, Any], messages: list[Message]) -> None:
-        """Check the thinking in the latest assistant message, if the message has tool calls.
+        """Check the thinking blocks in the latest assistant message, if this message has tool calls.
 
-        Refuse the message if its thinking was changed, or if thinking is enabled and is missing at the start.
+        Refuse the message if its thinking blocks differ from those of the original response. If thinking is enabled,
+        also refuse a message that does not begin with a thinking block, unless the original response
+        began without one, too.
         """
         answers = [message["content"] for message in messages if message["role"] == "assistant"]
         latest = answers[-1] if answers else []

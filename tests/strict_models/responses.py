@@ -182,9 +182,10 @@ class _Answer:
         return {"item_id": self.open["id"], "output_index": len(self.output)}
 
     def _begin(self, kind: str, **fields: Any) -> list[str]:
-        """Open an item of this kind, after closing the open item.
+        """Ensure that an item of this kind is open, and return the events that this causes.
 
-        An open item of the same kind stays open and takes more content. But each tool call is an item of its own.
+        If the open item has this kind, it stays open and takes more content, except that each tool call gets a new
+        item. Before a new item is opened, the open item is closed.
         """
         if self.open is not None and self.open["type"] == kind and kind != "function_call":
             return []

@@ -1,6 +1,6 @@
 """Each turn's record carries the cost of the conversation so far, and the sum is right in every store.
 
-To know the sum, a turn of a long call reads no more earlier turns than a turn of a short call.
+To find the sum, a turn reads only a limited number of earlier turns, however long the call is.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from ..server import Event, RefusedError, Server
 
 
 class CrashesOnNoJson(Server):
-    """Breaks the rule: a body that is not JSON is answered with 400, never with 500."""
+    """Breaks this rule: a body that is not JSON is answered with 400, never with 500."""
 
     def parse(self, body: bytes) -> Event:
         try:
@@ -24,7 +24,7 @@ class CrashesOnNoJson(Server):
 
 
 class CrashesOnNoUtf8(Server):
-    """Breaks the rule: a body that is not UTF-8 is answered with 400, never with 500."""
+    """Breaks this rule: a body that is not UTF-8 is answered with 400, never with 500."""
 
     def parse(self, body: bytes) -> Event:
         try:
@@ -35,7 +35,7 @@ class CrashesOnNoUtf8(Server):
 
 
 class CrashesOnAList(Server):
-    """Breaks the rule: a body that is not a JSON object is answered with 400, never with 500."""
+    """Breaks this rule: a body that is not a JSON object is answered with 400, never with 500."""
 
     def parse(self, body: bytes) -> Event:
         if body.startswith(b"["):
@@ -44,14 +44,14 @@ class CrashesOnAList(Server):
 
 
 class AcceptsNothing(Server):
-    """Breaks the rule: an event without its type and ids is answered with 400."""
+    """Breaks this rule: an event without its type and ids is answered with 400."""
 
     def parse(self, body: bytes) -> Event:
         return super().parse(body) if body.strip() != b"{}" else {"type": "", "session_id": "", "conversation_id": ""}
 
 
 class LeaksItsTraceback(Server):
-    """Breaks the rule: the answer to a refused request gives a reason, and no internals such as a traceback."""
+    """Breaks this rule: the answer to a refused request gives a reason, and no internals such as a traceback."""
 
     def parse(self, body: bytes) -> Event:
         try:

@@ -11,7 +11,7 @@ from ..server import Event, RefusedError, Server
 
 
 class RefusesSessionStart(Server):
-    """Breaks the rule: a `session.start` event with a turn_id is answered with the greeting."""
+    """Breaks this rule: a `session.start` event with a turn_id is answered with the greeting."""
 
     async def answer(self, event: Event, receive: Any, send: Any) -> None:
         if event["type"] == "session.start" and event.get("turn_id"):
@@ -20,7 +20,10 @@ class RefusesSessionStart(Server):
 
 
 class RefusesWelcome(Server):
-    """Breaks the rule: a `welcome` event is answered like a `session.start` event. `welcome` is its newer name."""
+    """Breaks this rule: a `welcome` event is answered like a `session.start` event.
+
+    In the platform's newer style, `welcome` asks for the greeting.
+    """
 
     async def answer(self, event: Event, receive: Any, send: Any) -> None:
         if event["type"] == "welcome":
@@ -29,7 +32,7 @@ class RefusesWelcome(Server):
 
 
 class StreamsTheNewerSessionStart(Server):
-    """Breaks the rule: a `session.start` event without a turn_id is acknowledged with JSON, not with a stream."""
+    """Breaks this rule: a `session.start` event without a turn_id is acknowledged with JSON, not with a stream."""
 
     async def acknowledge(self, event: Event, send: Any) -> None:
         if event["type"] == "session.start":
@@ -39,14 +42,14 @@ class StreamsTheNewerSessionStart(Server):
 
 
 class StreamsData(Server):
-    """Breaks the rule: a `data` event is answered with plain JSON, not with a stream."""
+    """Breaks this rule: a `data` event is answered with plain JSON, not with a stream."""
 
     async def data(self, event: Event, send: Any) -> None:
         await self.speak(event | {"turn_id": event.get("turn_id") or "none"}, send)
 
 
 class RefusesDataThatIsNoObject(Server):
-    """Breaks the rule: the field `data` of a `data` event may be any JSON value."""
+    """Breaks this rule: the field `data` of a `data` event may be any JSON value."""
 
     async def data(self, event: Event, send: Any) -> None:
         if not isinstance(event.get("data"), dict):
@@ -55,7 +58,7 @@ class RefusesDataThatIsNoObject(Server):
 
 
 class CrashesOnSessionEnd(Server):
-    """Breaks the rule: `session.end` is acknowledged, whether its timestamps are milliseconds or ISO text."""
+    """Breaks this rule: `session.end` is acknowledged, whether its timestamps are milliseconds or ISO text."""
 
     async def acknowledge(self, event: Event, send: Any) -> None:
         for entry in event.get("transcript") or ():
@@ -65,7 +68,7 @@ class CrashesOnSessionEnd(Server):
 
 
 class RefusesSessionUpdate(Server):
-    """Breaks the rule: a `session.update` event is acknowledged."""
+    """Breaks this rule: a `session.update` event is acknowledged."""
 
     async def acknowledge(self, event: Event, send: Any) -> None:
         if event["type"] == "session.update":
@@ -74,7 +77,7 @@ class RefusesSessionUpdate(Server):
 
 
 class RefusesUnknownTypes(Server):
-    """Breaks the rule: events of unknown types are accepted."""
+    """Breaks this rule: events of unknown types are accepted."""
 
     known = ("session.start", "welcome", "message", "data", "session.update", "session.end")
 
@@ -85,7 +88,7 @@ class RefusesUnknownTypes(Server):
 
 
 class RefusesUnknownFields(Server):
-    """Breaks the rule: events with unknown fields are accepted."""
+    """Breaks this rule: events with unknown fields are accepted."""
 
     fields = frozenset(
         [
@@ -125,7 +128,7 @@ class RefusesUnknownFields(Server):
 
 
 class NeedsMetadata(Server):
-    """Breaks the rule: the metadata and the phone numbers of a message are optional."""
+    """Breaks this rule: the metadata and the phone numbers of a message are optional."""
 
     def parse(self, body: bytes) -> Event:
         event = super().parse(body)
@@ -135,7 +138,7 @@ class NeedsMetadata(Server):
 
 
 class NeedsWholeInterruptionContext(Server):
-    """Breaks the rule: every field of `interruption_context` is optional."""
+    """Breaks this rule: every field of `interruption_context` is optional."""
 
     def parse(self, body: bytes) -> Event:
         event = super().parse(body)
@@ -145,7 +148,7 @@ class NeedsWholeInterruptionContext(Server):
 
 
 class RefusesLongText(Server):
-    """Breaks the rule: the text of a message may be long."""
+    """Breaks this rule: the text of a message may be long."""
 
     def parse(self, body: bytes) -> Event:
         if len(body) > 10_000:
@@ -154,7 +157,7 @@ class RefusesLongText(Server):
 
 
 class RefusesBlankText(Server):
-    """Breaks the rule: the text of a message may be blank."""
+    """Breaks this rule: the text of a message may be blank."""
 
     def parse(self, body: bytes) -> Event:
         event = super().parse(body)

@@ -13,13 +13,13 @@ from ..server import Event, Server
 
 
 class WrongContentType(Server):
-    """Breaks the rule: the answer to a turn has the content type `text/event-stream`."""
+    """Breaks this rule: the answer to a turn has the content type `text/event-stream`."""
 
     content_type = "text/plain"
 
 
 class Buffers(Server):
-    """Breaks the rule: each piece of speech is sent as soon as it exists, not when the whole reply is complete."""
+    """Breaks this rule: each piece of speech is sent as soon as it exists, before the whole reply is complete."""
 
     pace = 0.0
 
@@ -32,13 +32,13 @@ class Buffers(Server):
 
 
 class LetsProxiesBuffer(Server):
-    """Breaks the rule: the answer has headers that keep proxies from buffering it."""
+    """Breaks this rule: the answer has headers that keep proxies from buffering it."""
 
     stream_headers = ()
 
 
 class ForgetsTurnId(Server):
-    """Breaks the rule: every event, also `response.end`, carries the turn_id of the request."""
+    """Breaks this rule: every event, also `response.end`, carries the turn_id of the request."""
 
     def encode(self, frame: Event) -> bytes:
         if frame["type"] == "response.end":
@@ -47,56 +47,56 @@ class ForgetsTurnId(Server):
 
 
 class InventsTurnId(Server):
-    """Breaks the rule: no event carries a turn_id other than that of the request."""
+    """Breaks this rule: no event carries a turn_id other than that of the request."""
 
     def encode(self, frame: Event) -> bytes:
         return super().encode(frame | {"turn_id": "turn-of-mine"})
 
 
 class NeverEnds(Server):
-    """Breaks the rule: the answer to a turn contains `response.end`."""
+    """Breaks this rule: the answer to a turn contains `response.end`."""
 
     def ending(self, event: Event) -> list[Event]:
         return []
 
 
 class EndsTwice(Server):
-    """Breaks the rule: `response.end` is sent exactly once."""
+    """Breaks this rule: `response.end` is sent exactly once."""
 
     def ending(self, event: Event) -> list[Event]:
         return [{"type": "response.end"}, {"type": "response.end"}]
 
 
 class SpeaksAfterTheEnd(Server):
-    """Breaks the rule: `response.end` is the last event of an answer."""
+    """Breaks this rule: `response.end` is the last event of an answer."""
 
     def ending(self, event: Event) -> list[Event]:
         return [{"type": "response.end"}, {"type": "response.tts", "content": "One more thing."}]
 
 
 class PrettyPrints(Server):
-    """Breaks the rule: each event is sent as a single line."""
+    """Breaks this rule: each event is sent as a single line."""
 
     def encode(self, frame: Event) -> bytes:
         return b"data: " + json.dumps(frame, indent=1).encode() + b"\n\n"
 
 
 class ForgetsThePrefix(Server):
-    """Breaks the rule: each event begins with `data: `."""
+    """Breaks this rule: each event begins with `data: `."""
 
     def encode(self, frame: Event) -> bytes:
         return super().encode(frame).removeprefix(b"data: ")
 
 
 class ForgetsTheBlankLine(Server):
-    """Breaks the rule: a blank line follows each event."""
+    """Breaks this rule: a blank line follows each event."""
 
     def encode(self, frame: Event) -> bytes:
         return super().encode(frame)[:-1]
 
 
 class ManglesUnicode(Server):
-    """Breaks the rule: text is UTF-8, both in requests and in answers."""
+    """Breaks this rule: text is UTF-8, both in requests and in answers."""
 
     def parse(self, body: bytes) -> Event:
         event = super().parse(body)
@@ -106,7 +106,7 @@ class ManglesUnicode(Server):
 
 
 class SpeaksObjects(Server):
-    """Breaks the rule: the content of `response.tts` is text."""
+    """Breaks this rule: the content of `response.tts` is text."""
 
     def encode(self, frame: Event) -> bytes:
         return super().encode(frame | {"content": {"text": frame.get("content")}})

@@ -13,7 +13,7 @@ from ..server import Event, RefusedError, Server
 
 
 class AcceptsUnsigned(Server):
-    """Breaks the rule: a request without the signature header is answered with 401."""
+    """Breaks this rule: a request without the signature header is answered with 401."""
 
     def verify(self, header: bytes | None, body: bytes) -> None:
         if header is not None:
@@ -21,14 +21,14 @@ class AcceptsUnsigned(Server):
 
 
 class AcceptsAnySignature(Server):
-    """Breaks the rule: a request whose signature does not fit its body is answered with 401."""
+    """Breaks this rule: a request whose signature does not fit its body is answered with 401."""
 
     def fits(self, expected: bytes, signatures: list[bytes]) -> bool:
         return True
 
 
 class AcceptsStale(Server):
-    """Breaks the rule: a signature whose time is more than 300 s in the past is refused."""
+    """Breaks this rule: a signature whose time is more than 300 s in the past is refused."""
 
     def check_time(self, stated: int) -> None:
         import time
@@ -38,7 +38,7 @@ class AcceptsStale(Server):
 
 
 class AcceptsFuture(Server):
-    """Breaks the rule: a signature whose time is more than 300 s in the future is refused."""
+    """Breaks this rule: a signature whose time is more than 300 s in the future is refused."""
 
     def check_time(self, stated: int) -> None:
         import time
@@ -48,7 +48,7 @@ class AcceptsFuture(Server):
 
 
 class VerifiesReserialised(Server):
-    """Breaks the rule: the signature is verified over the raw bytes of the body.
+    """Breaks this rule: the signature is verified over the raw bytes of the body.
 
     This server parses the body, serializes the JSON again, and verifies the signature over the result.
     """
@@ -60,21 +60,21 @@ class VerifiesReserialised(Server):
 
 
 class ReadsFirstSignatureOnly(Server):
-    """Breaks the rule: while a secret is rotated, a header has several v1 parts, and one valid part is enough."""
+    """Breaks this rule: while a secret is rotated, a header has several v1 parts, and one valid part is enough."""
 
     def fits(self, expected: bytes, signatures: list[bytes]) -> bool:
         return super().fits(expected, signatures[:1])
 
 
 class ReadsLastSignatureOnly(Server):
-    """Breaks the rule: if a header has several v1 parts, the valid one may come before or after the others."""
+    """Breaks this rule: if a header has several v1 parts, the valid one may come before or after the others."""
 
     def fits(self, expected: bytes, signatures: list[bytes]) -> bool:
         return super().fits(expected, signatures[-1:])
 
 
 class CrashesOnGarbageHeader(Server):
-    """Breaks the rule: a malformed signature header is answered with 401, never with 500."""
+    """Breaks this rule: a malformed signature header is answered with 401, never with 500."""
 
     def verify(self, header: bytes | None, body: bytes) -> None:
         if header is not None and b"t=" not in header:
@@ -83,7 +83,7 @@ class CrashesOnGarbageHeader(Server):
 
 
 class CrashesOnNonAsciiHeader(Server):
-    """Breaks the rule: a signature header that is not ASCII is answered with 401, never with 500."""
+    """Breaks this rule: a signature header that is not ASCII is answered with 401, never with 500."""
 
     def verify(self, header: bytes | None, body: bytes) -> None:
         if header is not None and not header.isascii():
@@ -92,7 +92,7 @@ class CrashesOnNonAsciiHeader(Server):
 
 
 class ParsesBeforeVerifying(Server):
-    """Breaks the rule: a malformed body is answered with 400 only if its signature is valid."""
+    """Breaks this rule: a malformed body is answered with 400 only if its signature is valid."""
 
     def read(self, scope: Any, body: bytes) -> Event:
         self.parse(body)

@@ -12,7 +12,7 @@ from ..server import Event, RefusedError, Server
 
 
 class RunsDuplicates(Server):
-    """Breaks the rule: a turn that is delivered twice runs once."""
+    """Breaks this rule: a turn that is delivered twice runs once."""
 
     def frames(self, event: Event) -> list[Event]:
         self.done.clear()
@@ -20,7 +20,7 @@ class RunsDuplicates(Server):
 
 
 class RefusesDuplicates(Server):
-    """Breaks the rule: both deliveries of a turn are answered, because the caller may hear the answer to the second."""
+    """Breaks this rule: both deliveries of a turn are answered, because the caller can hear either answer."""
 
     async def turn(self, event: Event, receive: Any, send: Any) -> None:
         if (event["conversation_id"], event["turn_id"]) in self.done:
@@ -29,7 +29,7 @@ class RefusesDuplicates(Server):
 
 
 class Forgets(Server):
-    """Breaks the rule: what the caller said in earlier turns of the conversation is remembered."""
+    """Breaks this rule: the agent remembers the caller's words from earlier turns of the conversation."""
 
     def reply(self, event: Event) -> str:
         if "first" in event.get("text", ""):
@@ -38,21 +38,21 @@ class Forgets(Server):
 
 
 class RemembersBySession(Server):
-    """Breaks the rule: the key of the history is conversation_id, because session_id changes with every connection."""
+    """Breaks this rule: the key of the history is conversation_id, because session_id changes with every connection."""
 
     def key(self, event: Event) -> str:
         return str(event["session_id"])
 
 
 class MixesConversations(Server):
-    """Breaks the rule: what one caller said is not told to another."""
+    """Breaks this rule: the words of one caller are not told to another caller."""
 
     def key(self, event: Event) -> str:
         return "everybody"
 
 
 class ForgetsInterruptedTurns(Server):
-    """Breaks the rule: the caller's words are in the history before the model is asked for its first token."""
+    """Breaks this rule: the caller's words are in the history before the model is asked for its first token."""
 
     async def speak(self, event: Event, send: Any) -> None:
         said = len(self.said[self.key(event)])
@@ -64,7 +64,7 @@ class ForgetsInterruptedTurns(Server):
 
 
 class HangsAfterAnInterruption(Server):
-    """Breaks the rule: after an interruption has closed the connection, the next turn is still answered."""
+    """Breaks this rule: after an interruption has closed the connection, the next turn is still answered."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class HangsAfterAnInterruption(Server):
 
 
 class OneAtATime(Server):
-    """Breaks the rule: several callers are answered at the same time."""
+    """Breaks this rule: several callers are answered at the same time."""
 
     pace = 0.15
 
@@ -93,7 +93,7 @@ class OneAtATime(Server):
 
 
 class SharesTheTurn(Server):
-    """Breaks the rule: every answer belongs to its own turn, however many turns run at once."""
+    """Breaks this rule: every answer belongs to its own turn, however many turns run at once."""
 
     current = ""
 
@@ -106,7 +106,7 @@ class SharesTheTurn(Server):
 
 
 class SlowToSpeak(Server):
-    """Breaks the rule: speech begins soon. Less than 800 ms feels natural; many seconds of silence do not."""
+    """Breaks this rule: speech begins soon. Less than 800 ms feels natural; many seconds of silence do not."""
 
     async def speak(self, event: Event, send: Any) -> None:
         await asyncio.sleep(2)

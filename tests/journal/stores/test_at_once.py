@@ -197,7 +197,11 @@ async def _one_by_one(model: MemoryStore, writes: Sequence[Write], order: Sequen
 
 
 def _differences(expected: Sequence[Any], came: Sequence[Any]) -> list[str]:
-    """Return the differences between the answers. If there are none, compare what each worker reads afterwards."""
+    """Return the differences between `expected` and `came`.
+
+    The first item of both is the list of answers to the writes. Each further item is the content that one worker reads
+    after the writes. The contents are compared only if the answers are equal.
+    """
     if expected[0] != came[0]:
         return [f"answers: {came[0]} instead of {expected[0]}"]
     return [

@@ -28,7 +28,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reader() -> VoiceAgent:
-    """Return an agent whose answer is the text of its history, which a model would get."""
+    """Return an agent without a model. It answers with the text of the history that a model would get."""
     voice = VoiceAgent("reader", history=True)
 
     @voice.on_message

@@ -1,6 +1,7 @@
-"""The journal has the beginning of a turn, but the turn's worker does not run it, because the store failed meanwhile.
+"""The journal has the beginning of a turn, but no worker runs the turn.
 
-If the turn is delivered again, the worker that gets this delivery answers it.
+The worker of the turn got an error from the store when the turn began. If the turn is delivered again, the worker that
+receives the new delivery answers the turn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Feedback on a turn stays in its record, wherever the turn runs and however late it is saved."""
+"""Feedback on a turn stays in the turn's record, wherever the turn runs and however late the record is saved."""
 
 from __future__ import annotations
 

@@ -125,7 +125,10 @@ async def test_a_finished_or_unknown_turn_cannot_be_claimed(store: Store) -> Non
 
 
 async def test_a_turn_that_has_ended_is_not_saved_as_running_again(store: Store) -> None:
-    """If the store's reply to a save was lost, the save may be applied late, even after the end of the turn."""
+    """If the store's reply to a save was lost, the save can reach the store late, even after the end of the turn.
+
+    The late save must change neither the turn nor the conversation's state.
+    """
     record = (await begin(store, turn("c", "t"))).record
     late = copy.deepcopy(record)
     late.speech, late.notes = [Speech("model", 0, "h")], ["late"]

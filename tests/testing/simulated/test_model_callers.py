@@ -1,4 +1,7 @@
-"""Callers played by a model over real HTTP, with the quirks that models have: each is handled or reported, none hangs."""
+"""A model plays the callers, over real HTTP and with the quirks that models have.
+
+Each quirk is handled or reported, and no call hangs.
+"""
 
 from __future__ import annotations
 

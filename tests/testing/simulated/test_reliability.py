@@ -1,6 +1,6 @@
-"""The values of pass^k, of intervals and of comparisons equal values that were computed by hand.
+"""The functions for pass^k, intervals and comparisons return the same values as a computation by hand.
 
-Two equal agents are seldom called different.
+Two agents that are equally good are seldom reported as different.
 """
 
 from __future__ import annotations
