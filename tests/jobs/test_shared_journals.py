@@ -130,7 +130,7 @@ async def test_a_service_without_rules_leaves_the_alerts_to_the_service_that_has
     tmp_path: Path, shop: dict[str, Any]
 ) -> None:
     async with inbox() as box, Service(tmp_path, "bank", alert_interval=0.05).up() as bank:
-        assert [job.name for job in await bank.app.store.pending_jobs()] == ["retention"]
+        assert {job.name for job in await bank.app.store.pending_jobs()} == {"retention", "crashed_turns"}
         await bank.app.jobs.enqueue(Job("alerts", ALERTS, "", {}))  # an older worker, or one with rules, enqueued it
         await until(lambda: len(bank.put_back) > 2)
         async with Service(tmp_path, "shop", **alerting(box.url, **shop)).up():

@@ -55,34 +55,6 @@ async def killed_in_a_turn(store_url: str, folder: Path) -> None:
         server.stop()
 
 
-async def test_a_killed_worker(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", 0.0)
-    rows: list[metrics.Row] = []
-    monkeypatch.setattr(metrics, "_sinks", [type("Sink", (), {"add": lambda self, given: rows.extend(given)})()])
-    lines: list[tuple[str | None, str]] = []
-    await killed_in_a_turn(store_url, tmp_path)
-    number = logger.add(lambda line: lines.append((context.ids().get("turn_id"), line.record["message"])))
-    app = LayerCode(VoiceAgent("payer", greeting="Hello."), settings=settings(tmp_path, store=store_url))
-    try:
-        async with calling(app):
-            async with asyncio.timeout(100):
-                # The lease of the dead worker must lapse first.
-                while not await totals_by_day(app.store):
-                    await app.watch.run(SEARCH)
-                    await asyncio.sleep(0.05)
-            record = await app.store.get("c", "t")
-            [day] = (await totals_by_day(app.store)).values()
-    finally:
-        logger.remove(number)
-    assert record is not None
-    assert (record.status, record.error) == (Status.FAILED, "CrashedTurnError")
-    assert "pay" in record.notes[0]
-    assert (day["turns"], day["failed"], day["tool_calls"]) == (1, 1, 1)
-    assert sum(amount for metric, amount, labels in rows if (metric, labels) == (metrics.TURNS, FAILED)) == 1
-    # Only the failure is logged: an app logs no line per turn unless it enables these lines.
-    assert [line for line in lines if line[0] == "t"] == [("t", "The turn failed because its worker died")]
-
-
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
     """Enable the log lines of turns, as an app may do. Yield the logged lines, each with the id of its turn."""
@@ -92,6 +64,31 @@ def lines() -> Iterator[list[str]]:
     yield lines
     logger.disable(turns.__name__)
     logger.remove(number)
+
+
+async def test_a_killed_worker(
+    store_url: str, tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", 0.0)
+    rows: list[metrics.Row] = []
+    monkeypatch.setattr(metrics, "_sinks", [type("Sink", (), {"add": lambda self, given: rows.extend(given)})()])
+    await killed_in_a_turn(store_url, tmp_path)
+    app = LayerCode(VoiceAgent("payer", greeting="Hello."), settings=settings(tmp_path, store=store_url))
+    async with calling(app):
+        async with asyncio.timeout(100):
+            # The lease of the dead worker must lapse first.
+            while not await totals_by_day(app.store):
+                await app.watch.run(SEARCH)
+                await asyncio.sleep(0.05)
+        record = await app.store.get("c", "t")
+        [day] = (await totals_by_day(app.store)).values()
+    assert record is not None
+    assert (record.status, record.error) == (Status.FAILED, "CrashedTurnError")
+    assert "pay" in record.notes[0]
+    assert (day["turns"], day["failed"], day["tool_calls"]) == (1, 1, 1)
+    assert sum(amount for metric, amount, labels in rows if (metric, labels) == (metrics.TURNS, FAILED)) == 1
+    told = [line for line in lines if line.startswith("t: ")]
+    assert told == ["t: The turn failed because its worker died", "t: turn failed, its worker died"]
 
 
 async def crash(store_url: str, record: TurnRecord) -> None:
