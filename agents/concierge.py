@@ -19,7 +19,7 @@ RESERVATION = r"Reserved: [^.]+\."
 
 
 async def reservations(before: Summary | None, transcript: str) -> Summary:
-    """Return a summary of what was reserved in the turns that no longer fit the history."""
+    """Return a summary that lists the reservations. It replaces older turns if the history has no room for them."""
     made = [*(before.facts if before else ()), *re.findall(RESERVATION, transcript)]
     return Summary("The concierge made the reservations that the guest had asked for.", list(dict.fromkeys(made)))
 

@@ -128,11 +128,11 @@ async def _nowhere(frames: Sequence[Frame]) -> None:
 
 
 async def growth(url: str, turns: int = 0) -> float:
-    """Fill the journal with `turns` turns, then hold three long calls and return how much slower their turns get.
+    """Fill the journal with `turns` turns, then measure how much slower the turns of three long calls get.
 
-    The ratio of a call is the CPU time of its turn 1,000 divided by the CPU time of its turn 10. Return the larger
-    ratio of the first two calls: one has no spending budget, and the other has one. The ratio of the third call, with
-    the default history budget, is only printed.
+    The ratio of a call is the CPU time of its turn 1,000 divided by the CPU time of its turn 10. All three ratios are
+    printed. The first call has no spending budget, and the second call has one. The third call has the default history
+    budget. Return the larger ratio of the first two calls.
     """
     store = create_store(url)
     await store.open()

@@ -34,7 +34,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(MEASURES), help=f"some of {','.join(MEASURES)}")
     parser.add_argument("--peers", default=",".join(p.key for p in PEERS), help="some of the peers")
     parser.add_argument("--python312", default=os.environ.get(NEEDED_PYTHON), metavar="PYTHON",
-                        help=f"Python 3.12 or newer, for 0.2.0; default: ${NEEDED_PYTHON}, or the first one found")  # fmt: skip
+                        help="Python for the peers `fastapi` and `older` (layercode-create-app 0.2.0, which needs Python 3.12 "
+                             f"or newer); default: ${NEEDED_PYTHON}, or the first suitable Python found")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--write-docs", action="store_true", help="put table and plot into docs/")
     return parser.parse_args()

@@ -89,6 +89,6 @@ PEERS = (
     ),
     Peer(
         "ours", "layercode-app (this)", None, _ours, "/api/agent",
-        "uvloop, httptools", "PydanticAI, the same agent as bare", "journal in SQLite, JSON log, metrics",
+        "uvloop, httptools", "PydanticAI, the same agent as for bare ASGI", "journal in SQLite, JSON log, metrics",
     ),
 )  # fmt: skip
