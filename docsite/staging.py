@@ -1,6 +1,6 @@
-"""Copy the pages into the folder that the generator reads, and rewrite their links to pages of the site.
+"""Copy the pages into the folder that the site generator reads, and make each link to a file lead to the file's page.
 
-In a checkout, pages link to files outside docs/, such as `../agents/bakery.py`. On the site these files are pages too.
+In a checkout, pages link to files outside docs/, such as `../agents/bakery.py`. On the site, these files are pages too.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 def send_json_as_is() -> bool:
     """Let the client send JSON values without converting them; return whether that was possible.
 
-    The client has no public option for this. If the installed release of the client gives its converter another name,
-    the values are still converted.
+    The client has no public option for this. This function therefore replaces the client's internal converter. If the
+    installed release of the client has no converter named CONVERTER, the values are still converted.
     """
     modules = [module for name in SENDS_JSON if (module := sys.modules.get(name)) and hasattr(module, CONVERTER)]
     for module in modules:

@@ -63,8 +63,8 @@ def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
     If so, the toolkit leaves the retries of these requests to the capability.
 
     `Hooks` handle failed requests only if a hook for them is registered. If the installed release of PydanticAI does
-    not tell whether such a hook is registered, the result is True for all `Hooks`. Without such a hook, neither the
-    toolkit nor `Hooks` retry a request that fails after a tool call.
+    not tell whether such a hook is registered, the result is True for all `Hooks`. With such a release and without such
+    a hook, a request that fails after a tool call is retried by neither the toolkit nor `Hooks`.
     """
     from pydantic_ai.capabilities import AbstractCapability
 

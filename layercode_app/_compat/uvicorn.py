@@ -32,9 +32,9 @@ class _Parser(httptools.HttpRequestParser):
 
     @property
     def stops(self) -> bool:
-        """Whether the header `Upgrade` makes the parser stop at this request.
+        """Whether the header `Upgrade` is the reason why the parser stops at this request.
 
-        False for CONNECT: the parser stops at every CONNECT request, with or without this header.
+        False for a CONNECT request, because the parser stops at every CONNECT request, even without this header.
         """
         return self.should_upgrade() and self.get_method() != b"CONNECT"
 

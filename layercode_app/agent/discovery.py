@@ -60,7 +60,7 @@ class Found:
         return replace(self, agents=agents, files=files, failed=failed)
 
     def beside(self, name: str) -> list[VoiceAgent[Any, Any]]:
-        """Return the other agents in the folder of the named agent, to which it may hand the call."""
+        """Return the agents to which the named agent may hand the call: the other agents in the folder of its file."""
         if name not in self.files:
             return []
         folder = self.files[name].parent

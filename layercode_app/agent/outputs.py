@@ -55,10 +55,11 @@ def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
 
 
 def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
-    """Return an error message if tool calls cannot wait for an approval because the agent has an output validator.
+    """Return an error message if an output validator of the agent prevents tool calls from waiting for an approval.
 
-    Such tool calls end a run, and PydanticAI then needs DeferredToolRequests as an output type. This type is not added
-    for an agent with an output validator. Return "" if the agent has this type itself, or has no output validator.
+    A tool call that waits for an approval ends the run, and PydanticAI then needs DeferredToolRequests as an output
+    type. The toolkit does not add this type to an agent with an output validator. Return "" if the agent itself has
+    this type, or has no output validator.
     """
     if may_defer(agent) or not _validators(agent):
         return ""

@@ -31,7 +31,7 @@ class SelectedModel(AbstractCapability[Any]):
         return lambda ctx: self.settings_for(ctx.model)
 
     def get_wrapper_model(self, model: Model) -> Model:
-        """Record in the turn that `model` gets the request. Return the model in its wrappers."""
+        """Write `model` into the turn, as the model of the current request. Return `model` in its wrappers."""
         self.turn.model = model
         if (call := self.turn.live.run.request) is not None:
             call.model = model.model_name

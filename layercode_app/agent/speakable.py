@@ -102,8 +102,8 @@ def _check(numbers: object, language: object, replace: object) -> None:
     for key, value in (replace or {}).items():
         if not isinstance(key, str) or not isinstance(value, str) or not key.strip():
             raise DeveloperError(
-                f"Speakable replace contains {key!r}: {value!r}. Both must be texts, and the first must not be blank, "
-                f"such as replace={_REPLACE}."
+                f"Speakable replace contains {key!r}: {value!r}. Both must be texts, and the first must not be blank. "
+                f"Example: replace={_REPLACE}."
             )
 
 

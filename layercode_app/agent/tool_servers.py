@@ -220,7 +220,7 @@ async def _ended_by(closing: asyncio.Event, limit: asyncio.Timeout) -> AsyncIter
 
 
 async def _within(seconds: float, *awaited: Any) -> None:
-    """Wait until one of the awaitables is done or the time is over, then cancel the others."""
+    """Wait until one of the awaitables is done or the time is over. Then cancel every awaitable that is not done."""
     tasks = [asyncio.ensure_future(one) for one in awaited]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -109,7 +109,10 @@ async def leave_message(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> bo
 
 
 def _tries(turn: Turn[Any, Any]) -> int:
-    """Return how often the message was spoken in this session. Return 0 if the previous turn did not speak it."""
+    """Return how many times in a row the message was spoken, up to the previous turn of this session.
+
+    Return 0 if the previous turn did not speak the message.
+    """
     last = turn.last
     if last is None or last.session_id != turn.session_id:
         return 0

@@ -16,7 +16,7 @@ OTHER_NAMES = {"create": "new", "init": "new", "serve": "run", "start": "run", "
 
 
 class VisibleErrors(TyperGroup):
-    """A command group whose usage errors suggest the name that was meant and contain no control characters."""
+    """A command group whose usage errors contain no control characters and suggest the name that was meant."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Parse the options of the group. Improve the message of a usage error."""

@@ -90,7 +90,7 @@ def understand(heard: str) -> Result[str]:
         return Incomplete("I have {so_far} so far. And after that?") if _may_begin(tokens) else Unclear(AGAIN)
     local = local.replace("@", "at")
     if not local:
-        return Incomplete("I have the part after the at. What comes before it?")
+        return Incomplete("I have the part after the at sign. What comes before the at sign?")
     if domain in ("", *(f"{provider}." for provider in PROVIDERS)) or domain.endswith((".", "-")):
         return Incomplete("I have {so_far} so far. And after that?")
     domain = PROVIDERS.get(domain, domain)

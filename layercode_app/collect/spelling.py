@@ -22,7 +22,10 @@ SOUNDS = {
 
 
 def letter(tokens: Sequence[str], at: int, *, words: bool = False, sounds: bool = False) -> tuple[str, int] | None:
-    """Read one spelled letter, perhaps repeated. Return it and the index after it, or None if there is none.
+    """Read one spelled letter, such as "b" or "b for bravo", or a repeated letter, such as "double b".
+
+    Return the letter or letters, such as "b" or "bb", and the index of the next token. Return None if no spelled letter
+    begins at the index `at`.
 
     `words` also accepts words of the spelling alphabet, such as "bravo". `sounds` also accepts names of letters, such
     as "bee". Leave both options off where these words may be meant literally.

@@ -118,8 +118,8 @@ async def write_notes_of_job(
 def _move(fact: str, source: list[str], target: list[str]) -> None:
     """Add a fact to `target` and remove it from `source`.
 
-    One of the two lists has the facts that this turn adds, the other has the facts that it removes. So the last change
-    of a fact counts.
+    One list has the facts that this turn adds, and the other list has the facts that this turn removes. A fact is never
+    in both lists, so its last change counts.
     """
     source[:] = [other for other in source if _field(other) != _field(fact)]
     target.append(_plain(fact))

@@ -1,7 +1,7 @@
 """Handle duplicate deliveries, and turns that run on other workers: replay, join or displace a turn.
 
-If a turn runs on another worker, `follower.py` sends it to a listener of this worker. The platform may deliver an event
-more than once. A newer message may reach this worker while another worker still runs the older turn.
+The platform sometimes delivers an event more than once, and a newer message can reach this worker while another worker
+runs an older turn. `follower.py` sends a listener of this worker the frames of a turn that runs on another worker.
 """
 
 from __future__ import annotations

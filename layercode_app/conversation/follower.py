@@ -1,4 +1,7 @@
-"""Let a listener, a client that is connected to this worker, receive a turn that runs in another worker."""
+"""Let a listener receive a turn that runs in another worker.
+
+A listener is the connection of a client to this worker.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ _NAME = "hangup"
 
 
 class HangUp:
-    """The request of a turn to end the call."""
+    """Records whether a turn has asked to end the call."""
 
     _asked = False
     final = False
@@ -30,7 +30,7 @@ class HangUp:
         self.final = self.final or not by_tool
 
     def take_back(self) -> None:
-        """Undo the requests of tools, even of those that have ended, because a guard refused the reply."""
+        """Undo every tool's request to end the call, even if the tool has ended. Called when a guard refuses the reply."""
         self._asked = self.final
         self.settle()
 
@@ -57,13 +57,14 @@ class HangUp:
     def end(self, work: object) -> list[str]:
         """Record that a tool or a data event has ended. From now on, no cancellation undoes its request to hang up.
 
-        Return an empty list, because a request to hang up is not a field of the conversation's state.
+        Return the names of the state's fields that this work changed. The list is always empty, because a request to
+        hang up changes no field of the state.
         """
         self._changes().end(work, {_NAME: self._asked})
         return []
 
     def cancel(self, work: object) -> None:
-        """Undo the request of a cancelled tool or data event."""
+        """Undo the request to hang up that a cancelled tool or data event made."""
         self._asked = self._changes().cancel(work, {_NAME: self._asked}).get(_NAME, self._asked)
 
     def _changes(self) -> Undo:

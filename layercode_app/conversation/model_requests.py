@@ -97,7 +97,10 @@ class Hedge:
 
 
 def insert_hedge(live: LiveTurn, hedge: Hedge, now: float) -> None:
-    """Add a row for the losing request of a hedge: a request was sent twice, and the other answer came first.
+    """Add a row for the losing request of a hedge.
+
+    In a hedge, a slow request is sent a second time, and the answer that begins first is used. The request that did not
+    give this answer has lost. If neither request was answered, the second one has lost.
 
     The rows of the two requests are in the order in which the requests were sent. If the losing request was cancelled,
     its tokens count as unknown: they cost money, but the provider did not report them.

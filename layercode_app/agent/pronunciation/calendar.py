@@ -112,7 +112,10 @@ def say_month_day(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_after_month(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for the day, and the year if given, after the name of a month that was already spoken."""
+    """Return the words for the end of a date, such as "3, 2026", if the name of the month was already spoken.
+
+    Return None if the previous word is not the capitalised name of a month, or if the day is not between 1 and 31.
+    """
     known = place.last.capitalize() in MONTHS and place.before[-1][0].isupper()
     return _after_month(match) if known and 1 <= int(match["d"]) <= 31 else None
 

@@ -21,9 +21,10 @@ _LONGEST = 300
 
 
 async def search(journal: Store, text: str, *, limit: int, offset: int) -> dict[str, Json]:
-    """Return the conversations whose masked words contain a text, newest first. Case is ignored.
+    """Return the conversations that contain a text, newest first. Case is ignored.
 
-    At most SCANNED conversations are read. Invented names and numbers, which replace the caller's, are not found.
+    The text must be in a conversation both before and after masking. So a search finds neither the caller's real name
+    nor the invented name that replaces it. At most SCANNED conversations are read.
     """
     found = (await journal.conversations(limit=offset + SCANNED + 1))[offset:]
     rows: list[Json] = []
@@ -44,8 +45,8 @@ async def search(journal: Store, text: str, *, limit: int, offset: int) -> dict[
 async def _row(journal: Store, summary: Summary, text: str) -> Json:
     try:
         raw = await turns_of(journal, summary.conversation_id)
-        # Masking is slow, so skip it if the unmasked words do not contain the text. So a search for an invented name,
-        # which masking put in the place of a real one, finds nothing.
+        # Masking is slow, so skip it if the unmasked words do not contain the text. A search for an invented name,
+        # with which masking replaced a real one, therefore finds nothing.
         if not any(_contains(turn_json(turn), text) for turn in raw):
             return None
         turns = await turns_of(journal, summary.conversation_id, bodies=True)

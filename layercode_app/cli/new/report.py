@@ -66,7 +66,9 @@ def next_steps(made: Made) -> list[str]:
     """Return the commands to run next. Most end with a comment."""
     answers = made.answers
     provider = PROVIDERS.get(answers.provider or "")
-    run = f"put {provider.key} into .env, then talk to it" if provider else "talk to it: no account, no key"
+    run = (
+        f"put {provider.key} into .env, then talk to the agent" if provider else "talk to the agent: no account, no key"
+    )
     commit = "git add --all && git commit --message 'Create the project'"
     steps = {
         f"cd {shlex.quote(str(answers.folder))}": "",
