@@ -34,8 +34,9 @@ class Orphans:
     def obey(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
         """Handle another worker's signal about a turn that the journal assigns to this worker.
 
-        On a signal `stop`, mark the turn as failed. On a signal `follow`, let any worker run the turn, because the
-        other worker waits for the turn's frames. Do nothing if the turn runs here or has ended.
+        Do nothing if this worker runs the turn, or if the turn has ended. For any other turn, the signal `stop` marks
+        the turn as failed. The signal `follow` lets any worker run the turn, because the sender of the signal waits for
+        the turn's frames.
         """
         if signal.kind in ("stop", "follow") and not self._runs_here(signal, running):
             self._start(signal, running)
@@ -67,7 +68,7 @@ class Orphans:
             await delivery.patiently(lambda: self._end(turn, signal, running))
         except StoreError as error:
             logger.warning(
-                "The journal has a turn of this worker that the worker does not run. "
+                "The journal assigns a turn to this worker, but this worker does not run it. "
                 "The turn cannot be ended or handed to another worker: {}",
                 error,
             )

@@ -1,4 +1,4 @@
-"""Continue an interrupted reply: find the part that was not heard, and join both turns into one for the history."""
+"""Find the unheard part of an interrupted reply. For the history, join the interrupted turn and its continuation."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ def _end_of_heard(turn: TurnRecord) -> int | None:
 
 
 def _end_of_words(spoken: str, heard: Sequence[str]) -> int | None:
-    """Return where these words end if the text begins with them, else None; case and punctuation may differ."""
+    """Return the index in `spoken` where the words in `heard` end; None if `spoken` does not begin with these words.
+
+    Differences in case and punctuation are ignored.
+    """
     words = list(_WORD.finditer(spoken))[: len(heard)]
     if [_letters(word[0]) for word in words] != [_letters(word) for word in heard]:
         return None

@@ -325,7 +325,10 @@ class Turn(Generic[StateT, MetadataT]):
         live.in_loop(start, self._background, live, coroutine)
 
     def finish_in_background(self, work: Coroutine[Any, Any, Any], call: ToolCall) -> None:
-        """Run the rest of a tool call that an interruption does not cancel, and save its effects. For the runner."""
+        """Run a tool call to its end in the background after its turn was interrupted, and save the call's effects.
+
+        `work` waits for the tool. Only this package calls this method, for a tool that an interruption does not cancel.
+        """
         if self._background is None:
             work.close()
             raise RuntimeError("This turn has no server to run background work.")

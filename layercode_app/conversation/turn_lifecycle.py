@@ -53,7 +53,7 @@ class Run(Work):
             await self._end()
 
     def _is_cancelled(self) -> bool:
-        """Return whether the turn was cancelled, after a CancelledError was caught.
+        """Return whether a caught CancelledError means that the turn was cancelled.
 
         If the turn was not cancelled, the agent's own code raised the error.
         """

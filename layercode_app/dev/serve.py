@@ -161,7 +161,10 @@ def reload(app: DevApp, options: DevOptions) -> None:
 
 
 def _with_secret(settings: Settings, running: Settings) -> Settings:
-    """Return the settings. If they have no webhook secret any more, keep the running one: open calls sign with it."""
+    """Return the new settings. If their webhook secret is missing, set it to the webhook secret of `running`.
+
+    The webhooks of open calls are signed with the secret of `running`.
+    """
     if settings.webhook_secret:
         return settings
     logger.warning("The webhook secret was removed from the settings. It is still used until `dev` stops.")

@@ -91,7 +91,7 @@ class Grant:
 
     @property
     def can_interrupt(self) -> bool:
-        """Whether a caller without a button may speak over the agent. With push-to-talk, the caller always may."""
+        """Whether a caller without push-to-talk may speak over the agent. A caller with push-to-talk always may do so."""
         return bool(self._transcription.get("can_interrupt", True))
 
     @property

@@ -123,7 +123,7 @@ class Jobs:
                     await self._due.wait()
 
     def _log_failure(self, error: Exception) -> None:
-        """Log that no job could be leased: only the first of successive failures, because the loop retries often."""
+        """Log a failure to lease a job. Of successive failures, log only the first, because the loop retries often."""
         if self._failing:
             return
         self._failing = True

@@ -164,10 +164,9 @@ async def _copy_totals(source: Store, target: Store, copied: Copied) -> None:
 
 
 async def _is_new(source: Store, target: Store) -> bool:
-    """Return whether the source is new to the target: the target has turns, but none of them is from the source.
+    """Return whether the source and the target both have turns, but no turn of the source is in the target.
 
-    If the result is True, the totals of the target do not count any call of the source. If the source has no turns,
-    return False.
+    If the result is True, the totals of the target do not count any call of the source.
     """
     if not (await target.size()).turns:
         return False

@@ -28,11 +28,15 @@ async def end_stuck(
     crashed: Callable[[TurnRecord], None] = lambda record: None,
     runs_again: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Mark a stuck turn as failed and enqueue its tasks. Return False if another worker ended or claimed it first.
+    """Mark a stuck turn as failed and enqueue its tasks. Return whether the turn was marked.
+
+    The turn is not marked, for example, if another worker ended or claimed it first.
 
     `posts_handoffs` tells whether to enqueue hand-offs of an earlier release too; see `add_handoffs`. `crashed` is
     called with the record, unless the turn's worker has reported the turn itself. If `runs_again` returns true, the turn
-    runs in this worker again, so it is not ended. Raises StoreError; then the turn is still stuck, or it has ended.
+    runs in this worker again, so it is not ended.
+
+    Raises StoreError if the journal fails. The turn may have been marked before the failure, or may still be stuck.
     """
     stored = await store.get(*turn.key)
     if stored is None or not _is_same_attempt(stored, turn):

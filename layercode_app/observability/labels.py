@@ -21,9 +21,10 @@ class Labels:
         self._known: dict[str, dict[Values, Values]] = {}
 
     def of(self, metric: str, values: Values) -> Values:
-        """Return the values to store: masked and shortened, or OTHER for a new set beyond the limit.
+        """Return the label values to store for a metric, masked and shortened.
 
-        Without a limit, models and callers who choose new values in every turn could fill the memory.
+        If MOST_SETS different sets of values are already known for the metric, each value of a new set becomes OTHER.
+        Without this limit, models and callers that choose new values in every turn could fill the memory.
         """
         known = self._known.setdefault(metric, {})
         found = known.get(values)

@@ -73,9 +73,10 @@ def set_up() -> bool:
 
 
 def span(name: str, attributes: Mapping[str, AttributeValue] | None = None) -> AbstractContextManager[Span]:
-    """Open the span of a stage of the current turn. If the current span is not recorded, do nothing.
+    """Open the span of a stage of the current turn, as a child of the current span.
 
-    In background work that outlasts its turn, the current span has ended, but is still the parent.
+    If the current span has ended, as in background work that outlasts its turn, the child is opened all the same. Do
+    nothing if the current span is not recorded or, if it has ended, was not recorded before its end.
     """
     return _span(name, attributes) if recording() or _sampled() else NOTHING
 

@@ -1,6 +1,7 @@
 """Print to the terminal. Every command prints through this module, which makes control characters visible.
 
-A part is text, or text with a Rich style, such as ("late", "bold red"). No text is interpreted as markup.
+A line or a block of text is printed from parts. Each part is a text, or a pair of a text and its Rich style, such as
+("late", "bold red"). No text is interpreted as markup.
 """
 
 from __future__ import annotations

@@ -25,11 +25,12 @@ class CallAgents:
 
 
 def load_agents(name: str, others: Iterable[str], agents_dir: Path | None) -> CallAgents:
-    """Load an agent by its name or its address `package.module:attribute`, and then others by their names.
+    """Load the agent `name` and the agents `others`.
 
-    The first agent may be one of the others: in a replay, it may answer in place of the agent that began the call.
+    `name` is an agent's name or its address `package.module:attribute`. `others` are names of agents, and may include
+    the agent `name`: in a replay, this agent may answer in place of the agent that began the call.
 
-    Raises AgentNotFoundError or AgentImportError if the first agent cannot be loaded.
+    Raises AgentNotFoundError or AgentImportError if the agent `name` cannot be loaded.
     """
     by_address = find_by_import(name) if ":" in name else None
     names = [other for other in dict.fromkeys(others) if other]

@@ -64,7 +64,8 @@ class Fork:
 def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[str, Json]:
     """Return a turn as JSON for a comparison. Times are in milliseconds, costs in dollars; unknown values are None.
 
-    `answered` holds the sources of answers to tool calls, as `Fork.answered` does. Without it, every tool ran.
+    `answered` maps the id of each tool call that did not run to the source of its answer; see `Fork.answered`. If
+    `answered` is None, every tool call of the turn ran.
     """
     cost = cost_of(turn)
     return {

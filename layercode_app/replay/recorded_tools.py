@@ -37,12 +37,13 @@ class _Recorded:
 class Recordings:
     """Answers a tool call with the recorded result of the same agent's tool for the same arguments.
 
-    `answering` sets the turn that is answered again. The recorded calls of this turn are used first, and only their
-    effects are repeated. The effects of calls in other turns may depend on the state at that time.
+    `answering` sets the recorded turn that is answered again. The recorded calls of this turn are used first, and their
+    effects are repeated too. If a recorded call of another turn is used, its effects are not repeated, because they may
+    depend on the state during that turn.
 
     `voices` are the agents that answer now. Recorded results are JSON, and are converted to the return types of their
-    tools. If an agent answers in place of an agent with another name, `in_place_of` maps its name to the recorded name.
-    A result is delayed as long as the tool took, but at most `longest` seconds.
+    tools. If an agent answers in place of an agent with another name, `in_place_of` maps the name of the answering agent
+    to the recorded name. A result is delayed as long as the tool took, but at most `longest` seconds.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ class Wanted:
 def files_in(folder: Path) -> list[Path]:
     """Return the log files of all workers, rotated files included.
 
-    The log files of single agents are left out, because they repeat lines of these files.
+    The log files of single agents are left out, because they repeat lines of the workers' log files.
     """
     return sorted(path for path in folder.glob(f"{NAME}*.log") if path.is_file())
 

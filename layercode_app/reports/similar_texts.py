@@ -45,7 +45,7 @@ class Corpus:
         self._texts_with = Counter(word for words in known for word in set(words))
 
     def vector(self, text: str) -> Vector:
-        """Return the vector of a text, which need not be one of the corpus."""
+        """Return the vector of a text. The corpus need not contain the text."""
         counts = Counter(words_of(text))
         return _unit({word: (1 + math.log(count)) * self._weight(word) for word, count in counts.items()})
 

@@ -27,9 +27,11 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 class Step:
     """A step of an update: what it does with the file `path`, and `why`.
 
-    `text` is the file's new text. `before` is the old text for a diff, usually the file's present text. The action
-    `beside` writes the new version next to a file that the user changed; then `before` is the text of the user's file.
-    The action `keep` changes nothing. With any other action, the file is deleted if `text` and `binary` are both None.
+    `text` is the file's new text. `before` is the old text for a diff, usually the file's present text.
+
+    The action `keep` changes nothing. The action `remove` deletes the file; `text` and `binary` are both None. The
+    action `beside` writes a new version next to a file that the user changed: `path` is the path of the new version,
+    and `before` is the text of the user's file.
     """
 
     action: Action

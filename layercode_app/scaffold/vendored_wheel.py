@@ -50,7 +50,10 @@ def build() -> Wheel:
 
 
 def same(path: Path, wheel: Wheel) -> bool:
-    """Return whether the file is this wheel: the digests of the files in both are equal. Compression may differ."""
+    """Return whether the file `path` is the same wheel as `wheel`: both list the same files with the same digests.
+
+    The compression may differ. Return False if the file cannot be read or is not a wheel.
+    """
     try:
         with ZipFile(path) as there, ZipFile(BytesIO(wheel.content)) as ours:
             return there.read(f"{_INFO}/RECORD") == ours.read(f"{_INFO}/RECORD")

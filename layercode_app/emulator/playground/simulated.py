@@ -57,7 +57,10 @@ class SimulatedCallers(Protocol):
         ...
 
     def listen(self, conversation_id: str) -> tuple[Feed, list[Json], bool]:
-        """Return a feed of a call's next messages, the current turn's messages so far, and whether the call is over.
+        """Let the dev page listen to a call.
+
+        Return three values: a feed of the call's next messages; a list of the messages in the current turn so far; and
+        whether the call is over.
 
         Raises PlatformAPIError (404) if there is no such call.
         """

@@ -104,9 +104,10 @@ class Checkpointer:
         return new, written if copied == written else None
 
     def _truncate(self, db: sqlite3.Connection, mark: int, seconds: float) -> None:
-        """Truncate the log. If that succeeds, delete the marks of forgotten conversations up to the number `mark`.
+        """Truncate the log. If that succeeds, delete the marks of forgotten conversations.
 
-        If `mark` is 0, there are no marks. See `sqlite_forgotten.py` for the meaning of a mark.
+        `mark` is the number of the newest mark to delete, or 0 if there are no marks. See `sqlite_forgotten.py` for the
+        meaning of a mark.
         """
         if self._cut(db, "TRUNCATE", seconds) and mark:
             forgotten.clear(db, mark)

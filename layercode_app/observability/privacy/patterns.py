@@ -96,7 +96,11 @@ def without_phones(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Mask texts that look like a secret, by their name or by their form."""
+    """Mask the parts of a text that look like a secret.
+
+    A part looks like a secret if it follows the name of a secret, as in `password=…`, or if it has the form of a
+    secret, as in `Bearer …`.
+    """
     lowered = text.lower()
     if any(map(lowered.__contains__, SECRET_NAMES)) and (":" in text or "=" in text):
         text = _without_named(text, lowered)
