@@ -77,7 +77,10 @@ def _names_in_class(node: ast.AST) -> Iterator[str]:
 
 
 def inherited_parts(kind: type) -> Iterator[str]:
-    """Yield the private methods and fields of another library's class that this class of ours overrides."""
+    """Yield the names of private methods and fields that both our code and another library define in a class.
+
+    The class is `kind`, together with its base classes.
+    """
     package = [base for base in kind.__mro__ if base.__module__.startswith("layercode_app")]
     ours = [base for base in package if not base.__module__.startswith("layercode_app._compat")]
     others = [base for base in kind.__mro__ if base not in package and base is not object]

@@ -28,7 +28,9 @@ def test_percentiles_are_rounded() -> None:
 def test_no_module_has_percentiles_of_its_own() -> None:
     """`p95` means the same on every page, because only `percentiles.py` computes percentiles.
 
-    The pattern also matches a function in each of two other files. These functions only call `percentiles.py`.
+    The test searches the package for functions with a name like `percentiles`, and for uses of `statistics.quantiles`.
+    It also finds a function in `reports/figures.py` and one in `watch/metrics.py`. Both functions only call functions
+    of `percentiles.py`.
     """
     pattern = re.compile(r"def \w*percentiles?\(|statistics import .*quantiles|\.quantiles\(")
     found = {name for name, _ in modules() if pattern.search((PACKAGE / name).read_text(encoding="utf-8"))}

@@ -17,9 +17,10 @@ REOPEN_SECONDS = 1.0
 class Journal:
     """A store that may be unavailable when the server starts.
 
-    The method `open` opens the store, and then awaits `opened`. If the store is unavailable, `open` returns, and a task
-    repeats both steps in the background until they succeed. If `opened` raises StoreError in the method `open`, the
-    method raises this error. In the background, a StoreError only leads to the next attempt.
+    The method `open` opens the store, and then awaits the callback `opened`. If the store cannot be opened, the method
+    returns, and a background task repeats both steps until they succeed. If the store can be opened but the callback
+    raises StoreError, the method raises this error. In the background task, a StoreError of either step only leads to
+    the next attempt.
     """
 
     def __init__(self, store: Store, *, opened: Callable[[], Awaitable[None]]) -> None:

@@ -276,7 +276,10 @@ class AgentCall:
             raise heard
 
     async def _seconds_of_turn(self, seconds: float) -> None:
-        """Wait `seconds`, and then until the turn has begun, because the journal must contain an interrupted turn."""
+        """Wait `seconds`, and then until the turn has begun.
+
+        If the caller interrupted before the turn began, the journal might not contain the turn.
+        """
         await asyncio.sleep(seconds)
         while self.app.turns.running.get(self.conversation_id) is None:
             await asyncio.sleep(0.001)

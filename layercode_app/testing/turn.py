@@ -182,7 +182,7 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
 
 
 def _by_caller(turn: HeardTurn) -> bool:
-    """Return whether the turn answers a message of the caller, which may be empty. A greeting does not."""
+    """Return whether the turn answers a message of the caller, even an empty message. A greeting answers no message."""
     return bool(turn.text) or (turn.record is not None and turn.record.kind is Kind.MESSAGE)
 
 

@@ -1,4 +1,4 @@
-"""Run usage counting, budgets, alerts, retention and the search for crashed turns for the server."""
+"""Count usage, enforce budgets, send alerts, delete old turns, and end crashed turns."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ DAY_SECONDS = 86_400.0
 
 
 class Watch:
-    """Usage, budgets, alerts, retention and crashed turns. Raises ConfigurationError for invalid settings.
+    """Counts usage, enforces budgets, sends alerts, deletes old turns, and ends crashed turns.
 
-    Alerts, retention and the search for crashed turns are recurring jobs, and each job runs in the worker that leases
-    it. An alert job covers all workers of its service, and the other jobs cover the whole journal. `crashed` is called
-    with the record of each turn that was ended because its worker had died.
+    Raises ConfigurationError for invalid settings.
+
+    Alerts, retention (the deletion of old turns) and the search for crashed turns are recurring jobs, and each job runs
+    in the worker that leases it. An alert job covers all workers of its service, and the other jobs cover the whole
+    journal. `crashed` is called with the record of each turn that was ended because its worker had died.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""One capability records a run's spans and watches over its tools. Two separate capabilities make the same spans."""
+"""A single capability records the spans of a run and watches over the run's tools.
+
+It makes the same spans as two separate capabilities, PydanticAI's `Instrumentation` and our `TurnTools`.
+"""
 
 from __future__ import annotations
 

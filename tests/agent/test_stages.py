@@ -1,6 +1,6 @@
 """`turn.span` records the time of a part of a turn, and the tokens and the cost of the model requests in it.
 
-The totals of the turn count these tokens and this cost only once.
+In the turn's totals, these tokens and this cost are counted only once.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def evaluate(*options: str, agent: str = "mine", **second: object) -> Result:
-    """Play `1.yaml`, and `2.yaml` with one scenario of these fields."""
+    """Write `2.yaml` with one scenario that has the fields `second`, and run `eval` with `1.yaml` and `2.yaml`."""
     told = {"agent": agent, "scenarios": [{"name": "second", **second}]}
     Path("2.yaml").write_text(json.dumps(told))
     return CliRunner().invoke(app, ["eval", "1.yaml", "2.yaml", "--json", *options])

@@ -1,6 +1,7 @@
 """Fixtures: `released` for tools that run on after their turn, and `rows` for the metrics of a test.
 
-`counter` and `heard` are for turns heard at two workers.
+The fixtures `counter` and `heard` are for a turn that runs in one worker and is also heard by a caller of another
+worker.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def counting_agent() -> VoiceAgent[None, dict[str, object]]:
 async def call(emulator: Emulator, number: int) -> Session:
     """Make a call with a greeting and five turns, and return its session.
 
-    Before about half of the turns, the caller does not wait until the agent has finished. Instead the caller speaks at
-    a random moment of the next second.
+    Before about half of the turns, the caller does not wait until the agent has finished. Instead the caller waits for
+    a random time of at most one second, and then speaks.
     """
     chance = random.Random(number)
     session = emulator.open(emulator.authorize("counting"), send=lambda _: None, hang_up=lambda _: None)

@@ -1,4 +1,4 @@
-"""The dev page's log lines of a turn are found in any log file, whatever else is in it."""
+"""For the dev page, `lines_of_turn` finds the log lines of a turn in all uncompressed log files, and no other lines."""
 
 from __future__ import annotations
 

@@ -159,7 +159,8 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 def refused(answer: bytes, status: int) -> None:
     """Assert that the answer has this status, or that no answer arrived.
 
-    If the server disconnects before it has read all bytes of the test, a reset follows and may discard the answer.
+    If the server disconnects before it has read all bytes that the test sent, the connection is reset, and the answer
+    can be lost.
     """
     assert not answer or answer.startswith(f"HTTP/1.1 {status} ".encode())
 

@@ -1,6 +1,7 @@
-"""A host that mounts an app may not run the app's lifespan. The app then starts within the first request.
+"""Some hosts that mount an app do not run the app's lifespan. In such a host, the app starts within the first request.
 
-It keeps nothing of that request's context. If the host runs the lifespan, the app starts in the context of the host.
+The app keeps nothing of the context of that request. If the host does run the lifespan, the app starts in the host's
+context.
 """
 
 from __future__ import annotations

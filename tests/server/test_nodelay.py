@@ -46,7 +46,7 @@ async def chat(folder: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def run_with_workers(folder: Path) -> AsyncIterator[str]:
-    """Serve as a worker of `run` does, on a socket that uvicorn binds.
+    """Serve on a socket that uvicorn binds, in the same way as the worker processes of the command `run`.
 
     Uvicorn creates this socket without stating the protocol TCP, so asyncio does not disable Nagle's algorithm itself.
     """

@@ -167,7 +167,7 @@ async def garbage(probe: Probe) -> None:
 @check(
     "signature.non-ascii",
     "a non-ASCII header is refused with 401, never a 5xx",
-    why="in several languages the constant-time comparison raises an error for such text",
+    why="in several programming languages, the constant-time comparison of texts raises an error for non-ASCII text",
     fix="Compare bytes.",
 )
 async def non_ascii(probe: Probe) -> None:

@@ -73,7 +73,10 @@ def _has_few(row: Row, before: Row) -> bool:
 
 
 def _least_chance(row: Row, before: Row) -> float:
-    """Return the lowest p-value that is possible with these numbers of runs: all passed before, and none passes now."""
+    """Return the lowest p-value that is possible with the numbers of runs of the two rows.
+
+    The p-value is lowest if all runs passed before and none passes now.
+    """
     return chance_of_fewer(0, row["runs"], before["runs"], before["runs"])
 
 

@@ -45,9 +45,9 @@ def chance_of_fewer(passed: int, runs: int, before: int, runs_before: int) -> fl
 
 
 def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) -> float:
-    """Return the chance that two equally good agents get these results, or equally likely or less likely results.
+    """Return the p-value of the two-sided Fisher's exact test.
 
-    This is the p-value of the two-sided Fisher's exact test.
+    This is the chance that two equally good agents get these results, or any results that are not more likely.
     """
     weights = _weights(runs, other + passed, runs_other)
     return sum(weight for weight in weights.values() if weight <= weights[passed]) / sum(weights.values())
@@ -57,8 +57,8 @@ def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]
     """Count the ways in which the passed runs can be divided between two agents.
 
     The first agent had `runs` runs, and the other agent had `runs_other` runs. Of all these runs, `passed_together`
-    passed. Each key of the result is a possible number of passed runs of the first agent. The value is the number of
-    ways to choose the passed runs that give the first agent this number.
+    passed. Each key n of the result is a possible number of passed runs of the first agent. The value of n counts the
+    ways to choose the passed runs so that n of them are runs of the first agent.
     """
     numbers = range(max(0, passed_together - runs_other), min(runs, passed_together) + 1)
     return {number: comb(runs, number) * comb(runs_other, passed_together - number) for number in numbers}

@@ -106,8 +106,8 @@ async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played:
 def _is_unheard(step: Step, before: Step, turns: Sequence[HeardTurn]) -> bool:
     """Return whether the agent hung up before this step, so that it does not hear the caller's words.
 
-    Return False in two cases, even after a hang-up. If this step has no words, the caller connects again. If the step
-    before expects the hang-up, the scenario continues after it on purpose.
+    Even after a hang-up, return False if this step has no words, or if the step before expects the hang-up. A step
+    without words means that the caller connects again. After an expected hang-up, the scenario continues on purpose.
     """
     return bool(turns) and turns[-1].hangup and step.say is not None and not before.expect.hangup
 

@@ -72,10 +72,9 @@ def _content(yaml: Any, text: str) -> Any:
 
 
 def _loader(yaml: Any) -> Any:
-    """Return PyYAML's safe loader, with one change.
+    """Return PyYAML's safe loader, changed so that the error for an invalid value names the line of the value.
 
-    A value may be invalid for the YAML type that it looks like, such as the date 2026-99-99. The error then names the
-    line of the value.
+    For example, PyYAML takes the value 2026-99-99 for a date, but this date does not exist.
     """
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]

@@ -1,6 +1,8 @@
-"""Profile an agent: CPU with pyinstrument, allocations with tracemalloc, stages with the journal's timings.
+"""Profile the turns of an agent: their CPU time, their memory allocations, and the times of the steps of each turn.
 
-CPU and allocations are measured in separate turns, because tracing allocations slows everything down.
+CPU time is measured with pyinstrument, and allocations with tracemalloc. The times of the steps, such as the time to
+the first speech, are taken from the journal. CPU time and allocations are measured in separate turns, because tracing
+allocations slows everything down.
 """
 
 from __future__ import annotations

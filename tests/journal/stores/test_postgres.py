@@ -30,7 +30,7 @@ PATIENCE = 100
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    """A server of this module, which may be killed."""
+    """A PostgreSQL server that only the tests of this module use, because some of them kill it."""
     server = PostgresServer()
     server.start()
     yield server

@@ -79,7 +79,10 @@ async def test_a_renewal_in_flight_does_not_outlive_the_withdrawal(
 
 
 class ReadsOnly(Slow):
-    """A worker whose server fails every renewal after the first one. No lease on that server is valid any more."""
+    """A worker whose database server stores only the first renewal of the worker's lease, and then answers only reads.
+
+    Each lease that this worker reads has expired.
+    """
 
     def __init__(self) -> None:
         super().__init__(fails=True)

@@ -125,7 +125,7 @@ async def test_a_finished_or_unknown_turn_cannot_be_claimed(store: Store) -> Non
 
 
 async def test_a_turn_that_has_ended_is_not_saved_as_running_again(store: Store) -> None:
-    """If the store's reply to a save was lost, the save can reach the store late, even after the end of the turn.
+    """If the reply to a save is lost, the save can be sent again, and reach the store after the end of the turn.
 
     The late save must change neither the turn nor the conversation's state.
     """

@@ -65,10 +65,10 @@ class ByFunction:
 
     @property
     def satisfied(self) -> bool:
-        """Always False. This property is read only when the agent has hung up.
+        """Always False: if the agent hangs up before the caller does, the caller has more to say.
 
-        The function that chooses the caller's lines hangs up when the caller has nothing more to say. So if the agent
-        hung up first, the caller had more to say.
+        The function that chooses the caller's lines returns None, and the caller hangs up, when the caller has nothing
+        more to say. The simulated caller uses this property only after a hang-up of the agent.
         """
         return False
 
