@@ -74,7 +74,7 @@ PEERS = (
         "older", "layercode-create-app 0.2.0",
         Python(("layercode-create-app==0.2.0",), ("layercode-create-app", "fastapi", "pydantic-ai", "uvicorn"), (3, 12)),
         _older, "/api/agent",
-        "asyncio, because version 0.2.0 offers no other loop; httptools", "PydanticAI, `stream_text`, its starter agent",
+        "asyncio (version 0.2.0 offers no other loop), httptools", "PydanticAI, `stream_text`, its starter agent",
         "nothing is stored; the command of version 0.2.0 turns on a text log and Logfire's console output",
     ),
     Peer(

@@ -26,8 +26,8 @@ def patcher(missing: Any = None) -> Any:
 def added_again(number: int, add: Callable[[], int]) -> tuple[bool, int]:
     """Add a handler again if it was removed; return whether it was removed, and its current number.
 
-    If this release does not expose the handlers, the handler is always removed and added again: `logger.remove` is the
-    only public way to find out whether it existed.
+    If this release does not show its handlers, an existing handler is replaced by a new one: `logger.remove` is the only
+    public way to find out whether it exists.
     """
     shown = handlers()
     if shown is not None:

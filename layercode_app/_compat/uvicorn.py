@@ -68,12 +68,12 @@ class CycleConnection(HttpToolsProtocol):
         self.parser = _Parser(self)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer the request. Do nothing if the parser stops at this request, because it is parsed again."""
+        """Begin to answer the request. If the parser stops at this request, do nothing: uvicorn parses it again later."""
         if not self.parser.stops:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note the end of the body. Do nothing if the parser stops at this request, because it is parsed again."""
+        """Note the end of the body. If the parser stops at this request, do nothing: uvicorn parses it again later."""
         if not self.parser.stops:
             super().on_message_complete()
 

@@ -238,7 +238,7 @@ class TurnTools(AbstractCapability[Any]):
 
 
 class _SharedTimeoutError(TimeoutError):
-    """The timeout of a tool call, raised in an identical tool call that waited for its result."""
+    """A tool call timed out while an identical call waited for its result. The waiting call raises this error."""
 
 
 def _was_stopped(error: BaseException) -> bool:

@@ -13,8 +13,8 @@ def follow_fields(model: BaseModel, before: BaseModel, restored: BaseModel) -> N
     """Give `model` the private attributes of `restored` that depend on the fields that were just restored.
 
     `before` was loaded from the old values of the fields, and `restored` from the restored values. An attribute that is
-    equal in both does not depend on these fields, so it is not changed. An object that equals only itself, such
-    as a lock or a client, is not changed either.
+    equal in `before` and `restored` does not depend on these fields, so it is not changed. Locks, clients and other
+    objects that equal only themselves cannot be compared, so they are not changed.
     """
     old, new = private_values(before), private_values(restored)
     changed = {name: value for name, value in new.items() if not _equal(old.get(name), value)}

@@ -43,7 +43,7 @@ def scenario_of(turns: Sequence[TurnRecord], turn_id: str) -> ScenarioFile:
 def _unchecked(step: Step) -> Step:
     """Return the step without its checks, except the check for a hang-up.
 
-    If the agent hangs up and no check expects this, a scenario fails before the caller's next words.
+    This check is needed, because a scenario fails if the agent hangs up although no check expects it.
     """
     return step.model_copy(update={"expect": Expectation(hangup=step.expect.hangup), "judge": None})
 

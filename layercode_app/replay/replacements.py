@@ -1,7 +1,7 @@
 """Replace personal details, consistently and in the same form, so that tools accept the replacements.
 
 Details that came from the caller are replaced everywhere. Details that only the agent knows are cut out of what
-the scenario expects. They cannot be replaced, because the agent will say them again.
+the scenario expects. They cannot be replaced, because the agent will say the real details.
 """
 
 from __future__ import annotations

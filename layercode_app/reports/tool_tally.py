@@ -35,7 +35,7 @@ class ToolTally(PartTally):
 class Tools:
     """The tallies of tools, by name.
 
-    A request counts for the tool whose result it follows. Other requests have the key ANSWER, RETRY or INSIDE.
+    A model request counts for the tool whose result it sends. Other requests have the key ANSWER, RETRY or INSIDE.
     """
 
     def __init__(self) -> None:

@@ -392,7 +392,7 @@ class Settings(BaseSettings):
         "development",
         "APP_ENV",
         "Observability",
-        "Environment name in logs, spans and errors. With `production`, an agent that needs a model must have one.",
+        "Environment name in logs, spans and errors. With `production`, the server does not start if the key of an agent's model is missing.",
     )
     service_name: str = _setting(
         "layercode-app", "SERVICE_NAME", "Observability", "Service name in logs, spans and errors."

@@ -136,7 +136,7 @@ def test_table_and_plot_are_put_between_the_markers(tmp_path: Path) -> None:
     )
     assert "not run: it needs Python 3.12" in text
     assert "3 of 4" in text
-    assert next(iter(aims(results))) == "ok   echo throughput, divided by bare ASGI's: 0.50 (aim: at least 0.4)"
+    assert next(iter(aims(results))) == "ok   echo throughput, as a multiple of bare ASGI: 0.50 (aim: at least 0.4)"
     words = "".join(ElementTree.parse(image).getroot().itertext())
     assert "4,000" in words
     assert "failed" in words

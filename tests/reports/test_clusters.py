@@ -1,4 +1,4 @@
-"""`sessions clusters` groups calls by the callers' requests: by similar words, or by names from a model."""
+"""`sessions clusters` groups calls in which callers asked for the same. It compares words, or a model names each request."""
 
 from __future__ import annotations
 
