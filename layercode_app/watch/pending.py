@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import uuid4
 
 from loguru import logger
 
@@ -13,6 +16,15 @@ from ..journal.stores.base import Store
 WRITE_SECONDS = 0.05
 """How long amounts are batched. A `kill -9` loses only pending totals; the turns themselves are in the journal."""
 RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Amounts that are written together. All attempts have the same id, so that the store adds the amounts once."""
+
+    key: str
+    amounts: Mapping[str, float]
+    id: str = field(default_factory=lambda: uuid4().hex)
 
 
 class PendingTotals:
@@ -25,23 +37,25 @@ class PendingTotals:
         self._store = store
         self._seconds = seconds
         self._waiting: dict[str, dict[str, float]] = {}
+        self._failed: deque[_Batch] = deque()
+        """The batches that must be sent again.
+
+        The store may already have added their amounts, so later amounts are never added to these batches.
+        """
         self._writer: asyncio.Task[None] | None = None
         self._stopping = False
 
     def add(self, key: str, amounts: Mapping[str, float]) -> None:
         """Queue amounts. The next batch adds them to the totals under the key."""
-        self._add(key, amounts)
-        if self._writer is None or self._writer.done():  # It is done if its event loop was closed before it ran.
-            self._writer = asyncio.create_task(self._write(), name="pending-totals")
-
-    def _add(self, key: str, amounts: Mapping[str, float]) -> None:
         waiting = self._waiting.setdefault(key, {})
         for name, amount in amounts.items():
             waiting[name] = waiting.get(name, 0.0) + amount
+        if self._writer is None or self._writer.done():  # It is done if its event loop was closed before it ran.
+            self._writer = asyncio.create_task(self._write(), name="pending-totals")
 
     async def _write(self) -> None:
         try:
-            while self._waiting and not self._stopping:
+            while (self._waiting or self._failed) and not self._stopping:
                 await asyncio.sleep(self._seconds)
                 await self._try()
         finally:
@@ -56,14 +70,17 @@ class PendingTotals:
 
     async def flush(self) -> None:
         """Write the pending amounts now. Raises StoreError; amounts that were not written stay pending."""
-        while self._waiting:
-            key, amounts = self._waiting.popitem()
+        while batch := self._next_batch():
             try:
-                await self._store.add_totals(key, amounts)
+                await self._store.add_totals(batch.key, batch.amounts, request_id=batch.id)
             except StoreError:
-                # Keep the amounts pending: add them to the amounts that arrived during the write.
-                self._add(key, amounts)
+                self._failed.append(batch)
                 raise
+
+    def _next_batch(self) -> _Batch | None:
+        if self._failed:
+            return self._failed.popleft()
+        return _Batch(*self._waiting.popitem()) if self._waiting else None
 
     async def stop(self) -> None:
         """Write the pending amounts. Amounts that cannot be written are lost."""

@@ -1,16 +1,22 @@
-"""Pending totals are added together, kept during an outage of the journal, and written when the server stops."""
+"""Pending totals are added together, kept during an outage of the journal, and written once, at the latest at the stop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
 from layercode_app.exceptions import StoreError
+from layercode_app.journal.stores import create_store, group_commit, postgres_link, redis_link
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.watch import pending
 from layercode_app.watch.pending import PendingTotals
+
+from ..journals import journal_url
 
 pytestmark = pytest.mark.anyio
 
@@ -21,11 +27,11 @@ class AwayStore(MemoryStore):
     away = False
     asked = 0
 
-    async def add_totals(self, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
+    async def add_totals(self, key: str, amounts: Mapping[str, float], *, request_id: str = "") -> dict[str, float]:
         self.asked += 1
         if self.away:
             raise StoreError("away")
-        return await super().add_totals(key, amounts)
+        return await super().add_totals(key, amounts, request_id=request_id)
 
 
 async def test_many_are_one_write_and_nothing_is_lost_while_the_journal_is_away(
@@ -54,3 +60,56 @@ async def test_many_are_one_write_and_nothing_is_lost_while_the_journal_is_away(
     totals.add("usage/today", {"turns": 1})
     await totals.stop()
     assert (await store.totals("usage/"))["usage/today"] == {"turns": 102, "cost": 25.0}
+
+
+@contextmanager
+def hanging(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[None]:
+    """Let the server of a store hang. SQLite has no server, so another program locks its file instead."""
+    if kind == "sqlite":
+        with closing(sqlite3.connect(folder / "journal.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    server = request.getfixturevalue(f"{kind}_server")
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis", pytest.param("postgres", marks=pytest.mark.slow)])
+async def test_amounts_are_added_once_although_a_store_that_hung_gets_them_again(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in (
+        (redis_link, "ANSWER_SECONDS"),
+        (postgres_link, "ANSWER_SECONDS"),
+        (group_commit, "BUSY_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.3)
+    store = create_store(journal_url(kind, request, tmp_path))
+    await store.open()
+    totals = PendingTotals(store)
+    totals.add("usage/today", {"turns": 1})
+    await totals.flush()
+    with hanging(kind, request, tmp_path):
+        for _ in range(2):
+            totals.add("usage/today", {"turns": 1})
+            with pytest.raises(StoreError):
+                await totals.flush()
+    monkeypatch.undo()
+    async with asyncio.timeout(100):
+        while not await written(totals):
+            await asyncio.sleep(0.05)
+    await totals.stop()
+    assert await store.totals("usage/") == {"usage/today": {"turns": 3}}
+    await store.close()
+
+
+async def written(totals: PendingTotals) -> bool:
+    try:
+        await totals.flush()
+    except StoreError:
+        return False
+    return True

@@ -14,6 +14,11 @@ from ..tokens import CHARACTERS_PER_TOKEN, characters_of_turn
 
 VERIFIED_TURNS = 1000
 """Maximum number of turns that `verify` reads."""
+REMEMBER_SECONDS = 1200
+"""How long a store remembers the request ids of `add_totals`, in seconds.
+
+It is longer than the longest pause between two attempts of a job, because a retried job may send its request again.
+"""
 SPEAKING_KINDS = ("greeting", "message")
 """The kinds of turns that are in the history given to the model."""
 
@@ -260,10 +265,15 @@ class Store(ABC):
     # --- totals
 
     @abstractmethod
-    async def add_totals(self, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
+    async def add_totals(self, key: str, amounts: Mapping[str, float], *, request_id: str = "") -> dict[str, float]:
         """Add amounts to the totals of a key in one atomic step; return the totals.
 
-        Totals outlive the turns, so they must contain no content and no ids.
+        If a server does not answer, StoreError is raised, but the server may still add the amounts. To retry a call,
+        give each attempt the same `request_id`, such as a UUID. Then the amounts are added only once, if no two
+        attempts in a row are more than REMEMBER_SECONDS apart.
+
+        Totals outlive the turns, so they must contain no content and no ids. A `request_id` must not contain the id of a
+        conversation, a turn or a caller.
         """
 
     @abstractmethod

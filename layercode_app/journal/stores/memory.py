@@ -202,7 +202,7 @@ class MemoryStore(Store):
         stale += [key for key, at in self._touched.items() if at < before and key not in self._by_conversation]
         return sum([await self.forget(key) for key in stale])
 
-    async def add_totals(self, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
+    async def add_totals(self, key: str, amounts: Mapping[str, float], *, request_id: str = "") -> dict[str, float]:
         kept = self._totals.setdefault(key, {})
         for name, amount in amounts.items():
             kept[name] = kept.get(name, 0.0) + amount

@@ -118,11 +118,11 @@ def _from_now(at: float) -> float:
 # --- totals
 
 
-async def add_totals(link: Link, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
-    """Add amounts to the totals of a key; return the totals."""
+async def add_totals(link: Link, key: str, amounts: Mapping[str, float], request_id: str) -> dict[str, float]:
+    """Add amounts to the totals of a key, unless a call with this `request_id` has done it; return the totals."""
     names, values = [storable(name) for name in amounts], [float(amount) for amount in amounts.values()]
     stored = storable(key)
-    row = (uuid4().hex, stored, _TOTALS + stored, names, values)
+    row = (request_id, stored, _TOTALS + stored, names, values)
     rows = await link.run(_TOTALS + stored, (_ADD, row), (_OF, (stored,)))
     return {restored(name): amount for name, amount in rows[1]}
 

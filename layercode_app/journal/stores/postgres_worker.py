@@ -9,7 +9,7 @@ from loguru import logger
 
 from ...exceptions import StoreError
 from ..record_json import to_json
-from .base import Signal
+from .base import REMEMBER_SECONDS, Signal
 from .postgres_link import Link, bounded
 from .presence import KEPT_SECONDS, LEASE_SECONDS, SILENCE_SECONDS, Lease, Presence
 from .sqlite_conversations import signal_of
@@ -38,7 +38,7 @@ class Worker(Presence[Link]):
     errors = (StoreError, psycopg.Error, OSError, TimeoutError)
 
     async def renew(self) -> None:
-        clean = (_CLEAN, (KEPT_SECONDS, INBOX_SECONDS, INBOX_SECONDS))
+        clean = (_CLEAN, (KEPT_SECONDS, REMEMBER_SECONDS, INBOX_SECONDS))
         await self._link.run("", (_RENEW, (self.owner, LEASE_SECONDS)), clean)
 
     async def lease(self, owner: str) -> Lease:

@@ -300,8 +300,8 @@ class RedisStore(Store):
 
     # --- totals
 
-    async def add_totals(self, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
-        return await jobs.add_totals(self._link, key, amounts)
+    async def add_totals(self, key: str, amounts: Mapping[str, float], *, request_id: str = "") -> dict[str, float]:
+        return await jobs.add_totals(self._link, key, amounts, request_id or uuid4().hex)
 
     async def totals(self, prefix: str) -> dict[str, dict[str, float]]:
         return await jobs.totals(self._link, prefix)

@@ -79,10 +79,10 @@ async def forget(link: Link, conversation_id: str) -> None:
 # --- totals
 
 
-async def add_totals(link: Link, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
-    """Add amounts to the totals of a key; return the totals."""
+async def add_totals(link: Link, key: str, amounts: Mapping[str, float], request_id: str) -> dict[str, float]:
+    """Add amounts to the totals of a key, unless a call with this `request_id` has done it; return the totals."""
     pairs = [part for name, amount in amounts.items() for part in (name, repr(float(amount)))]
-    keys = [f"{_TOTALS}:keys", f"{_TOTALS}:of:{key}", f"{_TOTALS}:once:{uuid4().hex}"]
+    keys = [f"{_TOTALS}:keys", f"{_TOTALS}:of:{key}", f"{_TOTALS}:once:{request_id}"]
     return _amounts(await link.script(lua.ADD_TOTALS, keys, key, *pairs))
 
 

@@ -14,12 +14,12 @@ applied twice if the request is sent again after a lost reply.
 A turn's meta is "status owner attempt position tokens revision token saved". `tokens` is the estimated size of the turn
 in tokens of a model. `revision` counts the writes of the turn. `token` is the request id of the last BEGIN or CLAIM,
 and `saved` the request id of the last SAVE. ENQUEUE, LEASE and ADD_TOTALS write their result into a key that ends in
-`once:` and the request id. This key expires soon.
+`once:` and the request id. This key expires after a minute; the key of ADD_TOTALS after REMEMBER_SECONDS.
 """
 
 from __future__ import annotations
 
-from .base import LEAST_TOKENS
+from .base import LEAST_TOKENS, REMEMBER_SECONDS
 
 PARTS = ("meta", "head", "messages", "frames", "speaking", "order", "state", "metadata", "info")
 
@@ -123,8 +123,8 @@ local function did()
   return redis.call("GET", TOKEN)
 end
 
-local function done(what)
-  redis.call("SET", TOKEN, what, "EX", 60)
+local function done(what, seconds)
+  redis.call("SET", TOKEN, what, "EX", seconds)
 end
 """
 
@@ -199,7 +199,7 @@ redis.call("HSET", BODY, ARGV[1], ARGV[2])
 redis.call("ZADD", DUE, ours(ARGV[3]), ARGV[1])
 redis.call("SADD", OF, ARGV[1])
 redis.call("PERSIST", OF)
-done(1)
+done(1, 60)
 return 1
 """
 )
@@ -239,7 +239,7 @@ end
 local id = next_due()
 if not id then return nil end
 redis.call("ZADD", DUE, ours(ARGV[2]), id)
-done(redis.sha1hex(id))  -- A digest, because the id names the conversation, which may be forgotten.
+done(redis.sha1hex(id), 60)  -- A digest, because the id names the conversation, which may be forgotten.
 return redis.call("HGET", BODY, id)
 """
 )
@@ -287,8 +287,8 @@ local INDEX, TOTALS = unpack(KEYS)
 if not did() then
   redis.call("ZADD", INDEX, 0, ARGV[1])
   for i = 2, #ARGV, 2 do redis.call("HINCRBYFLOAT", TOTALS, ARGV[i], ARGV[i + 1]) end
-  done(1)
+  done(1, REMEMBER_SECONDS)
 end
 return redis.call("HGETALL", TOTALS)
-"""
+""".replace("REMEMBER_SECONDS", str(REMEMBER_SECONDS))
 )

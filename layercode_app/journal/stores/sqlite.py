@@ -252,7 +252,8 @@ class SQLiteStore(Store):
 
     # --- totals
 
-    async def add_totals(self, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
+    async def add_totals(self, key: str, amounts: Mapping[str, float], *, request_id: str = "") -> dict[str, float]:
+        # `request_id` is not needed: if this raises StoreError, the transaction was rolled back.
         return await self._run(lambda db: totals.add(db, key, amounts))
 
     async def totals(self, prefix: str) -> dict[str, dict[str, float]]:

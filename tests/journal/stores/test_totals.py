@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 
 from layercode_app.journal.record import Frame, Kind, Status, TurnRecord
-from layercode_app.journal.stores.base import Store
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import REMEMBER_SECONDS, Store
+from layercode_app.journal.stores.postgres import PostgresStore
+
+from ...journals import SERVERS
+from ...postgres_server import PostgresServer
+from ...redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +28,36 @@ async def test_totals_add_up_and_answer_with_the_sum(store: Store) -> None:
     assert await store.add_totals("usage/2026-01-01/a/m", {"turns": 2}) == {"turns": 3, "cost": 0.25}
     await asyncio.gather(*[store.add_totals("many", {"n": 1}) for _ in range(50)])
     assert await store.totals("many") == {"many": {"n": 50}}
+
+
+@pytest.mark.parametrize("store", SERVERS, indirect=True)
+async def test_totals_that_are_sent_again_with_the_same_id_are_added_once(store: Store) -> None:
+    for _ in range(2):
+        assert await store.add_totals("day", {"cost": 1.5}, request_id="one") == {"cost": 1.5}
+    assert await store.add_totals("day", {"cost": 1.5}, request_id="two") == {"cost": 3.0}
+
+
+async def test_redis_remembers_the_id_of_a_request_long_enough(redis_server: RedisServer) -> None:
+    redis_server.clear()
+    store = create_store(redis_server.url)
+    await store.open()
+    await store.add_totals("day", {"cost": 1.5}, request_id="one")
+    await store.close()
+    seconds = int(redis_server.say("TTL layercode:{totals}:once:one").removeprefix(b":"))
+    assert REMEMBER_SECONDS - 100 < seconds <= REMEMBER_SECONDS
+
+
+async def test_postgresql_remembers_the_id_of_a_request_long_enough(postgres_server: PostgresServer) -> None:
+    postgres_server.clear()
+    store = PostgresStore(postgres_server.url)
+    await store.open()
+    for seconds in (0, REMEMBER_SECONDS - 100):
+        assert await store.add_totals("day", {"cost": 1.5}, request_id="one") == {"cost": 1.5}
+        with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+            connection.execute("UPDATE layercode.applied SET at = at - %s * interval '1 second'", (seconds,))
+        await store._worker.renew()
+    assert await store.add_totals("day", {"cost": 1.5}, request_id="one") == {"cost": 1.5}
+    await store.close()
 
 
 async def test_totals_are_read_by_prefix_in_order(store: Store) -> None:
