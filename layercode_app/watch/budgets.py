@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from loguru import logger
 
-from ..exceptions import ConfigurationError
+from ..exceptions import ConfigurationError, StoreError
 from ..journal.cost import DATA_COSTS, dollars
 from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.base import Store
@@ -65,6 +65,8 @@ class Budgets:
         self._day = parse_amount(settings.budget_day, "LAYERCODE_BUDGET_DAY")
         self._warning = settings.budget_warning
         self._refusal = settings.budget_refusal
+        self._warned_on = ""
+        """The day for which this worker does not ask the store again who logs the warning."""
 
     @property
     def any(self) -> bool:
@@ -109,8 +111,14 @@ class Budgets:
         return spent >= amount.limit * self._warning
 
     async def _first(self, day: str) -> bool:
-        """Return whether this is the first warning about the budget of this day, in any worker."""
-        if getattr(self, "_warned_on", None) == day:
+        """Return whether this is the first warning about the budget of this day, in any worker. Raises StoreError."""
+        if self._warned_on == day:
             return False
         self._warned_on = day
-        return (await self._store.add_totals(f"{WARNED}{day}", {"budget": 1}))["budget"] == 1
+        request_id = f"{WARNED}{day}/{self._store.owner}"
+        try:
+            warned = await self._store.add_totals(f"{WARNED}{day}", {"budget": 1}, request_id=request_id)
+        except StoreError:
+            self._warned_on = ""  # The next turn tries again.
+            raise
+        return warned["budget"] == 1

@@ -9,10 +9,12 @@ import pytest
 from loguru import logger
 
 from layercode_app import ConfigurationError, LayerCode
-from layercode_app.watch.budgets import parse_amount
+from layercode_app.watch.budgets import WARNED, parse_amount
 
 from ..calling import calling, settings
+from ..lost_answers import lose_answer
 from ..priced import priced_agent, records
+from ..redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +61,19 @@ async def test_a_budget_of_a_day_is_counted_over_conversations_and_warned_of_onc
 
     assert said == ["That is done."] * 3 + [REFUSAL] * 2
     assert len([line for line in lines if "day's budget of 150 tokens" in line]) == 1
+
+
+async def test_the_budget_of_a_day_is_warned_of_although_the_answer_of_the_store_was_lost(
+    redis_server: RedisServer, tmp_path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis_server.clear()
+    app = app_with(tmp_path, store=redis_server.url, budget_day="150 tokens", budget_warning=0.3)
+    async with calling(app) as caller:
+        lose_answer(app.store, WARNED, "budget", monkeypatch)
+        for number in range(5):
+            caller.conversation_id = f"c{number}"
+            await caller.say("hello")
+    assert len([line for line in warned if "day's budget of 150 tokens" in line]) == 1
 
 
 @pytest.mark.parametrize(
