@@ -115,10 +115,12 @@ async def judge_call(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, day
         return
     last, judge = turns[-1], model_judge(voice.judge_writer)
     case = await _case(store, turns)
+    # The job's id contains the id of the conversation, so use only its hash.
+    call = hashlib.sha256(job.id.encode("utf-8", "surrogatepass")).hexdigest()
     for name, question in voice.judges.questions.items():
         if name in last.scores:
             continue
-        if await daily_limit.used_up(store, day_limit):
+        if await daily_limit.used_up(store, day_limit, call=call):
             return
         verdict, cost = await _answer(store, judge, question, case)
         score: Json = {"value": SCORES[verdict.answer], "comment": verdict.reason, "cost": cost}

@@ -25,10 +25,15 @@ from layercode_app.agent.live_judges import LiveJudges, live_judges, tell
 from layercode_app.journal.cost import dollars
 from layercode_app.journal.stores.base import Store
 from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.journal.stores.redis import RedisStore
+from layercode_app.judging.daily_limit import JUDGED
 from layercode_app.judging.judge import Verdict
 from layercode_app.observability.privacy import masking
 from layercode_app.reports.report import make_report
 from layercode_app.testing import open_call
+
+from ..lost_answers import lose_answer
+from ..redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 ANSWERS = {"polite": "yes", "tools_right": "no", "Was the total told?": "maybe"}
@@ -120,6 +125,22 @@ async def test_a_days_limit_of_cost_is_kept_and_said_once(warned: list[str]) -> 
         f"No more calls are judged today: the judges have cost {dollars(2 * COST)}, "
         f"and LAYERCODE_JUDGE_MAX_COST is {dollars(1.5 * COST)}."
     )
+
+
+async def test_a_days_limit_is_said_once_although_the_answer_of_the_store_was_lost(
+    redis_server: RedisServer, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layercode_app.jobs.queue.RETRY_SECONDS", (0.01, 0.01))
+    redis_server.clear()
+    desk, store = Desk(), RedisStore(redis_server.url)
+    lose_answer(store, JUDGED, "left_out", monkeypatch)
+    for name in ("one", "two"):
+        await call_and_hang_up(desk.voice(), store, conversation_id=name, settings={"judge_max_cost": 0.5 * COST})
+    assert len([line for line in warned if "No more calls are judged" in line]) == 1
+    await store.open()
+    [spent] = (await store.totals(JUDGED)).values()
+    await store.close()
+    assert spent["left_out"] == 2
 
 
 async def test_a_judge_that_fails_is_asked_again_and_not_about_what_it_answered(
