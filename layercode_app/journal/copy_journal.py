@@ -25,6 +25,12 @@ DEAD_AFTER_SECONDS = 5.0
 If an earlier run of the copy was killed, it counts as dead by then. An owner that is still alive after this time is a
 server.
 """
+UNFINISHED = "layercode:copy:"
+"""How the id of a temporary conversation begins, which the target has until the copy is complete.
+
+Its state holds the totals that the target had before the copy. If the copy is interrupted and repeated, they show which
+totals of the source were already added.
+"""
 
 
 @dataclass(slots=True)
@@ -64,9 +70,8 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
     `step` is called twice for each turn: after it was copied, and after it was compared.
     """
     copied = Copied()
-    # Copy the totals before the turns. If the copy is interrupted and repeated, the target already has turns of the
-    # source. They show that the totals were already added.
-    await _copy_totals(source, target, copied)
+    unfinished = await _unfinished(source)
+    await _copy_totals(source, target, unfinished, copied)
     async for batch in _batches(source):
         done = await asyncio.gather(*[_write(target, record) for record in batch])
         copied.turns += len(batch)
@@ -76,6 +81,7 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
             step()
     await _copy_fields(source, target, copied)
     await _copy_jobs(source, target, copied)
+    await target.forget(unfinished)
     await _compare(source, target, copied, step)
     return copied
 
@@ -150,17 +156,41 @@ async def _copy_jobs(source: Store, target: Store, copied: Copied) -> None:
             copied.jobs += 1
 
 
-async def _copy_totals(source: Store, target: Store, copied: Copied) -> None:
+async def _unfinished(source: Store) -> str:
+    """Return the id of the temporary conversation for the copy of this source. Another source has another id."""
+    async for record in source.turns(bodies=False):
+        return UNFINISHED + sha256("\0".join(record.key).encode("utf-8", "surrogatepass")).hexdigest()
+    return UNFINISHED
+
+
+async def _copy_totals(source: Store, target: Store, unfinished: str, copied: Copied) -> None:
     """Add the totals of the source to the totals of the target. After an earlier copy, add only the missing part.
 
     Totals of the target are never lowered: since an earlier copy, servers may have counted calls there.
     """
-    there = {} if await _is_new(source, target) else await target.totals("")
+    before, now = await _totals_before(source, target, unfinished), await target.totals("")
     for key, amounts in (await source.totals("")).items():
-        missing = {name: amount - there.get(key, {}).get(name, 0.0) for name, amount in amounts.items()}
+        old, new = before.get(key, {}), now.get(key, {})
+        missing = {name: amount - (new.get(name, 0.0) - old.get(name, 0.0)) for name, amount in amounts.items()}
         if missing := {name: amount for name, amount in missing.items() if amount > 0}:
             await target.add_totals(key, missing)
         copied.totals += 1
+
+
+async def _totals_before(source: Store, target: Store, unfinished: str) -> dict[str, dict[str, float]]:
+    """Return the totals that the target had before this source was copied; empty if they are not known.
+
+    They are known if the source is new to the target. Then they are saved, so that they are also known if this copy is
+    interrupted and repeated.
+    """
+    saved = (await target.conversation(unfinished)).state
+    if saved:
+        return dict(saved["totals"])
+    if not await _is_new(source, target):
+        return {}
+    before = await target.totals("")
+    await target.save_state(unfinished, {"totals": before})
+    return before
 
 
 async def _is_new(source: Store, target: Store) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from layercode_app.exceptions import StoreError
 from layercode_app.journal import steady_clock
 from layercode_app.journal.check_journal import check_journal
 from layercode_app.journal.copy_journal import copy_journal
@@ -18,6 +19,7 @@ from layercode_app.journal.stores.history_steps import SUMMARY
 
 from ..hostile import ALL, HALF
 from ..journals import SHARED, journal_url
+from ..lost_answers import lose_answer
 from .stores.records import add, begin, turn
 from .stores.writers import in_begun_turns
 
@@ -189,6 +191,23 @@ async def test_the_totals_of_a_second_source_are_added_once(source: Store, tmp_p
     for _ in range(2):
         await copy_journal(source, target)
         assert await target.totals("") == {"day 1": {"cost": 8.25, "turns": 4}}
+    await target.close()
+
+
+async def test_totals_are_added_once_although_the_target_failed_between_them(
+    source: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await source.add_totals("day 2", {"turns": 1})
+    target = await opened(f"sqlite:///{tmp_path}/target.sqlite3")
+    await add(target, turn("other", "call"))
+    await target.add_totals("day 1", {"cost": 8.0, "turns": 1})
+    lose_answer(target, "day 2", "turns", monkeypatch)
+    with pytest.raises(StoreError):
+        await copy_journal(source, target)
+    for _ in range(2):
+        await copy_journal(source, target)
+        assert await target.totals("") == {"day 1": {"cost": 8.25, "turns": 4}, "day 2": {"turns": 1}}
+    assert set(await target.established()) == set(await source.established())
     await target.close()
 
 
