@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ..exceptions import StoreError
-from ..journal.crashed_turn import given_up
+from ..journal.crashed_turn import given_up, marked_as_crashed
 from ..journal.record import END, TTS, Frame, TurnRecord
 from ..journal.stores.base import Signal, Store
 from . import delivery
@@ -41,8 +41,9 @@ class Follower:
     async def follow(self) -> bool:
         """Send frames until the turn has ended, the client has left, or the goodbye is sent.
 
-        Return False if the turn's worker died or gave the turn up. The listener then starts over at the first frame,
-        even if it has received some. Raises StoreError if the journal is unavailable.
+        Return False if the turn's worker died or gave the turn up. Then another attempt of the turn may run, and the
+        listener starts over at its first frame. If the turn was ended because its worker died, only an apology is
+        missing. Raises StoreError if the journal is unavailable.
         """
         store, known, listener = self._store, self._known, self._listener
         listener.watch()
@@ -54,6 +55,8 @@ class Follower:
                 if current is not None and current.attempt != attempt:
                     attempt = current.attempt
                     listener.begin_again()
+                if current is not None and marked_as_crashed(current):
+                    return False
                 if current is None or current.finished:
                     await delivery.repeat(current or known, listener)
                     return True

@@ -7,6 +7,7 @@ from typing import Any
 from loguru import logger
 from pydantic import BaseModel
 
+from ..exceptions import StoreError
 from ..jobs.late_saves import LateSaves
 from ..journal.record import Json, TurnRecord
 from ..journal.stores.base import Store
@@ -63,6 +64,18 @@ class LiveStates:
         moved = await self._moves_still_due(record, flow) if flow else {}
         if (changes or moved) and await self._late.save_state(record.key, changes | moved):
             _mark_saved(state, changes, flow, moved)
+
+    async def leave_early(self, record: TurnRecord, state: LiveState[Any] | None) -> None:
+        """Save the unsaved changes of an agent that handed the turn over, and release its state.
+
+        If the journal is unavailable, log the error and go on, because the other agent can answer.
+        """
+        try:
+            await self.save_late(record, state)
+        except StoreError as error:
+            logger.error("Changes to the state of an agent that handed the call over are lost: {}", error)
+        finally:
+            self.let_go(record.conversation_id, state)
 
     async def _moves_still_due(self, record: TurnRecord, flow: Flow) -> dict[str, Json]:
         """Return the changes of stage or agent that a tool made after its turn ended.

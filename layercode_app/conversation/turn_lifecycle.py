@@ -132,9 +132,10 @@ class Run(Work):
             await current_agent.enter(services, self.agent, live.record, self.begun, was=before)
             turn = self.prepare()
         finally:
-            # Do not release the first agent's state earlier: its background work may start until here, and uses it.
+            # Not earlier: until here, background work of the first agent may start, which shares its state. Work that
+            # has ended since the checkpoint leaves its changes to this save.
             if self.state is not left:
-                services.states.let_go(live.record.conversation_id, left)
+                await services.states.leave_early(live.record, left)
         await self.recall(turn)
         return turn
 

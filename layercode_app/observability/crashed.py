@@ -20,7 +20,7 @@ def turn_crashed(record: TurnRecord) -> None:
 def _report(record: TurnRecord) -> None:
     with context.within(record):
         # Log this line here and not in the module `turns`, because the lines of `turns` are off in an embedded app.
-        logger.error("The turn failed because its worker died")
+        logger.error("The {} failed because its worker died", "data event" if record.kind is Kind.DATA else "turn")
         if record.kind is Kind.DATA:
             metrics.record_usage(record)
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from loguru import logger
@@ -53,7 +54,9 @@ class CrashedTurns:
         now = time.time()
         async for record in self._store.unfinished(since=self._oldest(now)):
             if record.started_at < now - GRACE_SECONDS and await is_stuck(self._store, record):
-                await end_stuck(self._store, record, crashed=self._report)
+                # The whole record may be unreadable; `journal check` reports it.
+                with suppress(ValueError, KeyError, TypeError):
+                    await end_stuck(self._store, record, crashed=self._report)
         self._searched_at = now
         return steady_clock.now() + SEARCH_SECONDS
 

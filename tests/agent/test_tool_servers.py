@@ -52,7 +52,7 @@ async def play(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[A
 
 def baker(*toolsets: Any) -> VoiceAgent[Any, Any]:
     agent = Agent(FunctionModel(stream_function=play, model_name="m"), deps_type=Turn, toolsets=toolsets)
-    return VoiceAgent("baker", agent)
+    return VoiceAgent("baker", agent, filler=False)  # A busy machine must not change an answer.
 
 
 def pid_of(spoken: str) -> int:

@@ -187,6 +187,31 @@ async def test_background_work_that_begins_during_a_hand_over_shares_its_agents_
     assert states[0] is states[1]
 
 
+async def test_background_work_that_ends_during_a_hand_over_saves_its_agents_state() -> None:
+    desk, store, billing = Desk(), SlowToRead(), VoiceAgent("billing", state=Paid)
+
+    @desk.voice.on_message
+    async def hand_over(turn: Turn[Notes]) -> str:
+        store.reading.clear()
+        store.free.clear()
+        turn.background(make(turn))
+        turn.hand_to("billing", now=True)
+        return ""
+
+    async def make(turn: Turn[Notes]) -> None:
+        await store.reading.wait()
+        turn.state.made += 1
+        asyncio.get_running_loop().call_later(0.05, store.free.set)
+
+    @billing.on_message
+    async def answer(turn: Turn[Paid]) -> str:
+        return "Billing."
+
+    async with open_call(desk.voice, others=[billing], store=store) as call:
+        assert (await call.say("invoice")).spoken == "Billing."
+        assert (await store.conversation(call.conversation_id)).state["made"] == 1
+
+
 class Faulty(MemoryStore):
     """A journal that fails to save the end of a turn, with an error that is no StoreError."""
 

@@ -142,3 +142,36 @@ async def test_a_call_that_is_not_open_yet_is_given_up_for_another(
         await expect(page.locator("#hang-up")).to_have_count(0)
         assert await page.evaluate(OPEN) == 0
         assert dev.errors == []
+
+
+SCENARIO = """agent: shop
+scenarios: [{name: long, caller: {script: [{say: Tell me a story}, {say: Tell me a story}, {say: Tell me a story}]}}]
+"""
+
+
+async def test_a_call_that_is_not_open_yet_goes_on_while_a_simulated_call_is_shown(
+    tmp_path: Path, browser: Browser
+) -> None:
+    (tmp_path / "evals").mkdir()
+    (tmp_path / "evals" / "shop.yaml").write_text(SCENARIO)
+    async with dev_page(tmp_path, browser, pace=1) as dev:
+        page, opened = dev.page, asyncio.Event()
+        await page.add_init_script(COUNT_SOCKETS)
+        await page.goto(dev.app.url)
+        await page.click('[data-simulate="shop"]')
+        await page.click("#simulate-start")
+        await expect(page.locator("#simulated-mute")).to_be_visible()
+        simulated = await page.evaluate("location.hash")
+        await page.evaluate("location.hash = '#'")
+
+        async def hold(route: Route) -> None:
+            await opened.wait()
+            await route.continue_()
+
+        await page.route("**/dev/api/sessions", hold)
+        await page.click('[data-agent="shop"]')
+        await page.evaluate(f"location.hash = '{simulated}'")
+        await page.wait_for_timeout(600)
+        opened.set()
+        await expect(page.locator("#hang-up")).to_be_visible()
+        assert await page.evaluate(OPEN) == 1

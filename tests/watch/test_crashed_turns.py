@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from loguru import logger
 
-from layercode_app import LayerCode, Turn, TurnRecord, VoiceAgent
+from layercode_app import LayerCode, Message, Turn, TurnRecord, VoiceAgent
+from layercode_app.agent.runner import AgentRunner
+from layercode_app.conversation import delivery
+from layercode_app.conversation.admission import TurnHandler
 from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import DeliveryError
 from layercode_app.journal.crashed_turn import give_up
-from layercode_app.journal.record import Kind, Status
+from layercode_app.journal.record import Kind, Status, ToolCall
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job
 from layercode_app.observability import context, metrics, turns
@@ -25,6 +29,8 @@ from layercode_app.watch import crashed_turns
 from layercode_app.watch.crashed_turns import CRASHED_TURNS, CrashedTurns
 
 from ..calling import Caller, calling, settings
+from ..conversation.world import Ear
+from ..journal.stores.records import add as add_ended
 from ..journal.stores.records import begin, turn
 from ..journals import SHARED, journal_url
 from ..server_process import SECRET, ServerProcess
@@ -130,7 +136,7 @@ async def test_a_data_event_is_no_turn(tmp_path: Path, lines: list[str], monkeyp
     assert days[today()]["input_tokens"] == 7
     assert session is not None
     assert not session.finished
-    assert [line for line in lines if line.startswith("d:")] == ["d: The turn failed because its worker died"]
+    assert [line for line in lines if line.startswith("d:")] == ["d: The data event failed because its worker died"]
 
 
 async def test_a_young_turn_is_left_to_its_second_delivery(tmp_path: Path) -> None:
@@ -158,6 +164,62 @@ async def test_the_first_search_looks_back_for_days_and_the_next_ones_for_an_hou
     assert ended == ["3000"]
     await CrashedTurns(here, lambda record: ended.append(record.turn_id)).search()
     assert sorted(ended) == ["20000", "200000", "3000"]
+    await here.close()
+
+
+@pytest.mark.parametrize("tools", [False, True])
+async def test_a_caller_who_followed_an_ended_turn_hears_the_apology(
+    store_url: str, tools: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "FOLLOW_SECONDS", 2.0)  # The search is the first to see that the worker is dead.
+    dead, here = create_store(store_url), create_store(store_url)
+    await dead.open()
+    await here.open()
+    record = turn("c", "t", agent="payer", started_at=time.time() - 300)
+    await begin(dead, record)
+    record.tools = [ToolCall("1", "pay", {}, 1.0)] if tools else []
+    await dead.save(record)
+    handler, heard = TurnHandler(here), Ear()
+    event = Message(session_id="s", conversation_id="c", turn_id="t", text="hello")
+    voice = answering(apology="Sorry.", tool_apology="Sorry. Please check it.")
+    call = asyncio.create_task(handler.admit(AgentRunner(voice), event, heard.listener, received=time.perf_counter()))
+    await until(lambda: handler._followers)
+    await asyncio.sleep(0.5)
+    await dead.close()
+    await CrashedTurns(here, lambda record: None).search()
+    await asyncio.wait_for(call, 100)
+    assert heard.spoken == ("Sorry. Please check it." if tools else "Sorry.")
+    await here.close()
+
+
+async def test_turns_that_cannot_be_read_do_not_stop_the_search(tmp_path: Path) -> None:
+    path, started_at = tmp_path / "journal.sqlite3", time.time() - 300
+    dead, here = create_store(f"sqlite:///{path}"), create_store(f"sqlite:///{path}")
+    await dead.open()
+    await here.open()
+    for name in ("first", "broken", "last"):
+        await begin(dead, turn(name, "t", started_at=started_at))
+    await dead.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE turns SET head = 'broken' WHERE conversation_id = 'broken'")
+    ended: list[TurnRecord] = []
+    await CrashedTurns(here, ended.append).search()
+    assert [record.conversation_id for record in ended] == ["first", "last"]
+    await here.close()
+
+
+async def test_turns_are_found_whatever_their_order_in_the_journal(store_url: str) -> None:
+    """The clock of a host may be changed, and `journal copy` adds old turns after new ones."""
+    dead, here, ended = create_store(store_url), create_store(store_url), []
+    await dead.open()
+    await here.open()
+    search = CrashedTurns(here, lambda record: ended.append(record.turn_id))
+    await search.search()
+    await begin(dead, turn("c", "t", started_at=time.time() - 300))
+    await add_ended(here, turn("c", "old", started_at=time.time() - 7 * 86_400))
+    await dead.close()
+    await search.search()
+    assert ended == ["t"]
     await here.close()
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ...exceptions import StoreError
 from ..crashed_turn import given_up
 from ..record import Json, Status, TurnRecord
 from ..tokens import CHARACTERS_PER_TOKEN, characters_of_turn
+
+T = TypeVar("T")
 
 VERIFIED_TURNS = 1000
 """Maximum number of turns that `verify` reads."""
@@ -219,7 +222,7 @@ class Store(ABC):
     async def unfinished(self, *, since: float) -> AsyncIterator[TurnRecord]:
         """Yield the turns that are recorded as running and began at `since` (epoch seconds) or later, in any order.
 
-        The records have no messages and no frames.
+        The records have no messages and no frames. Turns that cannot be read are left out.
         """
         async for record in self.turns(since=since, bodies=False):
             if not record.finished:
@@ -356,3 +359,10 @@ def counts_json(tokens: int, messages: bytes) -> bool:
     turn must be counted again.
     """
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN
+
+
+def readable(load: Callable[[T], TurnRecord], rows: Iterable[T]) -> Iterator[TurnRecord]:
+    """Yield the record of each row. A row that cannot be decoded is left out; `journal check` reports it."""
+    for row in rows:
+        with suppress(ValueError, KeyError, TypeError):
+            yield load(row)

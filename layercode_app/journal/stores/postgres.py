@@ -29,6 +29,7 @@ from .base import (
     Size,
     Store,
     Summary,
+    readable,
     tokens_of,
 )
 from .history_steps import first_of
@@ -237,8 +238,8 @@ class PostgresStore(Store):
             after = rows[-1][0]
 
     async def unfinished(self, *, since: float) -> AsyncIterator[TurnRecord]:
-        for row in await self._link.read(_UNFINISHED, (since,)):
-            yield _load(row)
+        for record in readable(_load, await self._link.read(_UNFINISHED, (since,))):
+            yield record
 
     # --- conversations
 

@@ -9,21 +9,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 from loguru import logger
 
 from ...exceptions import StoreError
-from ..record import Json, Status, TurnRecord, assign
-from ..record_json import dump_frames, dump_head, from_json, load_record, to_json
+from ..record import Json, TurnRecord, assign
+from ..record_json import dump_frames, dump_head
 from . import redis_jobs as jobs
 from . import redis_scripts as lua
-from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Size, Store, Summary, counts_json, tokens_of
-from .history_steps import first_of
+from .base import (
+    SPEAKING_KINDS,
+    Begun,
+    Change,
+    Conversation,
+    Job,
+    Signal,
+    Size,
+    Store,
+    Summary,
+    readable,
+    tokens_of,
+)
 from .redis_link import Command, Link, component_of
+from .redis_records import count_commands, fields, fitting, keys_of, load, meta_of, pairs, two_by_two
 from .redis_worker import Worker
 
 LEAST_KEEP_SECONDS = 1200
@@ -78,9 +88,9 @@ class RedisStore(Store):
     async def size(self) -> Size:
         turns, names, oldest = 0, await self._spoken(0.0), None
         for start in range(0, len(names), PAGE):
-            keys = [_keys(name) for name in names[start : start + PAGE]]
-            counts = await self._run(*[command for key in keys for command in _counts(key)])
-            for count, first in _two_by_two(counts):
+            keys = [keys_of(name) for name in names[start : start + PAGE]]
+            counts = await self._run(*[command for key in keys for command in count_commands(key)])
+            for count, first in two_by_two(counts):
                 turns += count
                 oldest = min(oldest or float("inf"), float(first)) if first else oldest
         return Size(turns, len(names), oldest)
@@ -92,7 +102,7 @@ class RedisStore(Store):
         return await self._link.run(*commands)
 
     async def _script(self, text: str, conversation_id: str, *arguments: Any, around: tuple[Command, ...] = ()) -> Any:
-        return await self._link.script(text, _keys(conversation_id), *arguments, around=around)
+        return await self._link.script(text, keys_of(conversation_id), *arguments, around=around)
 
     # --- turns
 
@@ -106,19 +116,19 @@ class RedisStore(Store):
         listed = ("ZADD", SPOKEN, "GT", record.started_at, record.conversation_id)
         outcome, *found = await self._script(lua.BEGIN, record.conversation_id, *row, *more, around=(listed,))
         if outcome == b"known":
-            known = _load(found[0])
+            known = load(found[0])
             return Begun("finished" if known.finished else "running", known)
         position, newest_first, state, metadata = found
         record.position = int(position)
-        history = _fitting(newest_first, history_tokens)
+        history = fitting(newest_first, history_tokens)
         displaced = [turn for turn in history if not turn.finished]
-        return Begun("new", record, history, displaced, _fields(state), _fields(metadata))
+        return Begun("new", record, history, displaced, fields(state), fields(metadata))
 
     async def claim(self, record: TurnRecord) -> bool:
         row = (record.turn_id, record.owner, record.attempt, self.owner, uuid4().hex)
         found = await self._script(lua.CLAIM, record.conversation_id, *row)
         if found:
-            assign(record, _load(found))
+            assign(record, load(found))
         return bool(found)
 
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
@@ -128,27 +138,27 @@ class RedisStore(Store):
         return saved == 1
 
     async def _save(self, record: TurnRecord, state: dict[str, Json], revision: str) -> int:
-        body = (dump_head(record), record.messages, dump_frames(record), self._keep, *_pairs(state))
+        body = (dump_head(record), record.messages, dump_frames(record), self._keep, *pairs(state))
         row = (record.turn_id, record.owner, revision, uuid4().hex, record.status, tokens_of(record), *body)
         return int(await self._script(lua.SAVE, record.conversation_id, *row))
 
     async def get(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
         found = await self._script(lua.GET, conversation_id, turn_id)
-        return _load(found[0]) if found[0] else None
+        return load(found[0]) if found[0] else None
 
     async def update(self, conversation_id: str, turn_id: str, change: Change) -> TurnRecord | None:
         while True:
             found = (await self._script(lua.GET, conversation_id, turn_id))[0]
             if not found:
                 return None
-            record = _load(found)
+            record = load(found)
             change(record)
-            if await self._save(record, {}, _meta(found)[5]) == 1:
+            if await self._save(record, {}, meta_of(found)[5]) == 1:
                 return record
 
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
         edge = "+inf" if before is None else f"({before}"
-        return _fitting(await self._script(lua.HISTORY, conversation_id, edge, tokens), tokens)
+        return fitting(await self._script(lua.HISTORY, conversation_id, edge, tokens), tokens)
 
     async def turns(
         self,
@@ -179,9 +189,9 @@ class RedisStore(Store):
         places: list[tuple[float, str, str]] = []
         for start in range(0, len(names), PAGE):
             some = names[start : start + PAGE]
-            found = await self._run(*[("ZRANGE", _keys(name)[5], 0, -1, "WITHSCORES") for name in some])
+            found = await self._run(*[("ZRANGE", keys_of(name)[5], 0, -1, "WITHSCORES") for name in some])
             for name, scores in zip(some, found, strict=True):
-                places += [(float(score), name, turn.decode()) for turn, score in _two_by_two(scores)]
+                places += [(float(score), name, turn.decode()) for turn, score in two_by_two(scores)]
         return places
 
     async def _page(self, places: list[tuple[float, str, str]]) -> list[TurnRecord]:
@@ -190,7 +200,7 @@ class RedisStore(Store):
             wanted.setdefault(name, []).append(turn_id)
         found: dict[tuple[str, str], TurnRecord] = {}
         for name, turn_ids in wanted.items():
-            loaded = [_load(turn) for turn in await self._script(lua.GET, name, *turn_ids) if turn]
+            loaded = [load(turn) for turn in await self._script(lua.GET, name, *turn_ids) if turn]
             found |= {record.key: record for record in loaded}
         return [found[name, turn_id] for _, name, turn_id in places if (name, turn_id) in found]
 
@@ -198,19 +208,20 @@ class RedisStore(Store):
         names = await self._spoken(since)
         for start in range(0, len(names), PAGE):
             some = names[start : start + PAGE]
-            metas = await self._run(*[("HGETALL", _keys(name)[0]) for name in some])
+            metas = await self._run(*[("HGETALL", keys_of(name)[0]) for name in some])
             for name, meta in zip(some, metas, strict=True):
                 running = [turn.decode() for turn, line in meta.items() if line.startswith(b"running ")]
-                for turn in await self._script(lua.GET, name, *running) if running else ():
-                    if turn and (record := _load(turn)).started_at >= since:
+                found = await self._script(lua.GET, name, *running) if running else ()
+                for record in readable(load, filter(None, found)):
+                    if record.started_at >= since:
                         record.messages, record.frames = b"", []
                         yield record
 
     # --- conversations
 
     async def conversation(self, conversation_id: str) -> Conversation:
-        state, metadata = await self._run(*[("HGETALL", key) for key in _keys(conversation_id)[6:8]])
-        return Conversation(conversation_id, _fields(state), _fields(metadata))
+        state, metadata = await self._run(*[("HGETALL", key) for key in keys_of(conversation_id)[6:8]])
+        return Conversation(conversation_id, fields(state), fields(metadata))
 
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         await self._merge(conversation_id, {}, metadata)
@@ -223,7 +234,7 @@ class RedisStore(Store):
     ) -> bool:
         now = time.time()
         needed = (0, "") if turn_id is None else (1, turn_id)
-        fields = (*needed, self._keep, repr(now), len(state), *_pairs(state), *_pairs(metadata))
+        fields = (*needed, self._keep, repr(now), len(state), *pairs(state), *pairs(metadata))
         # A conversation with a turn is already in the index SPOKEN.
         listed = () if turn_id is not None else (("ZADD", ESTABLISHED, now, conversation_id),)
         return bool(await self._script(lua.MERGE, conversation_id, *fields, around=listed))
@@ -243,9 +254,9 @@ class RedisStore(Store):
     async def _summaries(self, names: list[str]) -> list[Summary]:
         commands: list[Command] = []
         for name in names:
-            keys = _keys(name)
+            keys = keys_of(name)
             commands += [("HMGET", keys[8], "agent", "started_at", "last_at"), ("ZCARD", keys[4])]
-        pairs = zip(names, _two_by_two(await self._run(*commands)), strict=True)
+        pairs = zip(names, two_by_two(await self._run(*commands)), strict=True)
         return [
             Summary(name, agent.decode(), turns, float(first), float(last))
             for name, ((agent, first, last), turns) in pairs
@@ -261,8 +272,8 @@ class RedisStore(Store):
         found, names = [], await self._spoken(0.0)
         for start in range(0, len(names), PAGE):
             some = names[start : start + PAGE]
-            lengths = await self._run(*[("HLEN", key) for name in some for key in _keys(name)[6:8]])
-            found += [name for name, counts in zip(some, _two_by_two(lengths), strict=True) if any(counts)]
+            lengths = await self._run(*[("HLEN", key) for name in some for key in keys_of(name)[6:8]])
+            found += [name for name, counts in zip(some, two_by_two(lengths), strict=True) if any(counts)]
         return found
 
     async def forget(self, conversation_id: str) -> int:
@@ -282,7 +293,7 @@ class RedisStore(Store):
     async def _leave_indexes(self, conversation_id: str) -> None:
         """Remove a deleted conversation from the indexes, unless another worker has written to it meanwhile."""
         leave: list[Command] = [("ZREM", SPOKEN, conversation_id), ("ZREM", ESTABLISHED, conversation_id)]
-        *_, times = await self._run(*leave, ("HMGET", _keys(conversation_id)[8], "last_at", "touched_at"))
+        *_, times = await self._run(*leave, ("HMGET", keys_of(conversation_id)[8], "last_at", "touched_at"))
         indexes = zip((SPOKEN, ESTABLISHED), times, strict=True)
         again: list[Command] = [("ZADD", index, "GT", at, conversation_id) for index, at in indexes if at]
         if again:
@@ -345,56 +356,3 @@ class RedisStore(Store):
 
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
         await jobs.settle(self._link, job, retry_at)
-
-
-@lru_cache(maxsize=4096)
-def _keys(conversation_id: str) -> list[str]:
-    # Quote the id: a brace in it would end the hash tag early.
-    tag = quote(conversation_id, safe="") or "%"
-    return [f"layercode:{{{tag}}}:{part}" for part in lua.PARTS]
-
-
-def _counts(keys: list[str]) -> tuple[Command, Command]:
-    return ("ZCARD", keys[5]), ("HGET", keys[8], "started_at")
-
-
-def _meta(turn: list[bytes]) -> list[str]:
-    return turn[0].decode().split(" ")
-
-
-def _load(turn: list[bytes]) -> TurnRecord:
-    status, owner, attempt, position, *_ = _meta(turn)
-    record = load_record(turn[1], position=int(position), messages=turn[2], frames=turn[3])
-    record.status, record.owner, record.attempt = Status(status), owner, int(attempt)
-    return record
-
-
-def _fitting(newest_first: list[list[bytes]], tokens: int) -> list[TurnRecord]:
-    """Return the newest turns that fit the token budget, at least one, in the order in which they began."""
-    chosen: list[TurnRecord] = []
-    sizes: list[int] = []
-    for turn in newest_first:
-        record, counted = _load(turn), int(_meta(turn)[4])
-        size = tokens_of(record) if counts_json(counted, record.messages) else counted
-        if sum(sizes) + size > tokens and chosen:
-            break
-        chosen.append(record)
-        sizes.append(size)
-    starts = [record.history_start for record in chosen]
-    oldest_first = chosen[::-1]
-    return oldest_first[first_of([record.position for record in oldest_first], sizes[::-1], starts, tokens) :]
-
-
-def _pairs(values: dict[str, Json]) -> list[str | bytes]:
-    return [part for name, value in values.items() for part in (name, to_json(value))]
-
-
-def _fields(flat: list[bytes] | dict[bytes, bytes]) -> dict[str, Json]:
-    pairs = flat.items() if isinstance(flat, dict) else _two_by_two(flat)
-    return {name.decode(): from_json(value) for name, value in pairs}
-
-
-def _two_by_two(flat: list[Any]) -> list[tuple[Any, Any]]:
-    if flat and isinstance(flat[0], tuple):
-        return flat
-    return list(zip(flat[::2], flat[1::2], strict=True))

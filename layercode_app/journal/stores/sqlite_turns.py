@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..record import Status, TurnRecord
 from ..record_json import dump_frames, dump_head, from_json
 from . import sqlite_conversations as conversations
-from .base import SPEAKING_KINDS, Begun, Change, tokens_of
+from .base import SPEAKING_KINDS, Begun, Change, readable, tokens_of
 from .sqlite_history import END_OF_JOURNAL, HEADS, WHOLE, LazyRecords, Row, load, newest
 from .sqlite_recent import Known, Recent
 
@@ -21,6 +21,8 @@ The blobs are bytearrays: for `bytes` the sqlite3 module first looks for an adap
 """
 
 PAGE = 200
+SEARCHED = 50_000
+"""How many of the newest turns `unfinished` searches."""
 _INSERT = """
 INSERT INTO turns
 (conversation_id, turn_id, speaking, status, owner, agent, started_at, tokens, head, messages, frames)
@@ -39,8 +41,7 @@ WHERE position {direction} ? AND started_at >= ? {only} ORDER BY position {order
 """
 _UNFINISHED = f"""
 SELECT {HEADS} FROM turns
-WHERE position > ifnull((SELECT position FROM turns WHERE started_at < ? ORDER BY position DESC LIMIT 1), 0)
-AND status = ? ORDER BY position DESC
+WHERE position > (SELECT ifnull(max(position), 0) FROM turns) - ? AND status = ? AND started_at >= ?
 """  # noqa: S608
 
 
@@ -163,8 +164,8 @@ def page(
 
 
 def unfinished(db: sqlite3.Connection, since: float) -> list[TurnRecord]:
-    """Return the turns that are recorded as running and began at `since` or later, newest first.
+    """Return the turns that are recorded as running and began at `since` or later.
 
-    No index has the start of a turn. So the newest turns are searched back to the first turn that began earlier.
+    No index has the status of a turn. So only the newest `SEARCHED` turns are searched.
     """
-    return [load(row) for row in db.execute(_UNFINISHED, (since, Status.RUNNING))]
+    return list(readable(load, db.execute(_UNFINISHED, (SEARCHED, Status.RUNNING, since))))

@@ -20,13 +20,18 @@ export class Call extends EventTarget {
   }
 
   async open(conversationId, metadata) {
-    const unlocked = this.player.unlock();
-    const grant = await api.openSession({ agent: this.agent, conversation_id: conversationId || null, metadata });
-    this.conversationId = grant.conversation_id;
-    await Promise.race([unlocked, new Promise((done) => setTimeout(done, 300))]);
-    if (this.left) return;
-    await this.client.connect(grant.client_session_key);
-    this.live = true;
+    this.opening = true;
+    try {
+      const unlocked = this.player.unlock();
+      const grant = await api.openSession({ agent: this.agent, conversation_id: conversationId || null, metadata });
+      this.conversationId = grant.conversation_id;
+      await Promise.race([unlocked, new Promise((done) => setTimeout(done, 300))]);
+      if (this.left) return;
+      await this.client.connect(grant.client_session_key);
+      this.live = true;
+    } finally {
+      this.opening = false;
+    }
     this.changed();
   }
 

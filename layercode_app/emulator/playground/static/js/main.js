@@ -396,7 +396,7 @@ async function listenTo({ asked, conversation_id: id }, fresh) {
 // Listen to the simulated call on screen if it still runs, for example after the page was reloaded.
 function watchRunning() {
   const call = state.simulated.get(state.conversationId);
-  if (call?.running && !state.call?.live) listenTo(call, false);
+  if (call?.running && !state.call?.live && !state.call?.opening) listenTo(call, false);
 }
 
 async function refreshSimulated() {
