@@ -27,7 +27,8 @@ class _Parser(httptools.HttpRequestParser):
     def __init__(self, connection: CycleConnection) -> None:
         super().__init__(connection)
         self._connection = connection
-        # As in uvicorn: ignore data after a request with `Connection: close`, so that this request is still answered.
+        # As in uvicorn: accept more data after a request with `Connection: close`. Otherwise the parser raises an
+        # error, and the request is not answered.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
     @property
@@ -68,12 +69,12 @@ class CycleConnection(HttpToolsProtocol):
         self.parser = _Parser(self)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer the request. If the parser stops at this request, do nothing: uvicorn parses it again later."""
+        """Begin to answer the request. If the parser stops at this request, do nothing: it is parsed again later."""
         if not self.parser.stops:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note the end of the body. If the parser stops at this request, do nothing: uvicorn parses it again later."""
+        """Note the end of the body. If the parser stops at this request, do nothing: it is parsed again later."""
         if not self.parser.stops:
             super().on_message_complete()
 

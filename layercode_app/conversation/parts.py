@@ -37,7 +37,7 @@ def deep_copy(contents: T, twins: dict[int, Any], own: dict[int, Any] | None = N
     """Copy the contents at any depth.
 
     `twins` maps the id of an object in `contents` to a replacement: the result contains the replacement, not a copy of
-    the object. `own` maps ids to replacements as well, but only ids of objects that cannot be copied, such as a lock.
+    the object. `own` maps ids to replacements as well, but these are used only for objects that cannot be copied.
     If neither mapping has the id of an object that cannot be copied, the result contains the object itself.
     """
     try:

@@ -52,8 +52,7 @@ class Jobs:
         self._first = first
         self._elsewhere = elsewhere
         self._due = asyncio.Event()
-        """Set when a job may be due. `start` makes a new event, because an asyncio event can be
-        used only in the event loop in which a task first waited for it."""
+        """Set when a job may be due. `start` makes a new event, because an asyncio event belongs to one event loop."""
         self._failing = False
         """Whether the last attempt to lease a job failed."""
         self._worker: asyncio.Task[None] | None = None

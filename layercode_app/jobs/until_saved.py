@@ -16,7 +16,7 @@ SECONDS = 300.0
 
 
 async def until_saved(save: Callable[[], Awaitable[None]], what: str) -> None:
-    """Call `save` until it succeeds, for at most SECONDS. `save` must be safe to repeat.
+    """Call `save`, and call it again after each StoreError, for at most SECONDS. `save` must be safe to repeat.
 
     `what` is the name of the saved data in the log. When the server stops, it cancels this task. A running attempt is
     then completed. If that attempt fails, or if the task is pausing between two attempts, `save` is called one last

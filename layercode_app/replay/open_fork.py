@@ -25,8 +25,7 @@ async def fork_recorded(
 ) -> Fork:
     """Fork a conversation of the journal. By default the agent of the forked turn answers; `agent` names another agent.
 
-    In the fork, the answering agent can hand the call to another agent of the recorded call, if this other agent can be
-    loaded.
+    In the fork, the call can be handed to the other agents of the recorded call, if they can be loaded.
 
     Raises NotRecordedError if the journal does not have the conversation, AgentNotFoundError or AgentImportError if the
     answering agent cannot be loaded, StoreError, and all errors that `fork` raises.

@@ -392,7 +392,8 @@ class Settings(BaseSettings):
         "development",
         "APP_ENV",
         "Observability",
-        "Environment name in logs, spans and errors. With `production`, the server does not start if the key of an agent's model is missing.",
+        "Environment name in logs, spans and errors. With `production`, the server does not start if an agent needs a "
+        "model, but neither the agent nor DEFAULT_MODEL names one.",
     )
     service_name: str = _setting(
         "layercode-app", "SERVICE_NAME", "Observability", "Service name in logs, spans and errors."

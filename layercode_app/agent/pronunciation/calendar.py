@@ -13,7 +13,7 @@ from .shapes import ABBREVIATED, CAPITAL, DIGIT, GAP, SHORT, SPACE, SUFFIX, TO, 
 HALF = one_of(["a.m.", "p.m.", "A.M.", "P.M.", "a.m", "p.m", "am", "pm", "AM", "PM"])
 _NEXT = SPACE + CAPITAL
 SENTENCE = Form(f"(?:(?P<rest>{_NEXT.full})|{BOUNDARY})", _NEXT.prefix)
-"""The form of the text after an abbreviation: the next sentence (group `rest`), or anything but a letter or digit."""
+"""The form of the text after an abbreviation: the next sentence (group `rest`), or a place where no letter or digit follows."""
 
 
 def ends_sentence(match: re.Match[str], place: Place) -> bool:

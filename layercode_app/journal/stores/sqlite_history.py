@@ -18,8 +18,9 @@ WHOLE = "position, head, messages, owner, status, frames, tokens"
 HEADS = "position, head, x'', owner, status, x'', tokens"
 END_OF_JOURNAL = 1 << 62
 _PENDING = b'"pending":'
-_SESSION = b'"session_id":'
 """The key of the field `pending` in a stored head, which is JSON. The key is missing if the field has its default."""
+_SESSION = b'"session_id":'
+"""The key of the field `session_id` in a stored head."""
 _NEWEST = """
 SELECT position, head, messages, owner, status, x'', tokens FROM turns
 WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC LIMIT ?

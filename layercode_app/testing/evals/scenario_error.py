@@ -16,7 +16,7 @@ LONGEST_VALUE = 60
 
 
 def scenario_error(path: Path, error: ValidationError) -> ConfigurationError:
-    """Return the error for a scenario file with a missing, unknown or wrong field. Only the first mistake is named."""
+    """Return the error for a scenario file with a missing, unknown or wrong field. Only one mistake is named."""
     # A value that allows several types has an error for each; the deepest error is about the intended type.
     first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
     place = first["loc"]

@@ -37,7 +37,7 @@ export function h(tag, props, ...children) {
   return element;
 }
 
-// Replace the children of an element. If the focused element is among the new children too, it gets the focus again.
+// Replace the children of an element. If a new element has the identity of the focused one, the new element gets the focus.
 export function fill(element, ...children) {
   const focused = element.contains(document.activeElement) && element !== document.activeElement ? identity(document.activeElement) : null;
   element.replaceChildren(...shown(children));
