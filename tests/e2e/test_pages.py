@@ -133,5 +133,6 @@ async def test_a_profile_opens_with_its_flame_graph_and_asks_nobody(tmp_path: Pa
         await page.wait_for_load_state("networkidle")
         assert asked == []
         await page.get_by_label("Call stack").check()
+        await page.wait_for_timeout(500)  # Chromium keeps the choice in another process, which gets it a moment later.
         await page.reload()
         await expect(page.get_by_label("Call stack")).to_be_checked()
