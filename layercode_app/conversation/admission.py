@@ -224,7 +224,8 @@ class TurnHandler(Draining):
     async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
         """Retry the pending saves of this conversation now, because this turn needs the history and state in them.
 
-        If one of these saves belongs to this turn, the turn has already ended: replay it and return True.
+        If one of these saves belongs to this turn, the turn was delivered again after it had ended: replay it and return
+        True.
         """
         known = await self.late.hurry(*record.key)
         if known is not None:

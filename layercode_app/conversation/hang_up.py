@@ -44,9 +44,9 @@ class HangUp:
         self._changes().compare({_NAME: self._asked})
 
     def settle(self) -> None:
-        """If there is a new request to hang up, protect it: no cancellation of a tool or data event undoes it later.
+        """Keep a request to hang up for good, even if a tool or a data event is cancelled later.
 
-        Call this if neither a tool nor a data event made the request.
+        Call this if other code of the agent made the request, for example a hook.
         """
         self._changes().settle({_NAME: self._asked})
 

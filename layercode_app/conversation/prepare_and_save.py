@@ -48,12 +48,12 @@ class Services:
 
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
     record of each turn that has ended, and `used` with the usage that its background work adds later. `interrupted` is
-    called with the record of each turn that was complete, but turns out to be interrupted. `crashed` is called with the
-    record of each turn that a new turn finds running although its worker is dead. `saves` are the running saves of
-    stopped turns; `drain` waits for them. `late` retries failed saves until the journal is available. `failed` is
-    called with the error that ended a turn, before the turn is saved; `dev` uses it to keep the error's description in
-    the record. `agents` returns a dictionary of the agents to which a call can be handed over; its keys are the agents'
-    names.
+    called with the record of each turn that was complete, but turns out to be interrupted. When a new turn finds an
+    older turn that still runs on a dead worker, `crashed` is called with the older turn's record. `saves` are the
+    running saves of stopped turns; `drain` waits for them. `late` retries failed saves until the journal is available.
+    `failed` is called with the error that ended a turn, before the turn is saved; `dev` uses it to keep the error's
+    description in the record. `agents` returns a dictionary of the agents to which a call can be handed over; its keys
+    are the agents' names.
     """
 
     store: Store

@@ -290,10 +290,10 @@ class LiveState(Generic[ModelT]):
 
 
 def _as_dumped(stored: dict[str, Json], dumped: dict[str, Json]) -> dict[str, Json]:
-    """Return the stored fields. If a stored value equals the value of the field in `dumped`, take the dumped value.
+    """Return the stored fields. The keys within each value have the same order as in `dumped`, if the values are equal.
 
-    The two values may differ in the order of their keys, if the class was changed after the state was stored. Such a
-    difference must not count as a change that has to be saved.
+    The order may differ if the class was changed after the state was stored. This difference must not count as a change
+    that has to be saved.
     """
     return {name: dumped[name] if name in dumped and dumped[name] == value else value for name, value in stored.items()}
 

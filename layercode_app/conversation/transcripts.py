@@ -22,8 +22,8 @@ async def reconcile(
     """Wait up to `seconds` until the session's turns have ended, then correct those that were not played to their end.
 
     A turn may still be running, because the caller may hang up while the agent speaks. Return whether all turns have
-    ended. A turn that is still running is not corrected. `interrupted` is called with each turn that counted as complete
-    until now. Raises StoreError.
+    ended. A turn that is still running is not corrected. `interrupted` is called with each turn that was recorded as
+    complete, and is now recorded as interrupted. Raises StoreError.
     """
     turns = await _spoken_in(store, late, event)
     if not all(turn.finished for turn in turns):

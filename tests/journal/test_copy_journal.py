@@ -212,9 +212,9 @@ async def test_totals_are_added_once_although_the_target_failed_between_them(
 
 
 async def test_totals_of_a_source_without_turns_are_not_counted_twice(tmp_path: Path) -> None:
-    """All turns of the source were deleted, so no turn in the target shows that the source was copied before.
+    """The source has totals, but its turns were deleted before the first copy. So the target gets no turn of the source.
 
-    Each copy must then add only the part of the source's totals that the target lacks.
+    The second copy must still know that the totals were copied.
     """
     source = await opened(f"sqlite:///{tmp_path}/without_turns.sqlite3")
     await source.add_totals("day 1", {"turns": 3})

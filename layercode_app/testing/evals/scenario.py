@@ -51,7 +51,7 @@ class Step(Part):
     )
     must_interrupt: bool = Field(
         default=True,
-        description="Whether the scenario fails if the reply ends before the interruption. If false, the caller then hears the whole reply.",
+        description="Whether the scenario fails if the reply ends before the interruption. With false, the scenario goes on: the caller has heard the whole reply.",
     )
     metadata: dict[str, Any] = Field(default={}, description="Metadata of this event, merged with the scenario's.")
     expect: Expectation = Expectation()
