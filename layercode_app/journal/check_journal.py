@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import steady_clock
+from .read import is_stuck
 from .record import TurnRecord
 from .stores.base import Job, Store
-from .stuck_turns import end_stuck, is_stuck
+from .stuck_turns import end_stuck
 
 LATE_SECONDS = 900.0
 """A job that is overdue by more than this is reported: either no worker runs jobs, or the job's retries fail."""

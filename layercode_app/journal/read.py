@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from ..exceptions import NotRecordedError
-from .record import Json, Kind, Status, TurnRecord
+from .record import Json, Kind, TurnRecord
 from .stores.base import Store
 from .stores.history_steps import SUMMARY
 
@@ -16,10 +16,18 @@ LONGEST_TURN_SECONDS = 600.0
 
 async def is_running(store: Store, record: TurnRecord) -> bool:
     """Return whether a worker is running the turn of a record now. Return false for the record of a session event."""
-    # The record of a session event keeps the status RUNNING after its hook failed, so that a redelivery runs it again.
     is_recent = time.time() - record.started_at < LONGEST_TURN_SECONDS
-    is_turn = record.status is Status.RUNNING and record.kind is not Kind.SESSION
-    return is_turn and is_recent and await store.alive(record.owner)
+    return _is_unfinished_turn(record) and is_recent and await store.alive(record.owner)
+
+
+async def is_stuck(store: Store, record: TurnRecord) -> bool:
+    """Return whether a turn is recorded as running although its worker is dead. Return false for a session event."""
+    return _is_unfinished_turn(record) and not await store.alive(record.owner)
+
+
+def _is_unfinished_turn(record: TurnRecord) -> bool:
+    # The record of a session event keeps the status RUNNING after its hook failed, so that a redelivery runs it again.
+    return not record.finished and record.kind is not Kind.SESSION
 
 
 async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) -> list[TurnRecord]:

@@ -6,18 +6,9 @@ from collections.abc import Callable
 
 from .crashed_turn import crash, given_up
 from .forget import enqueue_late
-from .record import Kind, TurnRecord
+from .record import TurnRecord
 from .stores.base import Job, Store
 from .task_jobs import add_handoffs, task_jobs
-
-
-async def is_stuck(store: Store, record: TurnRecord) -> bool:
-    """Return whether a turn is running and its worker is dead.
-
-    A session event is never stuck. If it is recorded as running, its hooks have not succeeded yet, and they run again
-    when the event is delivered again.
-    """
-    return not record.finished and record.kind is not Kind.SESSION and not await store.alive(record.owner)
 
 
 async def end_stuck(

@@ -13,9 +13,10 @@ from dataclasses import replace
 from loguru import logger
 
 from ..journal import steady_clock
+from ..journal.read import is_stuck
 from ..journal.record import TurnRecord
 from ..journal.stores.base import Job, Store
-from ..journal.stuck_turns import end_stuck, is_stuck
+from ..journal.stuck_turns import end_stuck
 
 CRASHED_TURNS = "crashed_turns"
 SEARCH_SECONDS = 60.0
@@ -24,7 +25,7 @@ GRACE_SECONDS = 120.0
 """Minimum age of a turn that is ended. A younger turn may be delivered again, and then another worker answers it."""
 FIRST_SECONDS = 3 * 86_400.0
 """How far back the first search of a worker looks, because the whole service may have been down."""
-LONGEST_TURN_SECONDS = 3600.0
+LOOK_BACK_SECONDS = 3600.0
 """How far back a later search looks before the last search, because a worker may die late in a long turn."""
 
 
@@ -70,4 +71,4 @@ class CrashedTurns:
         """Return the earliest start of the turns to look at (epoch seconds)."""
         if self._searched_at is None:
             return now - FIRST_SECONDS
-        return min(self._searched_at, now) - LONGEST_TURN_SECONDS
+        return min(self._searched_at, now) - LOOK_BACK_SECONDS
