@@ -25,6 +25,8 @@ from .scheduling import FileByFile, place
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
+    from layercode_app.observability.metrics import Row
+
 # The tests also run on a bare checkout, where no entry point names the plugin.
 pytest_plugins = ["pytester", "layercode_app.testing.plugin"]
 
@@ -137,6 +139,21 @@ def warned() -> Iterator[list[str]]:
     sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
     yield lines
     logger.remove(sink)
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+    """The metrics of the test."""
+    from layercode_app.observability import metrics
+
+    rows: list[Row] = []
+
+    class Sink:
+        def add(self, given: Any) -> None:
+            rows.extend(given)
+
+    monkeypatch.setattr(metrics, "_sinks", [Sink()])
+    return rows
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""Fixtures: `released` for tools that run on after their turn, and `rows` for the metrics of a test.
+"""Fixtures: `released` is for tools that run on after their turn.
 
 The fixtures `counter` and `heard` are for a turn that runs in one worker and is also heard by a caller of another
 worker.
@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from layercode_app.conversation.states import LiveStates
-from layercode_app.observability import metrics
 
 from .followed import Counter, Heard, heard_at_both
 
@@ -30,19 +29,6 @@ def released(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
     monkeypatch.setattr(LiveStates, "save_late", save_and_tell)
     return released
-
-
-@pytest.fixture
-def rows(monkeypatch: pytest.MonkeyPatch) -> list[metrics.Row]:
-    """The metrics of the test."""
-    rows: list[metrics.Row] = []
-
-    class Sink:
-        def add(self, given: Any) -> None:
-            rows.extend(given)
-
-    monkeypatch.setattr(metrics, "_sinks", [Sink()])
-    return rows
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ Without the exported zero, a rate over this counter would miss the first failure
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from layercode_app import VoiceAgent
@@ -16,14 +14,7 @@ from layercode_app.testing.call import open_call
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_count_of_failed_turns_is_there_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[metrics.Row] = []
-
-    class Sink:
-        def add(self, rows: Any) -> None:
-            kept.extend(rows)
-
-    monkeypatch.setattr(metrics, "_sinks", [Sink()])
+async def test_the_count_of_failed_turns_is_there_before_the_first(rows: list[metrics.Row]) -> None:
     async with open_call(VoiceAgent("quiet", greeting="Hello.")) as call:
         await call.app.start()
-        assert kept == [(metrics.TURNS, 0, ("quiet", "message", "failed"))]
+        assert rows == [(metrics.TURNS, 0, ("quiet", "message", "failed"))]

@@ -73,11 +73,9 @@ def lines() -> Iterator[list[str]]:
 
 
 async def test_a_killed_worker(
-    store_url: str, tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    store_url: str, tmp_path: Path, lines: list[str], rows: list[metrics.Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crashed_turns, "GRACE_SECONDS", 0.0)
-    rows: list[metrics.Row] = []
-    monkeypatch.setattr(metrics, "_sinks", [type("Sink", (), {"add": lambda self, given: rows.extend(given)})()])
     await killed_in_a_turn(store_url, tmp_path)
     app = LayerCode(VoiceAgent("payer", greeting="Hello."), settings=settings(tmp_path, store=store_url))
     async with calling(app):

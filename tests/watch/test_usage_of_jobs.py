@@ -101,15 +101,8 @@ async def test_a_conversations_budget_counts_a_summary_that_ends_during_a_later_
 
 
 async def test_totals_and_metrics_count_notes_and_a_report_finds_nothing_forgotten(
-    monkeypatch: pytest.MonkeyPatch,
+    rows: list[metrics.Row],
 ) -> None:
-    rows: list[metrics.Row] = []
-
-    class Sink:
-        def add(self, given: Any) -> None:
-            rows.extend(given)
-
-    monkeypatch.setattr(metrics, "_sinks", [Sink()])
     clerk, store = Clerk(), MemoryStore()
     _, cost = await talk(clerk.voice(remember=lambda turn: turn.metadata["user"]), store, 1)
     assert clerk.asked == 1
