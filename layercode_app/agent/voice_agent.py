@@ -372,10 +372,8 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
     def asks_first(self) -> bool:
         """Whether to add DeferredToolRequests to the output types of runs, because a tool may have to be confirmed.
 
-        Before a run, it is not known whether a dynamic toolset, a capability or the tool itself will ask for an
-        approval. So for an agent with tools, the result is True if `takes_deferred` allows the additional type. If
-        `takes_deferred` does not allow it, the result is True only if a tool is known to need a confirmation. If the
-        agent's own output types include DeferredToolRequests, the result is False.
+        False if the agent's own output types include it. Otherwise, it is added if a tool is known to need a
+        confirmation. For other agents with tools, only a run shows this, so it is added if `takes_deferred` allows it.
         """
         from .outputs import may_defer, takes_deferred
 
