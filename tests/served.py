@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -151,7 +152,7 @@ billing = VoiceAgent("billing", Agent(offline_model(bill, pace=0.1), deps_type=T
 
 
 async def tell_number(messages: list[ModelMessage], info: AgentInfo) -> Any:
-    yield "Your number is 4711." if "4711" in str(messages) else "I do not know your number."
+    yield "Your number is 4711." if re.search(r"\b4711\b", str(messages)) else "I do not know your number."
 
 
 async def sum_up(before: Summary | None, transcript: str) -> Summary:

@@ -52,7 +52,7 @@ def test_a_file_that_would_end_the_process_is_one_that_fails(source: str, folder
     error = found.failed[folder / "bad.py"]
     assert str(error).startswith(f"Agent file {folder / 'bad.py'} failed to import: ")
     assert "bad.py" in error.traceback
-    assert not any("bad" in name for name in sys.modules if name.startswith("layercode_app._agent_files"))
+    assert not any(name.startswith("layercode_app._agent_files.bad_") for name in sys.modules)
 
 
 @pytest.mark.parametrize("source", ENDS.values(), ids=ENDS)
