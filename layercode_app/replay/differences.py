@@ -181,7 +181,7 @@ def _why_no_call(old: ToolCall, new: TurnRecord) -> str | None:
     for message in messages_in(new):
         for part in message.parts:
             if part.part_kind == "tool-return" and part.outcome == "retried" and part.tool_name == old.name:
-                return f"no call; it was refused: {part.content}"
+                return f"the call was refused: {part.content}"
     return None
 
 

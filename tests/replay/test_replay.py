@@ -88,7 +88,7 @@ async def test_a_tool_that_takes_other_arguments_is_a_difference_and_no_crash(
     code, result = await run_json(*bakery)
     first = differing(result)[2][0]
     assert (code, first["what"], first["recorded"]) == (1, "tool", "add_item(item='croissant', quantity=2)")
-    assert first["came"].startswith("no call; it was refused: ")
+    assert first["came"].startswith("the call was refused: ")
     assert "size" in first["came"]
     assert "The agent has changed" in (await run(*bakery)).stdout
 
