@@ -1,4 +1,4 @@
-"""A store that loses its first answer about some totals, as after a timeout: it adds the amounts and raises StoreError."""
+"""Make a store lose one answer, as in a timeout: `add_totals` adds the amounts, but then raises StoreError."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layercode_app.journal.stores.base import Store
 
 
 def lose_answer(store: Store, prefix: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lose the first answer to `add_totals` with an amount of this name and a key that begins with `prefix`."""
+    """Lose the answer to the first `add_totals` whose key begins with `prefix` and whose amounts include `name`."""
     add, lost = store.add_totals, list[str]()
 
     async def add_totals(key: str, amounts: Mapping[str, float], **options: Any) -> dict[str, float]:

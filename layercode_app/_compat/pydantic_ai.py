@@ -44,8 +44,8 @@ def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None
     a stream that was already read. This function therefore replaces the stream's method that sets the deadline. The new
     method applies the deadline to the events that are still to come.
 
-    If a capability, such as ModelFallback, handles failed requests, PydanticAI itself reads the first event early. But
-    PydanticAI sets the deadline before it reads this event.
+    If a capability, such as ModelFallback, handles failed requests, PydanticAI itself reads the first event early. This
+    is no problem, because PydanticAI sets the deadline before it reads this event.
     """
     stream._event_iterator = events
     kept = weakref.ref(stream)  # The stream refers to the function below.
@@ -63,8 +63,8 @@ def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
     If so, the toolkit leaves the retries of these requests to the capability.
 
     `Hooks` handle failed requests only if a hook for them is registered. If the installed release of PydanticAI does
-    not tell whether such a hook is registered, the result is True for all `Hooks`. With such a release and without such
-    a hook, a request that fails after a tool call is retried by neither the toolkit nor `Hooks`.
+    not tell whether such a hook is registered, the result is True for all `Hooks`. In that case, if none
+    is registered, neither the toolkit nor `Hooks` retries a request that fails after a tool call.
     """
     from pydantic_ai.capabilities import AbstractCapability
 

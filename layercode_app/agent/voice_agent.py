@@ -372,8 +372,9 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
     def asks_first(self) -> bool:
         """Whether to add DeferredToolRequests to the output types of runs, because a tool may have to be confirmed.
 
-        False if the agent's own output types include it. Otherwise, it is added if a tool is known to need a
-        confirmation. For other agents with tools, only a run shows this, so it is added if `takes_deferred` allows it.
+        False if the agent's own output types already include this type. Otherwise, True if a tool is known to need a
+        confirmation. If none is known, a tool may still ask for one during a run. So the result is also True if the
+        agent may have tools, and `takes_deferred` allows adding the type.
         """
         from .outputs import may_defer, takes_deferred
 

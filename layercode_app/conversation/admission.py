@@ -143,18 +143,18 @@ class TurnHandler(Draining):
         return self.closed or 0 < self.limits.max_turns <= len(self._running)
 
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
-        """Return True if this request needs no turn of its own, because its turn has already begun or ended.
+        """Serve the request without a new turn if its turn has already begun or ended. Return whether this was done.
 
-        This is checked if a turn of the conversation runs here:
+        If a turn of the conversation runs here, there are four cases:
 
-        - If the requested turn is the one that runs here, the listener joins it.
+        - If it is the requested turn, the listener joins it.
         - If the requested turn has ended, it is replayed.
-        - If the requested turn runs on another worker, and the turn that runs here is newer, the listener follows the
-          requested turn.
-        - In any other case, the turn that runs here is older, and is stopped.
+        - If the requested turn runs on another worker, and is older than the turn that runs here, the listener follows
+          the requested turn.
+        - In any other case, the requested turn is newer than the turn that runs here. The older turn is stopped.
 
-        If no turn of the conversation runs here, or the older turn has been stopped, register the requested turn as the
-        running one, and return False.
+        If no turn of the conversation runs here, or after the older turn was stopped, register the requested turn as
+        the one that runs here, and return False.
         """
         conversation_id, turn_id = live.record.key
         while (other := self._running.get(conversation_id)) is not None:
@@ -272,9 +272,10 @@ class TurnHandler(Draining):
 
 
 def _is_older(known: TurnRecord, running: TurnRecord) -> bool:
-    """Return whether `known` was written to the journal before `running`.
+    """Return whether `known` has an earlier position in the journal than `running`.
 
-    The position of `running` is 0 as long as the journal does not contain it.
+    `running` has the position 0 until it is written to the journal. Until then, `known` is older, because the journal
+    already contains it.
     """
     return not running.position or known.position < running.position
 

@@ -41,9 +41,11 @@ class Follower:
     async def follow(self) -> bool:
         """Send frames until the turn has ended, the client has left, or the goodbye is sent.
 
-        Return False if the turn's worker died or gave the turn up. Then another attempt of the turn may run, and the
-        listener starts over at its first frame. If the turn was ended because its worker died, only an apology is
-        missing. Raises StoreError if the journal is unavailable.
+        Return False if the turn's worker died or gave the turn up. There are two cases. If the turn is not marked as
+        crashed, it may run again: the listener then starts over at the first frame of the new attempt. If it is marked
+        as crashed, it does not run again: the listener has its frames, and only an apology may be missing.
+
+        Raises StoreError if the journal is unavailable.
         """
         store, known, listener = self._store, self._known, self._listener
         listener.watch()

@@ -1,4 +1,4 @@
-"""Record whether the agent asked to end the call. The request of a tool is undone if the tool is cancelled."""
+"""Record whether the agent asked to end the call. If a tool asked for this and is then cancelled, undo its request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep the private attributes of a state, such as an index that `model_post_init` makes, in step with its fields."""
+"""Update the private attributes of a state, such as an index that `model_post_init` makes, after fields are restored."""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ class Undo:
     """Decides which values are restored when a tool or a data event is cancelled.
 
     The rule: the latest changes of a value are undone if only cancelled tools and data events made them. It is not
-    known which tool has changed a value. So the values are compared whenever a tool or a data event begins or ends. A
-    change that a comparison finds counts as made by all tools and data events that were running between the previous
-    comparison and this one. A change is kept if it may have been made by a tool that still runs, or by one that ended
-    without being cancelled: it is worse to lose an order that was placed than to keep a part of an order that was
-    cancelled. The changes of hooks and guards are kept, too; see `lasting`.
+    known which tool has changed a value. So the values are compared whenever a tool or a data event begins or ends. If
+    a comparison finds a change, the change is attributed to all tools and data events that were running between the
+    previous comparison and this one. A change is kept if it may have been made by a tool that still runs, or by one
+    that ended without being cancelled: it is worse to lose an order that was placed than to keep a part of an order
+    that was cancelled. The changes of hooks and guards are kept, too; see `lasting`.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:

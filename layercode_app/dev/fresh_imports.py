@@ -28,10 +28,10 @@ class FreshImports:
         importlib.invalidate_caches()
 
     def put_back(self, *, replace: bool = False) -> None:
-        """Put the removed modules that were not imported again back into `sys.modules`.
+        """Restore the removed modules in `sys.modules`, except those that were imported again.
 
         If an agent file failed to load, its old agent is still in use, and may need these modules. With `replace`, also
-        put back the modules that were imported again, in place of their new versions.
+        restore the modules that were imported again, in place of their new versions.
         """
         back = {name: module for name, module in self._removed.items() if replace or name not in sys.modules}
         sys.modules.update(back)

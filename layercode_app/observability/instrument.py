@@ -86,8 +86,9 @@ def _restore_default(agents: Any) -> bool:
     """Keep transcripts out of PydanticAI's spans. An agent file may have changed the default settings for spans.
 
     If the present settings include transcripts, or if they are unknown, set the settings of this module again. If this
-    module has set none, exclude transcripts from the present settings, or set new settings without transcripts. Return
-    whether the present settings included transcripts; return False if they are unknown.
+    module has set none, exclude transcripts from the present settings; if these are unknown or only True, set new
+    settings without transcripts. Return whether the present settings included transcripts; return False if they are
+    unknown.
     """
     from pydantic_ai.models.instrumented import InstrumentationSettings
 

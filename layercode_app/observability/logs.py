@@ -174,7 +174,7 @@ def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
 
 
 def _where(caller: FrameType) -> tuple[str, int]:
-    """Return a frame's module and line, cached by instruction because looking up the line is slow."""
+    """Return a frame's module and line. Looking up the line is slow, so it is cached for each bytecode instruction."""
     code = caller.f_code
     place = (code.co_filename, code.co_firstlineno, caller.f_lasti)
     known = _places.get(place)

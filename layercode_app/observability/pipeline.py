@@ -99,7 +99,10 @@ class Pipeline(SpanProcessor):
             span.set_attributes({"gen_ai.conversation.id": turn.conversation_id, "layercode.turn.id": turn.turn_id})
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Redact a sampled span. Then send it, or keep it until the sampling decision on its trace."""
+        """Redact a span. Send it at once, or, if `rate` is under 1, hold it until the decision whether its trace is sent.
+
+        A span that OpenTelemetry did not sample is ignored.
+        """
         if not span.context.trace_flags.sampled:
             return
         cleaned = clean_span(span)

@@ -128,9 +128,9 @@ async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
 def _kept(file: Path, agent_id: str) -> Claim | None:
     """Return the claim on this agent's webhook that an earlier run left in the file.
 
-    Return None if there is no file, or if the claim is of another agent whose webhook had no URL before. A new claim
-    overwrites the file. So raise ConfigurationError if the file cannot be read, or if it is the only record of the
-    previous URL of another agent's webhook.
+    Return None if there is no file, or if the claim is on another agent's webhook and has no previous URL to restore.
+    Raises ConfigurationError if the file cannot be read, or if it is the only record of the previous URL of another
+    agent's webhook: a new claim would overwrite the file.
     """
     if not file.exists():
         return None

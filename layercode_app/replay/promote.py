@@ -22,8 +22,9 @@ SAME = "Does the reply mean the same as this one, even in other words? {text!r}"
 def promote(recording: Recording, stand_ins: StandIns, *, name: str, agent: str | None = None) -> ScenarioFile:
     """Return a recording as a scenario for `agent`; by default, for the agent that began the call.
 
-    This agent may hand the call over, as in the recording. The scenario expects the recorded words. But the words of a
-    real model vary, so a judge compares their meaning instead. Turns that cannot be answered again are left out.
+    This agent may hand the call over, as in the recording. The scenario expects the recorded words, except fillers and
+    the words of a real model, which vary. A judge compares the meaning of a real model's words, unless the reply was
+    interrupted. Turns that cannot be answered again are left out.
     """
     turns = [turn for turn in recording.spoken if recording.why_not(turn) is None]
     shared = _shared([turn.metadata for turn in turns])

@@ -83,7 +83,8 @@ class Recordings:
     async def _answer(self, call: ToolCall, turn: Turn[Any, Any]) -> Any:
         """Return the recorded result after the time that the tool took.
 
-        If the recording is from the turn that is answered again, also repeat the recorded call's effects.
+        The result may have been recorded in any turn of the call. If it was recorded in the turn that is answered
+        again, also repeat the effects of the recorded call.
 
         Raises ToolFailed if no result is recorded, or if the recorded call failed.
         """

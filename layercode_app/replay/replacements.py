@@ -51,10 +51,10 @@ class StandIns:
 
     @property
     def replaced(self) -> list[dict[str, Json]]:
-        """The replacements and their counts.
+        """The personal details that were replaced or cut out, with their kinds and counts.
 
         `original` is only the first letter of the detail. If the detail is a secret, `original` is the name of its
-        field. `by` is None if the detail was cut out.
+        field. `by` is the replacement, or None if the detail was cut out.
         """
         return [
             {"kind": kind, "original": shown, "by": by or None, "times": times}

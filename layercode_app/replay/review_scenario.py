@@ -43,8 +43,9 @@ class Written:
 def save_review_scenario(turns: Sequence[TurnRecord], *, goal: str, project: Path) -> Written:
     """Write a scenario from a call into a new file in the project's folder `evals`.
 
-    The file is named after the agent that began the call and the caller's goal. An existing file is never changed.
-    Raises ConfigurationError if no scenario can be made from the call, or if the file cannot be written.
+    The file is named `AGENT_GOAL.yaml`: AGENT is the agent that began the call, and GOAL is the caller's goal. An
+    existing file is never changed. Raises ConfigurationError if no scenario can be made from the call, or if the file
+    cannot be written.
     """
     stand_ins = StandIns(turns)
     name = f"{slug(Recording(turns).agent)}_{slug(StandIns(turns).caller(goal))}"

@@ -111,7 +111,7 @@ async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> 
 
 
 async def _adding(held: dict[str, dict[str, float]], records: AsyncIterable[TurnRecord]) -> AsyncIterator[TurnRecord]:
-    """Yield the records. Also sum the usage of finished ones in `held`, by day, as the server does in its totals."""
+    """Yield the records. Also add the usage of each finished turn to `held`, by day, as in the server's totals."""
     from .usage_totals import add_to_day, totals_of
 
     async for record in records:

@@ -48,7 +48,7 @@ def announce(app: LayerCode, settings: Settings, *, off: Iterable[str] = ()) -> 
 
 
 def announce_address(message: str, *values: object) -> None:
-    """Log the address at which the server listens. This is the last line of the start, highlighted on a terminal."""
+    """Log the address at which the server listens. This is the last line at startup; it is highlighted on a terminal."""
     logger.bind(**{HIGHLIGHT: True}).info(message, *values)
 
 

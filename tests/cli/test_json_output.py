@@ -66,7 +66,7 @@ def test_what_agents_print_while_they_are_examined_goes_to_stderr(project: Path)
 
 
 def test_every_command_with_json_reserves_stdout() -> None:
-    """A command gets `--json` from `AsJson`, which redirects the output of other code."""
+    """Each `--json` option has a callback, as in `AsJson`: it sends what agents and libraries print to stderr."""
     with_json = 0
     for command in _commands(typer.main.get_command(app)):
         for option in command.params:

@@ -1,4 +1,4 @@
-"""`run` refuses wrong options and settings before it listens: exit code 2, and the expected value."""
+"""`run` refuses wrong options and settings before it listens: it exits with code 2, and says what was expected."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ async def begun(store: MemoryStore, turn_id: str, status: Status = Status.RUNNIN
 
 
 async def taken_over(store: MemoryStore, turn_id: str) -> TurnRecord:
-    """Return the record of a turn as its worker has it, after another worker took the turn over."""
+    """Begin a turn, let another worker take it over, and return the record that the first worker still has."""
     record = await begun(store, turn_id)
     mine = record.owner
     await store.update("c", turn_id, lambda stored: setattr(stored, "owner", "another worker"))

@@ -1,6 +1,7 @@
 """A write that fails is repeated until the journal is available again.
 
-If the server stops first, a running attempt is completed. After a failed attempt there is one last attempt.
+If the server stops during an attempt, this attempt is completed. If it fails, or if the server stops in the pause
+between two attempts, one last attempt is made.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ class Order(BaseModel):
 
 
 def shop() -> VoiceAgent[Any, Any]:
-    """An agent that takes an order in two stages, and hands the call over for the payment.
+    """Return an agent that takes an order in the stages `order` and `address`, and hands the call over for the payment.
 
-    The second stage follows once the state has an item. It asks for the item by name.
+    The stage `address` follows once the state has an item. The prompt of this stage names the item.
     """
     agent: Agent[Turn[Order], str] = Agent(deps_type=Turn)
     voice = VoiceAgent(

@@ -115,7 +115,7 @@ class Providers:
         self.loop.close()
 
     async def hold(self, conversation: Sequence[tuple[str, list[list[Step]]]]) -> None:
-        """Have a conversation with the odd agent. After each turn, send the history to each of the other servers."""
+        """Hold a conversation with the agent of the first server. After each turn, send the history to the other four."""
         store = MemoryStore()
         talk = Talk(self.odd, odd_agent(self._model), store)
         for text, plan in conversation:

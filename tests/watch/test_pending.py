@@ -1,4 +1,7 @@
-"""Pending totals are added together, kept during an outage of the journal, and written once, at the latest at the stop."""
+"""Pending totals are written together, kept during an outage of the journal, and added only once.
+
+They are written at the latest when the server stops.
+"""
 
 from __future__ import annotations
 

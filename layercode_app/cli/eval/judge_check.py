@@ -27,7 +27,10 @@ def refuse_other_options(context: typer.Context) -> None:
 
 
 def judge_check(files: Sequence[Path], judge: str | None, *, concurrency: int, as_json: bool) -> None:
-    """Print each judge's agreement and Cohen's kappa with the labels in files. The JSON output lists the labels too."""
+    """Print for each judge how often it agrees with the labels in the files, and Cohen's kappa.
+
+    The JSON output also lists the labels.
+    """
     from ...agent.live_judges import named_judge
     from ...judging.agreement import agreement, answered, read_labels
     from ...settings import export_env_file

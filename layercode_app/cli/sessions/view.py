@@ -140,7 +140,11 @@ def figures(turn: TurnRecord) -> str:
 
 
 def _print_stage(stage: Stage, handed_by: Sequence[str]) -> None:
-    """Print a stage. Its name is recorded with a prefix: `stage order` is a stage, `agent billing` a hand-over."""
+    """Print a timed part of a turn.
+
+    A name such as `stage order` is a stage of the call. `agent billing` is the time until the agent `billing` handed the
+    call over. Any other name was given to `turn.span`.
+    """
     took = milliseconds(None if stage.ended_ms is None else stage.ended_ms - stage.started_ms)
     if (agent := stage.name.removeprefix("agent ")) != stage.name and agent in handed_by:
         print_block("  Handed: ", f"{agent} handed the call over after {took}", style="dim", one_line=True)

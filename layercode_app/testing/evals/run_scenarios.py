@@ -110,7 +110,7 @@ async def evaluate(
 def agents_of(files: Sequence[ScenarioFile], agents: Path | None) -> Found | None:
     """Load the agents of a folder; return None if every file has the address of its agent.
 
-    They are loaded only once, as a server does: all calls talk to the same agents.
+    The agents are loaded only once, as in a server: all calls talk to the same agents.
     """
     return discover(agents) if any(":" not in file.agent for file in files) else None
 
