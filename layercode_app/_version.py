@@ -19,10 +19,10 @@ def older_distribution() -> str:
 
 
 def shadow_of(older: str) -> str:
-    """Return a warning that version `older` of the older distribution is installed together with this one."""
+    """Return a warning that the older distribution, in the version `older`, is installed together with this one."""
     return (
-        f"the older {OLDER} {older} is installed together with layercode-app; the command `{OLDER}` runs the "
-        "distribution that was installed last"
+        f"the package {OLDER} {older}, the predecessor of layercode-app, is installed too; the command `{OLDER}` runs "
+        "the package that was installed last"
     )
 
 

@@ -53,7 +53,7 @@ Needs = Python | Node | None
 def install(key: str, needs: Needs, *, python: str | None = None) -> dict[str, str]:
     """Install the packages that a peer needs, unless an earlier run installed them. Return the installed versions.
 
-    Raises NotRunError with the reason.
+    Raises NotRunError if the packages cannot be installed. The error's message says why.
     """
     folder = BUILD / key
     if needs is None:
@@ -111,7 +111,7 @@ def find_python(least: tuple[int, int], given: str | None = None) -> str:
         if shutil.which(name) and subprocess.run([name, "-c", test], capture_output=True, timeout=30).returncode == 0:
             return str(shutil.which(name))
     wanted = ".".join(map(str, least))
-    found = f"{given} is older or does not run" if given else "none was found; name one with --python312"
+    found = f"{given} is an older Python or does not run" if given else "none was found; name one with --python312"
     raise NotRunError(f"it needs Python {wanted} or newer, but {found}")
 
 

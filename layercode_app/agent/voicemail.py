@@ -135,7 +135,8 @@ async def machine_says(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
     if known is not None or voicemail.model is None:
         return bool(known)
     question = (
-        "An agent has called a number. Is the text below the recorded greeting of an answering machine, not a person?"
+        "An agent has called a number and hears the text below. Is this text the recorded greeting of an answering "
+        "machine, and not the words of a person?"
     )
     failed = "The model that recognises voicemail failed: {}"
     verdict = await verdict_on(turn, voicemail.model, Verdict, question, name="voicemail", failed=failed)

@@ -91,7 +91,7 @@ def check_command() -> Finding:
     """
     if older := older_distribution():
         return warning("command", shadow_of(older), UNSHADOW)
-    return ok("command", "no older layercode-create-app is installed")
+    return ok("command", "the package layercode-create-app, the predecessor of layercode-app, is not installed")
 
 
 async def check_store(settings: Settings) -> Finding:

@@ -13,8 +13,8 @@ from .replacements import OMITTED, StandIns
 
 LABEL = "recorded"
 HEADER = (
-    "# From a recorded call; personal details are replaced. `eval` runs the tools: "
-    "list under `mock` the tools that must not run.\n"
+    "# From a recorded call; personal details are replaced. `eval` runs the agent's tools. "
+    "If a tool must not run, add it under `mock`.\n"
 )
 SAME = "Does the reply mean the same as this one, even in other words? {text!r}"
 

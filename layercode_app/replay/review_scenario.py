@@ -22,7 +22,7 @@ from .replacements import StandIns
 LABEL = "reviewed"
 HEADER = (
     "# From a reviewed call; personal details are replaced. The judges need `eval --judge MODEL`. "
-    "`eval` runs the tools: list under `mock` the tools that must not run.\n"
+    "`eval` runs the agent's tools. If a tool must not run, add it under `mock`.\n"
 )
 GOAL_SECONDS = 60.0
 INSTRUCTIONS = (

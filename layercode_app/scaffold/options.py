@@ -11,7 +11,7 @@ EXTRAS = {
     "web": "A page and an embeddable widget on the official browser SDK",
     "docker": "Dockerfile and compose file",
     "k8s": "Kubernetes manifests with probes and a drain period",
-    "github": "GitHub workflows that run the tests, and the scenarios offline",
+    "github": "Two GitHub workflows: one runs the tests, the other plays the scenarios offline",
     "redis": "Redis as the journal, for more than one machine",
     "postgres": "PostgreSQL as the journal, for more than one machine and for SQL",
 }

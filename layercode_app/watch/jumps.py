@@ -31,8 +31,8 @@ class ClockJumps:
         if abs(jump := offset - self._offset) >= LEAST_SECONDS:
             self._offset, self._jumped_at = offset, uptime
             logger.warning(
-                "This machine's clock was changed by {:+.0f} s. Until the change is older than an alert rule's window, "
-                "the rule keeps its state.",
+                "This machine's clock was changed by {:+.0f} s. Each alert rule now keeps its state for the duration "
+                "of its window.",
                 jump,
             )
         return self._jumped_at is not None and uptime - self._jumped_at < seconds

@@ -108,7 +108,7 @@ def test_a_peer_that_cannot_run_says_why(tmp_path: Path, monkeypatch: pytest.Mon
         NotRunError, match=r"needs Python 3\.99 or newer, but none was found; name one with --python312"
     ):
         find_python((3, 99))
-    with pytest.raises(NotRunError, match="no-such-python is older or does not run"):
+    with pytest.raises(NotRunError, match="no-such-python is an older Python or does not run"):
         find_python((3, 11), "no-such-python")
     assert find_python((3, 11)) == sys.executable
     monkeypatch.setattr("benchmarks.peers.process.BUILD", tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from ..ports import free_port
 from ..processes import ROOT, command, listening, run
 
-SAID = "the older layercode-create-app 0.2.0 is installed together with layercode-app"
+SAID = "layercode-create-app 0.2.0, the predecessor of layercode-app, is installed too"
 
 
 @pytest.fixture
