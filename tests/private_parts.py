@@ -15,7 +15,8 @@ MADE = {"_abc_impl", "_is_protocol", *vars(Enum)}
 def private_parts(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Yield the line number and the text of each use of a private part that the module itself does not define.
 
-    Private parts that `self` inherits from a class of another library are not found here. `inherited_parts` finds them.
+    Uses through `self` or `cls` are not found here. If a class of ours overrides a private part that it inherits from
+    another library, `inherited_parts` finds it.
     """
     own = set(_defined(tree))
     for node in ast.walk(tree):
@@ -77,9 +78,9 @@ def _names_in_class(node: ast.AST) -> Iterator[str]:
 
 
 def inherited_parts(kind: type) -> Iterator[str]:
-    """Yield the names of private methods and fields that both our code and another library define in a class.
+    """Yield each private name that is defined both in a class of ours and in a class of another library.
 
-    The class is `kind`, together with its base classes.
+    The classes are `kind` and its base classes. Names that begin with two underscores are left out.
     """
     package = [base for base in kind.__mro__ if base.__module__.startswith("layercode_app")]
     ours = [base for base in package if not base.__module__.startswith("layercode_app._compat")]

@@ -32,7 +32,7 @@ _PLACES = {name: place for place, name in enumerate(LONGEST)}
 class FileByFile(LoadScopeScheduling):
     """A scheduler that gives all tests of a file to one worker, so that their shared fixtures are set up only once.
 
-    It gives out the tests of the files in SPREAD one by one.
+    The files in SPREAD are an exception: their tests are given out one by one, each to any worker.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -41,7 +41,7 @@ class FileByFile(LoadScopeScheduling):
 
 
 def place(nodeid: str) -> int:
-    """Return the place of a test's file in LONGEST. A file that is not in LONGEST has the place after its end."""
+    """Return the place of a test's file in LONGEST. Any other file has the place after the last file of LONGEST."""
     return _PLACES.get(_name(nodeid.partition("::")[0]), len(LONGEST))
 
 

@@ -115,8 +115,10 @@ def output_validators(agent: Any) -> Sequence[Any] | None:
     """Return the output validators of an agent; None if the installed release of PydanticAI does not expose them.
 
     If the result is None, text is spoken while it streams, although a validator may still reject the complete text.
-    Tool calls can then wait for an approval only if, before the run, one of the agent's tools is known to need an
-    approval (see `needs_confirmation`).
+
+    A tool call can wait for an approval only if DeferredToolRequests is an output type of the run. PydanticAI raises an
+    error if output types are added to a run of an agent with validators. So if the result is None, this type is added
+    only if a tool is known before the run to need an approval (see `needs_confirmation`).
     """
     found: Sequence[Any] | None = getattr(agent, "_output_validators", None)
     return found

@@ -139,10 +139,10 @@ class Decision:
         return self._decided(self._answer)
 
     async def end(self) -> None:
-        """After the run, drop the tool calls that are still pending.
+        """After the run, drop the tool calls that are still pending, or ask the question about them again.
 
-        If the caller did not hear the question about them, and no other agent has taken over the conversation, keep the
-        tool calls and ask the question again.
+        The question is asked again, and the tool calls stay pending, if the caller did not hear the question and no
+        other agent has taken over the conversation.
         """
         if self._turn.record.pending is not self._kept:
             return

@@ -47,7 +47,7 @@ def _note(record: TurnRecord, name: str) -> None:
 
 
 def _instructions(parameters: Any) -> str:
-    """Return the instructions that PydanticAI sends at the beginning of the request, even after they change.
+    """Return the instructions that change the beginning of the request when they change.
 
     Parts with an id and `on_change="append"` are left out: PydanticAI keeps their first text at the beginning of the
     request, and appends the changed text at the end.

@@ -45,7 +45,7 @@ class Checkpoint:
 
         Return False if another worker has taken over or ended the turn, for example because this worker was stalled.
         The caller then gets the answer from the other worker. Raises CrashedTurnError if the turn was marked as
-        crashed, and the conversation has no newer turn that could answer the caller.
+        crashed and the conversation has no newer turn that could answer the caller.
         """
         await self._enqueue_notes()
         if await self.services.states.save(self.record, self.state, self.flow):

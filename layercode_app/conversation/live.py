@@ -248,7 +248,7 @@ class LiveTurn:
         """Save the turn's record as it is now. Return True, or False if the turn was stopped.
 
         The turn is stopped here if another worker has taken it over or ended it. Raises CrashedTurnError if the turn
-        was marked as crashed, and no newer turn answers the caller. Then the caller must hear an apology.
+        was marked as crashed and the conversation has no newer turn. In this case, the caller must hear an apology.
         """
         if self.save is None or self.ending:
             return True

@@ -45,7 +45,8 @@ class Orphans:
         """Let another worker run a turn that the journal may have begun for this worker, but that did not run here.
 
         Call this method after this worker has failed to begin the turn. If another worker sent the signal `follow`
-        before that failure, `obey` ignored the signal. The other worker would then wait for a turn that no worker runs.
+        before that failure, `obey` ignored the signal. Without this call, the other worker would wait in vain for
+        this worker to run the turn.
         """
         self._start(Signal("follow", *key), running)
 

@@ -48,7 +48,10 @@ async def _wait_for(turns: Sequence[TurnRecord], store: Store, late: LateSaves, 
 
 
 async def _spoken_in(store: Store, late: LateSaves, event: SessionEnd) -> list[TurnRecord]:
-    """Return the session's turns of the kinds greeting and message. If a save is pending, return the unsaved record."""
+    """Return the session's turns of the kinds greeting and message.
+
+    For a turn whose save is pending, the list contains the unsaved record.
+    """
     turns = store.turns(conversation_id=event.conversation_id, bodies=False)
     return [
         late.pending(turn.key) or turn

@@ -88,8 +88,8 @@ class Target:
         """Return a context in which an exporter can be created: it hides some environment variables from the exporter.
 
         If this target has its own endpoint, the variables that describe the standard OTLP collector are hidden (see
-        `COLLECTOR_ONLY`), because the exporter would merge them with the options of this target. If it has none,
-        nothing is hidden.
+        `COLLECTOR_ONLY`), because the exporter would merge them with the options of this target. If this target
+        has no endpoint of its own, nothing is hidden.
         """
         names = [name for name in environment() if name.startswith(COLLECTOR_ONLY) and name not in ALL_TARGETS]
         return overlaid(dict.fromkeys(names if self._endpoint else ()))

@@ -128,7 +128,7 @@ def keep(add: Callable[[], int]) -> None:
 
 
 def restore() -> bool:
-    """Add the handlers and hooks of this module again that other code removed. Return whether any was missing."""
+    """Restore the handlers and hooks of this module if other code has removed them. Return whether any was missing."""
     if not _handlers:
         return False
     missing = False

@@ -75,8 +75,8 @@ def set_up() -> bool:
 def span(name: str, attributes: Mapping[str, AttributeValue] | None = None) -> AbstractContextManager[Span]:
     """Open the span of a stage of the current turn, as a child of the current span.
 
-    If the current span has ended, as in background work that outlasts its turn, the child is opened all the same. Do
-    nothing if the current span is not recorded or, if it has ended, was not recorded before its end.
+    Do nothing if the current span is not recorded. If the current span has already ended, as in background work that
+    outlasts its turn, open the child if the current span was recorded before its end.
     """
     return _span(name, attributes) if recording() or _sampled() else NOTHING
 
@@ -113,7 +113,7 @@ def recording() -> bool:
 
 
 def _sampled() -> bool:
-    """Return whether the current span is recorded or, if it has ended, whether it was recorded."""
+    """Return whether the current span is recorded, or was recorded before it ended."""
     return _traced and trace.get_current_span().get_span_context().trace_flags.sampled
 
 

@@ -181,7 +181,10 @@ def was_stopped(turn: TurnRecord) -> bool:
 
 
 def replied_in_full(turn: TurnRecord) -> bool:
-    """Return whether the model finished its reply. Return False if no model replied, because then it is unknown."""
+    """Return whether the model finished its reply.
+
+    Return False if no model replied in the turn. A reply of a hook may be complete, but the record does not show it.
+    """
     messages = messages_in(turn)
     last = messages[-1] if messages else None
     if last is None or last.kind != "response" or last.state == "interrupted":

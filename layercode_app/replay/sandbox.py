@@ -38,8 +38,8 @@ class Sandbox:
     ) -> Sandbox:
         """Return a sandbox with the conversation's turns, state and metadata from before this turn.
 
-        The agent that answers in the sandbox gets the state that the recorded agent named `agent` had. By default, this
-        is the agent that answered `turn`.
+        The agent that answers in the sandbox gets the state that the recorded agent named `agent` had. By default,
+        `agent` is the agent that answered `turn`.
         """
         sandbox = cls(turn, limits)
         earlier = [past for past in turns if past.position < turn.position and past.finished]

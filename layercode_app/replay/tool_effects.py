@@ -51,8 +51,8 @@ def effects_of(call: ToolCall, turn: TurnRecord) -> Mapping[str, Json]:
     """Return what a tool call of the recorded turn did besides its result, as `ToolCall.effects` describes it.
 
     Older versions recorded only what the whole turn did. For their records, return all changes of the state in the
-    turn, and its hand-over, as if this tool call had made them. The records tell when the turn moved to another stage
-    and when words were said. So return only those moves and words that happened while this tool call ran.
+    turn, and its hand-over, as if this tool call had made them. But these records tell when the turn moved to another
+    stage and when words were said. So of the moves and words, return only those that happened while this tool call ran.
     """
     if call.effects is not None:
         return call.effects  # type: ignore[no-any-return]

@@ -41,8 +41,8 @@ class CrashedTurns:
     async def enqueue(self, enqueue: Callable[[Job], Awaitable[bool]]) -> None:
         """Enqueue the recurring job of the search, unless it is pending. Raises StoreError.
 
-        Workers of an earlier release do not know this job. If no other workers run for a day, the job is given up.
-        After that, the journal refuses the job's id for a week, so the job is enqueued with another id.
+        Workers of an earlier release do not know this job. If only such workers run for a day, they give it up. After
+        that, the journal refuses the job's id for a week, so the job is enqueued with another id.
         """
         job = Job(CRASHED_TURNS, CRASHED_TURNS, "", {}, due_at=steady_clock.now() + SEARCH_SECONDS)
         if await enqueue(job) or await self._store.is_pending(job):

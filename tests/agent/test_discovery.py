@@ -1,4 +1,4 @@
-"""A wrong agent file is named, and does not hide the agents of the other files."""
+"""If an agent file has a fault, the error names this file, and the agents of the other files are still found."""
 
 from __future__ import annotations
 

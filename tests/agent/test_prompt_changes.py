@@ -1,6 +1,7 @@
-"""The record of a turn names the parts at the beginning of the model request that changed since the turn before.
+"""The record of a turn tells whether the instructions, the tools or the beginning of the history have changed.
 
-An instruction that is appended to the history is not named, because it leaves the beginning unchanged.
+The turn's model request is compared with the agent's previous request. An instruction that is appended to the history
+is not named, because it leaves the beginning of the request unchanged.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ async def hang(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[s
 def helped(*, metered: bool = True) -> VoiceAgent[Any, Any]:
     """Return an agent that has a guard, and a tool that calls a helper agent. Guard and helper have their own models.
 
-    If `metered` is false, the agent has no guard, and its tool calls the helper with a model that is not metered.
+    If `metered` is false, the agent has no guard, and the helper gets a model that is not metered.
     """
     main = Agent(FunctionModel(stream_function=play, model_name=MAIN), deps_type=Turn)
 

@@ -8,7 +8,7 @@ from layercode_app.journal.record import Json, TurnRecord
 
 
 class Outage:
-    """An outage in which these apps cannot save ended turns. It lasts until a test sets `over`.
+    """An outage in which the given apps cannot save turns that have ended. It lasts until a test sets `over`.
 
     If a test sets `saves_left`, the outage also ends after this number of failed saves.
     """

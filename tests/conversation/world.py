@@ -49,7 +49,7 @@ class Count(Collecting):
 
 @dataclass
 class Plan:
-    """What a turn does: words, perhaps a tool call and words after it. It waits for a permit before each step."""
+    """The steps of a turn: words, perhaps a tool call, and words after it. The turn needs a permit for each step."""
 
     text: str
     before: list[str]

@@ -1,4 +1,4 @@
-"""A copy of a journal in any other store equals the journal, even if the copying was interrupted and run again."""
+"""In any store, the copy of a journal equals the original, even if the copying was interrupted and run again."""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ async def _call(server: Observed, name: str, text: str) -> None:
 def _assert_spans_complete(sink: Collector) -> None:
     """Check that the sink has, for each of TEXTS, the spans of one good turn and of one failed turn.
 
-    Each text was sent within a conversation id. The spans must have exactly this id, except for the text with half a
-    character: its id is compared only up to the name of the text.
+    The id of each conversation is the name of a text, a space and the text itself. The spans must have exactly this id.
+    But of the id that contains half a character, only the name is compared.
     """
     turns = [span for span in sink.spans() if span.name == "turn hostile"]
     assert len(turns) == 2 * len(TEXTS)

@@ -171,7 +171,7 @@ async def garbage(probe: Probe) -> None:
     fix="Compare bytes.",
 )
 async def non_ascii(probe: Probe) -> None:
-    """Send bytes that are not hex digits, and a timestamp in Arabic digits."""
+    """Send a signature of non-ASCII bytes. Then send a timestamp in Arabic-Indic digits, with a non-ASCII signature."""
     now = int(time.time())
     for value in (f"t={now},v1=".encode() + b"\xff\xfe" * 32, "t=١٢٣,v1=é".encode()):
         await _refused(probe, value)

@@ -32,7 +32,8 @@ def report(
     evaluation fails if any run failed. In both cases, the evaluation also fails if no run was played, if runs were
     skipped, or if a judge or a caller's model gave no answer.
 
-    Raises ConfigurationError if a file cannot be written, after the other files and the report.
+    Raises ConfigurationError if a file cannot be written. Before that, the other files are written and the report is
+    printed.
     """
     rows = eval_report.summary(played)
     unwritten = _write(played, rows, files)

@@ -1,4 +1,4 @@
-"""A worker stalls, and meanwhile another worker takes its turn over or ends it.
+"""A worker stalls while it runs a turn. Meanwhile, another worker takes over this turn, or ends it.
 
 When the stalled worker continues, it starts no more tools of this turn.
 """
