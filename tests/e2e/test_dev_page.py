@@ -143,6 +143,13 @@ async def test_the_agent_is_told_who_calls(tmp_path: Path, browser: Browser) -> 
         await dev.heard(0)
         assert [turn.metadata for turn in await recorded(dev)] == [{"user": "ada"}]
 
+        # Wrong metadata for a next call does not end the call that goes on.
+        await page.evaluate("location.hash = ''")
+        await page.fill("#metadata", "ada")
+        await page.click('[data-agent="shop"]')
+        await expect(page.locator(".toast")).to_have_text("The caller's metadata must be a JSON object.")
+        await expect(page.locator("#hang-up")).to_be_visible()
+
 
 @pytest.mark.slow
 async def test_faults_are_set_and_felt(tmp_path: Path, browser: Browser) -> None:

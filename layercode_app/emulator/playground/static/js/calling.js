@@ -17,15 +17,22 @@ export class Calling {
 
   // Call the agent. With a conversation's id, continue that conversation.
   async start(agent, conversationId) {
-    state.call?.leave();
-    const call = this.listen(new Call(agent, sound));
     try {
-      state.call = call;
-      await call.open(conversationId, callerMetadata());
+      await this.open(agent, conversationId, callerMetadata());
+    } catch (error) {
+      this.toast(error.message);
+    }
+  }
+
+  async open(agent, conversationId, metadata) {
+    state.call?.leave();
+    const call = state.call = this.listen(new Call(agent, sound));
+    try {
+      await call.open(conversationId, metadata);
     } catch (error) {
       if (call !== state.call) return;
       state.call = null;
-      return this.toast(error.message);
+      throw error;
     }
     // Another call may have been started before this one was open.
     if (call === state.call) this.onStarted(call);

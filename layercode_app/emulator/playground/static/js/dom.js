@@ -59,12 +59,17 @@ export function patch(old, now) {
     if (old.data !== now.data) old.data = now.data;
     return;
   }
-  for (const { name } of Array.from(old.attributes)) if (!now.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name } of Array.from(old.attributes)) if (!now.hasAttribute(name) && !isOpened(old, name)) old.removeAttribute(name);
   for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const name of handlers) old[name] = now[name];
   const [before, after] = [Array.from(old.childNodes), Array.from(now.childNodes)];
   after.forEach((child, place) => (before[place] ? patch(before[place], child) : old.append(child)));
   before.slice(after.length).forEach((child) => child.remove());
+}
+
+// Whether the attribute says that the user, and not the page, has opened a `details` element.
+function isOpened(element, attribute) {
+  return attribute === "open" && element.nodeName === "DETAILS";
 }
 
 // Return a name as nodes, so that the browser may break the line after each underscore and hyphen.
