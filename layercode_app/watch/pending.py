@@ -42,6 +42,7 @@ class PendingTotals:
 
         The store may already have added their amounts, so later amounts are never added to these batches.
         """
+        self._sending: set[asyncio.Task[StoreError | None]] = set()
         self._writer: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -71,11 +72,24 @@ class PendingTotals:
     async def flush(self) -> None:
         """Write the pending amounts now. Raises StoreError; amounts that were not written stay pending."""
         while batch := self._next_batch():
-            try:
-                await self._store.add_totals(batch.key, batch.amounts, request_id=batch.id)
-            except StoreError:
-                self._failed.append(batch)
-                raise
+            # If the turn that waits for this write is interrupted, the write goes on: the amounts are of other turns.
+            if error := await asyncio.shield(self._begin(batch)):
+                raise error
+
+    def _begin(self, batch: _Batch) -> asyncio.Task[StoreError | None]:
+        sending = asyncio.create_task(self._send(batch), name="pending-totals")
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        return sending
+
+    async def _send(self, batch: _Batch) -> StoreError | None:
+        """Write a batch. If that fails, keep the batch and return the error: perhaps nobody waits for it any more."""
+        try:
+            await self._store.add_totals(batch.key, batch.amounts, request_id=batch.id)
+        except StoreError as error:
+            self._failed.append(batch)
+            return error
+        return None
 
     def _next_batch(self) -> _Batch | None:
         if self._failed:
@@ -88,6 +102,7 @@ class PendingTotals:
         if self._writer is not None and not self._writer.done():
             await self._writer
         self._stopping = False
+        await asyncio.gather(*self._sending)
         try:
             await self.flush()
         except StoreError as error:

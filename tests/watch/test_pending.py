@@ -110,6 +110,56 @@ async def test_amounts_are_added_once_although_a_store_that_hung_gets_them_again
     await store.close()
 
 
+class SlowlyAwayStore(AwayStore):
+    """A store that needs a moment to find out that it is away."""
+
+    async def add_totals(self, key: str, amounts: Mapping[str, float], *, request_id: str = "") -> dict[str, float]:
+        await asyncio.sleep(0.05)
+        return await super().add_totals(key, amounts, request_id=request_id)
+
+
+async def test_amounts_are_kept_although_the_turn_that_waited_for_a_failing_write_is_interrupted() -> None:
+    store = SlowlyAwayStore()
+    await store.open()
+    totals = PendingTotals(store, seconds=100)
+    store.away = True
+    totals.add("usage/today", {"turns": 1})
+    turn = asyncio.create_task(totals.flush())
+    await asyncio.sleep(0)
+    turn.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+    async with asyncio.timeout(100):
+        while not store.asked:
+            await asyncio.sleep(0.01)
+    store.away = False
+    await totals.flush()
+    assert await store.totals("usage/") == {"usage/today": {"turns": 1}}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis", pytest.param("postgres", marks=pytest.mark.slow)])
+async def test_amounts_are_added_once_although_a_turn_that_writes_them_is_interrupted(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    store = create_store(journal_url(kind, request, tmp_path))
+    await store.open()
+    totals = PendingTotals(store, seconds=100)
+    totals.add("usage/today", {"turns": 1})
+    await totals.flush()
+    totals.add("usage/today", {"turns": 1})
+    with hanging(kind, request, tmp_path):
+        turn = asyncio.create_task(totals.flush())
+        await asyncio.sleep(0.2)
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+    async with asyncio.timeout(100):
+        while not await written(totals):
+            await asyncio.sleep(0.05)
+    assert await store.totals("usage/") == {"usage/today": {"turns": 2}}
+    await store.close()
+
+
 async def written(totals: PendingTotals) -> bool:
     try:
         await totals.flush()
