@@ -83,7 +83,10 @@ class PendingTotals:
         return sending
 
     async def _send(self, batch: _Batch) -> StoreError | None:
-        """Write a batch. If that fails, keep the batch and return the error: perhaps nobody waits for it any more."""
+        """Write a batch. If that fails, keep the batch, and return the error.
+
+        The error is not raised: if the turn that waits was interrupted, asyncio would log it as one that was not handled.
+        """
         try:
             await self._store.add_totals(batch.key, batch.amounts, request_id=batch.id)
         except StoreError as error:
