@@ -40,6 +40,8 @@ from .running import PARTS, Running, running
 MALFORMED, BYTES, IDLE, SLOW, AT_ONCE = 100_000, 20_000, 1_000, 200, 32
 GROWN_MB = {"slow": SLOW * 1.0}
 """Megabytes by which the memory may grow. For each slow listener, the server buffers a part of the reply."""
+LONGEST_SECONDS = 600
+"""An attack that takes longer is ended with an error: the server hangs, or keeps connections that it must close."""
 ROUTES = (
     "/api/agent",
     "/api/agents/talker",
@@ -270,7 +272,8 @@ async def attack(server: Running, kind: str) -> bool:
     beside = asyncio.create_task(others.call())
     begun = time.perf_counter()
     await asyncio.sleep(1)
-    found = await KINDS[kind](server)
+    async with asyncio.timeout(LONGEST_SECONDS):
+        found = await KINDS[kind](server)
     print(f"{kind}: {dict(found)} in {time.perf_counter() - begun:.0f} s")
     await asyncio.sleep(1)
     beside.cancel()
