@@ -12,7 +12,7 @@ from ..spoken.letters import address, with_example_words
 from .spelling import letter, respelled
 from .toolset import Collector
 from .understood import Incomplete, Result, Unclear, Understood
-from .words import DOUBT, NOISE, digits, split
+from .words import DOUBT, NOISE, ONES, ORDINALS, REPEATS, TENS, digits, split
 
 PROVIDERS = {
     "gmail": "gmail.com", "googlemail": "googlemail.com", "hotmail": "hotmail.com", "outlook": "outlook.com",
@@ -50,7 +50,9 @@ PHRASES = {
     "lowercase": "", "g mail": "gmail", "hot mail": "hotmail", "out look": "outlook", "i cloud": "icloud",
     "proton mail": "protonmail", "under score": "underscore", "at sign": "at", "full stop": "dot", "c o m": "com",
     "dot calm": "dot com", "o r g": "org", "n e t": "net", "u k": "uk", "fast mail": "fastmail", "google mail": "googlemail",
+    "e mail": "email",
 }  # fmt: skip
+NUMBERS = {*ONES, *TENS, *ORDINALS}
 TALK = {
     *(
         "don't",
@@ -79,7 +81,7 @@ def understand(heard: str) -> Result[str]:
     """Return the e-mail address that was heard, or a question for the caller."""
     if written := re.search(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", heard):
         return _checked(written[0].lower())
-    tokens = _without_lead(respelled(_phrases(split(heard))))
+    tokens = _without_lead(respelled(_phrases(_split(heard))))
     if not tokens:
         return Unclear(AGAIN)
     if any(word in DOUBT for word in tokens):
@@ -99,12 +101,27 @@ def understand(heard: str) -> Result[str]:
     return _checked(f"{local}@{domain}")
 
 
+def _split(heard: str) -> list[str]:
+    """Split a text into words and signs. A hyphen within a word, as in "t-online", belongs to the address."""
+    return split(re.sub(r"([^\W\d_]+)-(?=([^\W\d_]+))", _with_hyphen, heard.lower()))
+
+
+def _with_hyphen(match: re.Match[str]) -> str:
+    """Return a word and the hyphen after it, or a space if the hyphen is only spelling: "a-n-n", "forty-two", "e-mail"."""
+    left, right = match[1], match[2]
+    letters = len(left) == len(right) == 1
+    known = f"{left} {right}" in PHRASES or (left in NUMBERS and right in NUMBERS)
+    said = {*SIGNS, *REPEATS} & {left, right}
+    return f"{left} " if letters or known or said else f"{left} - "
+
+
 def _may_begin(tokens: Sequence[str]) -> bool:
     """Return whether words without an "@" may be the beginning of an address, rather than another answer."""
     if any(word in TALK for word in tokens):
         return False
-    spelled_out = any(word in SIGNS or len(word) == 1 or word.isdecimal() for word in tokens)
-    return len(tokens) <= 2 or spelled_out
+    words = [word for word in tokens if word != "-"]
+    spelled_out = any(word in SIGNS or len(word) == 1 or word.isdecimal() for word in words)
+    return len(words) <= 2 or spelled_out
 
 
 def _phrases(tokens: Sequence[str]) -> list[str]:
@@ -145,7 +162,7 @@ def _written(tokens: Sequence[str]) -> str:
 
 def written(heard: str) -> str:
     """Return the written form of a part of an e-mail address, such as "ann.smith" for "ann dot smith"."""
-    return _written(_without_lead(respelled(_phrases(split(heard)))))
+    return _written(_without_lead(respelled(_phrases(_split(heard)))))
 
 
 def _checked(text: str) -> Result[str]:

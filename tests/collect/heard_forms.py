@@ -34,6 +34,13 @@ EMAILS = [
     ("write to me at ann at example dot com", "ann@example.com"),
     ("double oh seven at example dot com", "007@example.com"),
     ("ann at example dot c o m", "ann@example.com"),
+    ("ann at t-online dot de", "ann@t-online.de"),
+    ("ann at T-Online.de", "ann@t-online.de"),
+    ("sales at coca-cola dot com", "sales@coca-cola.com"),
+    ("Mary-Ann at gmail dot com", "mary-ann@gmail.com"),
+    ("jean-luc.picard at my-company dot co dot uk", "jean-luc.picard@my-company.co.uk"),
+    ("my e-mail is a-n-n at g-mail", "ann@gmail.com"),
+    ("double-n forty-two at example dot com", "nn42@example.com"),
     ("ann period smith at sign example period com", "ann.smith@example.com"),
 ]
 

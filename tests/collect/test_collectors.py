@@ -136,6 +136,7 @@ async def test_a_value_is_no_field_of_the_state_before_it_is_confirmed(tmp_path:
         (lambda: Email("x"), ["ann dot smith at", "gmail dot com"], "ann dot smith at gmail dot com"),
         (lambda: Email("x"), ["ann dot", "smith at gmail dot com"], "ann dot smith at gmail dot com"),
         (lambda: Email("x"), ["ann at acme", "dot org"], "ann at acme dot org"),
+        (lambda: Email("x"), ["mary-ann", "at t-online dot de"], "mary dash ann at t dash online dot de"),
         (lambda: Email("x"), ["ann dot smith", "ann dot smith at gmail dot com"], "ann dot smith at gmail dot com"),
         (lambda: Email("x"), ["bob", "ann at gmail dot com"], "ann at gmail dot com"),
         (lambda: Phone("x"), ["415", "555", "0199"], "four one five, five five five, zero one nine nine"),
