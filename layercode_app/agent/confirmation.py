@@ -183,4 +183,4 @@ def _answer(voice: VoiceAgent[Any, Any], text: str, pending: Pending) -> Literal
     confirms: list[Confirm] = [voice.confirm.get(call["name"], DEFAULT_CONFIRM) for call in pending.calls]
     yes = [word for confirm in confirms for word in confirm.yes]
     no = [word for confirm in confirms for word in confirm.no]
-    return plain_answer(text, yes, no)
+    return plain_answer(text, yes, no, question=pending.question)

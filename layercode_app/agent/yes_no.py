@@ -105,6 +105,22 @@ NO: Final = {
     "pt": ("não", "nao", "cancela", "cancelar", "melhor não", "agora não", "deixa"),
 }
 """Answers that mean no, by language."""
+ENDING: Final = {
+    "en": (
+        *("cancel", "call off", "stop", "end", "delet", "remov", "drop", "clos", "terminat", "abort"),
+        *("unsubscrib", "withdraw", "quit", "leav"),
+    ),
+    "de": (
+        *("abbrech", "abzubrech", "brech", "stopp", "storn", "lösch", "beend", "kündig", "absag", "abzusag"),
+        *("entfern", "streich", "lass"),
+    ),
+    "fr": ("annul", "arrêt", "stopp", "supprim", "résili", "terminer", "décommand", "laiss"),
+    "es": ("cancel", "cancél", "anul", "elimin", "borr", "termina", "deten", "de baja", "dej"),
+    "it": ("annull", "ferm", "cancell", "elimin", "disd", "interromp", "termina", "lasc"),
+    "nl": ("annul", "stop", "verwijder", "beëindig", "afzeg", "opzeg", "schrap", "laat", "laten"),
+    "pt": ("cancel", "anul", "desmarc", "elimin", "apag", "exclu", "encerr", "termina", "deix"),
+}
+"""Beginnings of verbs such as "cancel", by language. "Cancel it" agrees with a question such as "Shall I cancel it?"."""
 POLITE: Final = (
     *("please", "thanks", "thank you", "thank you very much", "uh", "um", "er", "well", "oh", "ah"),
     *("bitte", "danke", "ähm", "s'il vous plaît", "merci", "por favor", "gracias", "per favore", "grazie"),
@@ -113,18 +129,33 @@ POLITE: Final = (
 """Words that may accompany an answer, but are no answer alone."""
 
 
-def plain_answer(text: str, yes: Iterable[str] = (), no: Iterable[str] = ()) -> Literal["yes", "no"] | None:
-    """Return "yes" or "no" if the text is a plain yes or no, else None. `yes` and `no` are additional answers."""
-    agrees, refuses = _phrases(tuple(texts_of("yes", tuple(yes))), tuple(texts_of("no", tuple(no))))
+def plain_answer(
+    text: str, yes: Iterable[str] = (), no: Iterable[str] = (), *, question: str = ""
+) -> Literal["yes", "no"] | None:
+    """Return "yes" or "no" if the text is a plain yes or no, else None. `yes` and `no` are additional answers.
+
+    If the `question` asks whether to cancel, stop or end something, an answer such as "cancel it" is no plain no.
+    """
+    agrees, refuses = _phrases(tuple(texts_of("yes", tuple(yes))), tuple(texts_of("no", tuple(no))), _ends(question))
     if agrees.fit(text):
         return "yes"
     return "no" if refuses.fit(text) else None
 
 
+def _ends(text: str) -> bool:
+    """Return whether the text contains a verb of ENDING."""
+    plain = f" {plain_words(text)}"
+    return any(f" {verb}" in plain for verbs in ENDING.values() for verb in verbs)
+
+
 @cache
-def _phrases(yes: Sequence[str], no: Sequence[str]) -> tuple[Phrases, Phrases]:
-    """Return the phrases for yes and no. Additional answers override known ones: "okay" may mean no for some agents."""
+def _phrases(yes: Sequence[str], no: Sequence[str], ending: bool) -> tuple[Phrases, Phrases]:
+    """Return the phrases for yes and no. Additional answers override known ones: "okay" may mean no for some agents.
+
+    If `ending`, the known answers with a verb of ENDING are omitted.
+    """
     mine, theirs = {plain_words(one) for one in yes}, {plain_words(one) for one in no}
+    known = {one for language in NO.values() for one in language if not (ending and _ends(one))}
     agree = {plain_words(one) for language in YES.values() for one in language} - theirs | mine
-    refuse = {plain_words(one) for language in NO.values() for one in language} - mine | theirs
+    refuse = {plain_words(one) for one in known} - mine | theirs
     return Phrases(agree, beside=POLITE), Phrases(refuse, beside=POLITE)

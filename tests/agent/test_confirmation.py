@@ -153,6 +153,18 @@ async def test_an_agent_whose_own_output_has_the_requests_is_not_silent() -> Non
         assert (await call.say("sure")).spoken == "Done."
 
 
+@pytest.mark.parametrize(
+    ("answer", "spoken"), [("Cancel it.", "placed 1."), ("No, thanks.", "The caller said no, so it was not run..")]
+)
+async def test_an_answer_that_may_agree_with_the_question_is_left_to_the_model(answer: str, spoken: str) -> None:
+    def script(said: str) -> Sequence[Any]:
+        return [order()] if said in ("order", "Cancel it.") else ["Fine."]
+
+    async with open_call(Shop(script, confirm={"place_order": "Shall I cancel your booking?"}).voice) as call:
+        await call.say("order")
+        assert (await call.say(answer)).spoken == spoken
+
+
 # --- the question
 
 
@@ -426,6 +438,36 @@ def test_an_agent_that_confirms_nothing_has_its_own_output_type() -> None:
 def test_every_known_word_is_a_yes_or_a_no() -> None:
     assert {plain_answer(word) for words in YES.values() for word in words} == {"yes"}
     assert {plain_answer(word) for words in NO.values() for word in words} == {"no"}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Shall I cancel your booking for Friday?", "Cancel that, please."),
+        ("Cancel the booking. Shall I go ahead?", "Cancel."),
+        ("Is it fine if I end the subscription?", "Stop, please."),
+        ("Are you fine with cancelling it?", "cancel it"),
+        ("Shall I call off the meeting?", "cancel it"),
+        ("Soll ich die Buchung stornieren?", "Abbrechen, bitte."),
+        ("Dois-je supprimer la réservation ?", "Annulez, s'il vous plaît."),
+        ("¿Anulo la reserva?", "Cancélalo, por favor."),
+        ("Disdico la prenotazione?", "Annulla."),
+        ("Zal ik de afspraak afzeggen?", "annuleer"),
+        ("Desmarco a consulta?", "Cancela, por favor."),
+        ("Deixo marcado para as oito?", "Deixa."),
+    ],
+)
+def test_a_verb_of_the_question_is_no_plain_no(question: str, answer: str) -> None:
+    assert plain_answer(answer) == "no"
+    assert plain_answer(answer, question=question) is None
+    assert plain_answer(answer, no=[answer], question=question) == "no", "the developer's own words count"
+
+
+@pytest.mark.parametrize(
+    "no", ["no", "Nope.", "nein danke", "pas du tout", "mejor no", "meglio di no", "nee", "agora não"]
+)
+def test_other_words_mean_no_to_a_question_about_cancelling_too(no: str) -> None:
+    assert plain_answer(no, question="Shall I cancel your booking?") == "no"
 
 
 @pytest.mark.parametrize("text", ["", "please", "yes but two", "not yet", "yes no", "thanks", "no problem"])
