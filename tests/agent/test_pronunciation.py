@@ -54,6 +54,13 @@ def test_a_form_within_a_sentence_is_said_in_the_same_words(written: str, spoken
     )
 
 
+@pytest.mark.parametrize("dash", ["-", "\u2013"])
+@pytest.mark.parametrize("first", ["10%", "20°C", "16GB", "5 km", "10k", "1st", "1990s", "$5/month", "2h 15m"])
+@pytest.mark.parametrize("second", ["20%", "25°C", "32GB", "$10", "20k", "3rd", "2h 30m"])
+def test_a_dash_between_two_forms_is_a_range_and_no_minus(first: str, dash: str, second: str) -> None:
+    assert said_in_every_split(first + dash + second) == {f"{said(first)} to {said(second)}"}
+
+
 @pytest.mark.parametrize(("written", "spoken"), BRITISH)
 def test_a_form_is_said_as_in_britain(written: str, spoken: str) -> None:
     assert said_in_every_split(written, OTHER) == {spoken}

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 
 from .abbreviations import ABBREVIATION_KINDS
 from .calendar import CALENDAR_KINDS
+from .codes import CODE_KINDS
 from .contacts import CONTACT_KINDS
 from .grammar import one_of
 from .kinds import Kind, Place
 from .numbers import NUMBER_KINDS
 from .shapes import HEADS
+from .units import DURATION_KINDS
 
 LONGEST = 160
 """The maximum number of characters that are held back."""
@@ -25,7 +27,7 @@ CONTEXT = 4
 """The number of words before a token that are remembered, because they may decide what the token is."""
 SENTENCE_ENDS = ".!?\n"
 
-KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]
+KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *CODE_KINDS, *DURATION_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]
 """All kinds of tokens. The longest matching token is chosen. If several are equally long, the first kind wins."""
 
 
@@ -72,6 +74,8 @@ class Pronouncer:
         """The kinds of tokens that may begin with all held characters together."""
         self._word = ""
         """The letters and digits of the current word that were already returned."""
+        self._joined = ""
+        """The token that ends directly before the next character; "" if there is none."""
         self._before: deque[str] = deque(maxlen=CONTEXT)
 
     def feed(self, piece: str) -> str:
@@ -87,6 +91,7 @@ class Pronouncer:
             out.append(self._run(pending))
         self._end_word()
         self._before.clear()
+        self._joined = ""
         return "".join(out)
 
     def _run(self, pending: deque[str]) -> str:
@@ -112,8 +117,10 @@ class Pronouncer:
         if not end:
             said, end = self._plain(held[0]), 1
         else:
-            self._end_word()
-            self._before.append(held[:end])
+            self._before.append(self._word + held[:end])
+            self._word = ""
+            said = self._apart(said)
+            self._joined = held[:end] if said[-1:].isalnum() else ""
         out.append(said)
         pending.extendleft(reversed(held[end:]))
 
@@ -125,7 +132,7 @@ class Pronouncer:
         matches = [(match, kind) for kind in self._begun if (match := kind.full.match(held))]
         for match, kind in sorted(matches, key=lambda pair: (not pair[1].preferred, -_end(pair[0]))):
             end = _end(match)
-            place = Place(tuple(self._before), held[end : end + 1], self._word, self._lexicon.day_first)
+            place = Place(tuple(self._before), held[end : end + 1], self._word, self._joined, self._lexicon.day_first)
             if end and (said := kind.say(match, place)) is not None:
                 return said, end
         return "", 0
@@ -134,11 +141,17 @@ class Pronouncer:
         """Return a character unchanged, and keep track of the current word."""
         if char.isalnum() or (char in "'\u2019" and self._word):
             self._word += char
-            return char
+            return self._apart(char)
         self._end_word()
+        self._joined = ""
         if char in SENTENCE_ENDS:
             self._before.clear()
         return char
+
+    def _apart(self, said: str) -> str:
+        """Return the text, with a space before it if it would run into the words of the token directly before."""
+        joined, self._joined = self._joined, ""
+        return f" {said}" if joined and said[:1].isalnum() else said
 
     def _end_word(self) -> None:
         if self._word:

@@ -24,6 +24,8 @@ class Place:
     """The character after the token; "" at the end of the text."""
     word: str = ""
     """The letters and digits of the same word that were already spoken."""
+    joined: str = ""
+    """The token that ends directly before this token; "" if there is another character between them."""
     day_first: bool = False
     """Whether 3/5 means the third of May. Otherwise it means the fifth of March."""
 

@@ -7,31 +7,13 @@ from decimal import Decimal
 
 from ...spoken.money import CURRENCIES, SIGNS, money, unit_of_money
 from ...spoken.numbers import LONG, cardinal, decade, digits, in_threes, number, ordinal, year
+from .codes import is_code
 from .grammar import char, maybe, named, one_of, text, times
 from .kinds import Kind, Place
-from .shapes import DIGIT, GAP, INTEGER, MINUS, PLAIN, SHORT, SIGN, SPACE, SUFFIX, TO
+from .shapes import DASH, DIGIT, GAP, INTEGER, MINUS, PLAIN, SHORT, SIGN, SPACE, SUFFIX, TO
 from .shapes import number as number_form
 from .units import PER, UNITS, per, unit
 
-CODES = {
-    *(
-        "code",
-        "pin",
-        "order",
-        "account",
-        "reference",
-        "confirmation",
-        "ticket",
-        "invoice",
-        "booking",
-        "zip",
-        "postcode",
-    ),
-    *("extension", "flight", "room", "suite", "passcode", "password", "card", "serial", "tracking", "id"),
-}
-"""Words before a number that is said digit by digit."""
-LINKS = {"is", "was", "number", "no", "id", "code", "ending", "in", "with"}
-"""Words that may stand between a word of CODES and its number."""
 YEARS = {
     *(
         "in",
@@ -63,20 +45,13 @@ def say_number(match: re.Match[str], place: Place) -> str | None:
     """
     written = match["n"]
     if written.isdigit():
-        if (len(written) > 2 and _is_code(place)) or (written[0] == "0" and len(written) > 1):
+        if (len(written) > 2 and is_code(place)) or (written[0] == "0" and len(written) > 1):
             return digits(written)
-        if len(written) >= LONG:
+        if len(written) >= LONG and len(written.rstrip("0")) > 3:  # 1000000 is a quantity
             return in_threes(written)
         if len(written) == 4 and _is_year(int(written), place.last):
             return year(int(written))
     return number(written)
-
-
-def _is_code(place: Place) -> bool:
-    words = [word.lower() for word in place.before]
-    while words and words[-1] in LINKS - CODES:
-        words.pop()
-    return bool(words) and words[-1] in CODES
 
 
 def _is_year(value: int, last: str) -> bool:
@@ -89,11 +64,18 @@ def say_ordinal(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_range(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for a range: 3-5 becomes "three to five". A number such as 555-0199 is left to `say_phone`."""
+    """Return the words for a range or ratio: 3-5 becomes "three to five". A number such as 555-0199 is left to `say_phone`."""
     first, last = match["a"], match["b"]
     if re.fullmatch(r"\d{4}", first) and re.fullmatch(r"\d{4}|\d{2}", last) and _is_year(int(first), "in"):
         return f"{year(int(first))} to {year(int(last)) if len(last) == 4 else cardinal(int(last))}"
     return f"{number(first)} to {number(last)}"
+
+
+def say_dash(match: re.Match[str], place: Place) -> str | None:
+    """Return the word for a dash directly after another token: 10%-20% is a range. Elsewhere, it may be a minus sign."""
+    if not place.joined:
+        return None
+    return " to " if any(char.isdigit() for char in place.joined) else match["dash"]
 
 
 def say_percent(match: re.Match[str], place: Place) -> str | None:
@@ -208,6 +190,8 @@ NUMBER_KINDS = [
     Kind(number_form("n"), say_number),
     Kind(named("n", INTEGER) + SUFFIX, say_ordinal),
     Kind(named("a", PLAIN) + TO + named("b", PLAIN), say_range),
+    Kind(named("a", times(DIGIT, 1, 3)) + text(":") + named("b", DIGIT), say_range),
+    Kind(named("dash", DASH) + named("rest", (maybe(text(".")) + DIGIT) | SIGN), say_dash, preferred=True, open=True),
     Kind(number_form("n") + _RANGE_END + GAP + text("%"), say_percent, open=True),
     Kind(number_form("n") + _RANGE_END + GAP + named("unit", one_of(UNITS)) + PER, say_unit),
     Kind(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from .grammar import maybe, named, one_of, text
+import re
+
+from ...spoken.numbers import cardinal, number
+from .grammar import maybe, named, one_of, text, times
+from .kinds import Kind, Place
+from .shapes import DIGIT, GAP, PLAIN
 
 UNITS = {
     "km": ("kilometer", "kilometers"), "m": ("meter", "meters"), "cm": ("centimeter", "centimeters"),
@@ -46,3 +51,27 @@ def unit(symbol: str, *, single: bool = False) -> str:
 def per(name: str | None) -> str:
     """Return the words for the end of a rate, such as " per month"; "" without a name."""
     return f" per {unit(name, single=True) if name in UNITS else name}" if name else ""
+
+
+def say_duration(match: re.Match[str], place: Place) -> str | None:
+    """Return the words for a duration of several parts, such as 2h 15m."""
+    parts = [(match[symbol], symbol) for symbol in ("h", "min", "s") if match.groupdict().get(symbol)]
+    return " ".join(f"{cardinal(int(count))} {unit(symbol, single=int(count) == 1)}" for count, symbol in parts)
+
+
+def say_minutes(match: re.Match[str], place: Place) -> str | None:
+    """Return the words for a time such as "30m ago", in which m means minutes. Elsewhere, m means meters."""
+    return f"{number(match['n'])} {unit('min', single=match['n'] == '1')}"
+
+
+_COUNT = times(DIGIT, 1, 3)
+_HOURS = named("h", _COUNT) + GAP + one_of(["h", "hr", "hrs"])
+_MINUTES = named("min", _COUNT) + GAP + one_of(["m", "min", "mins"])
+_SECONDS = named("s", _COUNT) + GAP + one_of(["s", "sec", "secs"])
+
+DURATION_KINDS = [
+    Kind(_HOURS + GAP + _MINUTES + maybe(GAP + _SECONDS), say_duration),
+    Kind(_MINUTES + GAP + _SECONDS, say_duration),
+    Kind(named("n", PLAIN) + GAP + text("m") + named("rest", text(" ago")), say_minutes),
+]
+"""The kinds of tokens in which the unit "m" means minutes."""
