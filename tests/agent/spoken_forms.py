@@ -300,6 +300,12 @@ SPOKEN = [
     ("15m 30s", "fifteen minutes thirty seconds"),
     ("30m ago", "thirty minutes ago"),
     ("30m away", "thirty meters away"),
+    ("07911 123456", "zero seven nine one one, one two three four five six"),
+    ("0171-1234567", "zero one seven one, one two three, four five six seven"),
+    ("+33 1 23 45 67 89", "plus three three, one, two three, four five, six seven, eight nine"),
+    ("(0)20 7946 0958", "zero, two zero, seven nine four six, zero nine five eight"),
+    ("+44 (0)20 7946 0958", "plus four four, zero, two zero, seven nine four six, zero nine five eight"),
+    ("+44(0)2079460958", "plus four four, zero, two zero seven, nine four six, zero nine five eight"),
     ("Your OTP is 123456", "Your O T P is one two three four five six"),
     ("ID 4821", "I D four eight two one"),
     ("the code 123 456", "the code one two three, four five six"),
@@ -309,6 +315,10 @@ SPOKEN = [
     ("order 10-20 rolls", "order ten to twenty rolls"),
     ("1000000 people", "one million people"),
     ("a ratio of 3:1", "a ratio of three to one"),
+    ("at 8:00 o'clock", "at eight o'clock"),
+    ("2026-05-03T14:30", "May third, twenty twenty-six at fourteen thirty"),
+    ("2026-05-03T14:30:00Z", "May third, twenty twenty-six at fourteen thirty U T C"),
+    ("2026-05-03T09:05:00.5+05:30", "May third, twenty twenty-six at nine oh five U T C plus five thirty"),
 ]
 """In American English."""
 

@@ -6,7 +6,7 @@ import re
 
 from ...spoken.numbers import cardinal, ordinal, year
 from ...spoken.times import MONTHS, clock, day_and_month
-from .grammar import Form, maybe, named, one_of, text, times
+from .grammar import Form, char, maybe, named, one_of, text, times
 from .kinds import BOUNDARY, Kind, Place
 from .shapes import ABBREVIATED, CAPITAL, DIGIT, GAP, SHORT, SPACE, SUFFIX, TO, YEAR, after, head_of, month_of
 
@@ -72,6 +72,26 @@ def _full_year(written: str) -> int:
 def say_iso(match: re.Match[str], place: Place) -> str | None:
     """Return the words for a date such as 2026-05-03."""
     return _day(int(match["d"]), int(match["m"]), place, match["y"])
+
+
+def say_timestamp(match: re.Match[str], place: Place) -> str | None:
+    """Return the words for a date with a time, such as 2026-05-03T14:30:00Z. Seconds are not said."""
+    day, at = say_iso(match, place), _time(match["h"], match["minute"], None)
+    return f"{day} at {at}{_zone(match['zone'])}" if day and at else None
+
+
+def _zone(written: str) -> str:
+    """Return the words for a time zone such as Z or +02:00; "" for none."""
+    if len(written) < 2:
+        return " U T C" if written else ""
+    hours, minutes = written[1:3], written[-2:]
+    words = cardinal(int(hours)) + (f" {cardinal(int(minutes))}" if int(minutes) else "")
+    return f" U T C {'plus' if written[0] == '+' else 'minus'} {words}"
+
+
+def say_full_hour(match: re.Match[str], place: Place) -> str | None:
+    """Return the words for the time in "8:00 o'clock"."""
+    return cardinal(int(match["h"]))
 
 
 def say_slashed(match: re.Match[str], place: Place) -> str | None:
@@ -143,10 +163,17 @@ def _short_months(head: str) -> Form:
     return named("month", one_of(chosen)) + maybe(text(".")) + SPACE + _DAY + _TO_DAY + _YEAR
 
 
+_TWO = times(DIGIT, 2, 2)
+_ISO = named("y", YEAR) + text("-") + named("m", _TWO) + text("-") + named("d", _TWO)
+_SECONDS = maybe(text(":") + _TWO + maybe(text(".") + times(DIGIT, 1, 9)))
+_ZONE = named("zone", maybe(text("Z") | (char("+\\-") + _TWO + text(":") + _TWO)))
+
 CALENDAR_KINDS = [
+    Kind(named("h", SHORT) + text(":00") + named("rest", one_of([" o'clock", " o\u2019clock"])), say_full_hour),
     Kind(_CLOCK + maybe(TO + _CLOCK2) + SENTENCE, say_time, open=True),
     Kind(named("t", SHORT + text(":") + times(DIGIT, 2, 2) + text(":") + times(DIGIT, 2, 2)), say_seconds),
-    Kind(named("y", YEAR) + text("-") + named("m", times(DIGIT, 2, 2)) + text("-") + named("d", times(DIGIT, 2, 2)), say_iso),
+    Kind(_ISO, say_iso),
+    Kind(_ISO + text("T") + named("h", _TWO) + text(":") + named("minute", _TWO) + _SECONDS + _ZONE, say_timestamp),
     Kind(
         named("a", SHORT) + text("/") + named("b", SHORT) + text("/") + named("y", YEAR | times(DIGIT, 2, 2)), say_slashed
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ...spoken.letters import address
-from ...spoken.numbers import LONG, groups, in_threes
+from ...spoken.numbers import LONG, digits, in_threes
 from .grammar import Form, char, maybe, named, one_of, text, times
 from .kinds import Kind, Place
 from .shapes import DIGIT, SPACE
@@ -22,9 +22,8 @@ def say_phone(match: re.Match[str], place: Place) -> str | None:
     written = match["p"]
     if sum(char.isdigit() for char in written) < 7:
         return None
-    return ("plus " if written[0] == "+" else "") + (
-        groups(written) if max(map(len, re.findall(r"\d+", written))) < LONG else in_threes(written)
-    )
+    parts = [digits(part) if len(part) < LONG else in_threes(part) for part in re.findall(r"\d+", written)]
+    return ("plus " if written[0] == "+" else "") + ", ".join(parts)
 
 
 def say_address(match: re.Match[str], place: Place) -> str | None:
@@ -42,7 +41,8 @@ _SEPARATOR = char(" .\\-\u2011")
 _AREA = text("(") + times(DIGIT, 2, 4) + text(")")
 _THREE, _FOUR = times(DIGIT, 3, 3), times(DIGIT, 4, 4)
 _ONE = maybe(text("1") + _SEPARATOR)
-_GROUP = maybe(_SEPARATOR) + (times(DIGIT, 2, 5) | _AREA)
+_GROUP = (_SEPARATOR + times(DIGIT, 1, 7)) | (maybe(_SEPARATOR) + (text("(0)") | _AREA) + times(DIGIT, 0, 10))
+_LOCAL_ZERO = (text("0") | text("(0)")) + times(DIGIT, 2, 4)
 
 _HOST = (
     char("A-Za-z0-9") + times(char("A-Za-z0-9\\-"), 0, 62) + times(text(".") + times(char("A-Za-z0-9\\-"), 1, 63), 1, 5)
@@ -56,11 +56,11 @@ def _starts_local(word: str) -> bool:
 
 
 CONTACT_KINDS = [
-    Kind(named("p", text("+") + times(DIGIT, 1, 4) + times(_GROUP, 2, 6)), say_phone),
+    Kind(named("p", text("+") + times(DIGIT, 1, 15) + times(_GROUP, 0, 6)), say_phone),
     Kind(named("p", _ONE + _AREA + maybe(SPACE) + times(DIGIT, 3, 4) + _SEPARATOR + times(DIGIT, 3, 4)), say_phone),
     Kind(named("p", _ONE + _THREE + _SEPARATOR + _THREE + _SEPARATOR + _FOUR), say_phone),
     Kind(named("p", _THREE + text("-") + _FOUR), say_phone),
-    Kind(named("p", text("0") + times(DIGIT, 2, 4) + times(char(" \\-") + times(DIGIT, 2, 5), 1, 4)), say_phone),
+    Kind(named("p", _LOCAL_ZERO + times(char(" \\-") + times(DIGIT, 2, 7), 1, 4)), say_phone),
     Kind(one_of(["https://", "http://"]) + named("address", _HOST + _TAIL), say_address),
     Kind(named("address", text("www.") + _HOST + _TAIL), say_address),
     Kind(named("address", DIGIT + _LOCAL + text("@") + _HOST), say_address),
