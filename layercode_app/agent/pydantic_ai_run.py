@@ -24,7 +24,7 @@ from .confirmation import RunInput
 from .hedged_model import hedged
 from .output_speech import speak_output
 from .pause_timeout import Pauses
-from .retry import Retries
+from .retry import Retries, may_have_worked
 from .selected_model import SelectedModel
 from .speech_writer import SpeechWriter
 from .stage_run import stage_options
@@ -42,7 +42,7 @@ async def run_with_retries(
         try:
             return await _run_once(voice, turn, writer, retries, given)
         except Exception as error:  # errors that are not transient are raised again
-            if retries.has_spoken() or turn.record.tools or not await retries.again(error):
+            if retries.has_spoken() or turn.record.tools or turn.live.run.worked or not await retries.again(error):
                 raise
             turn.live.spoken.drop_half()
 
@@ -80,6 +80,7 @@ async def _run_once(
                         break  # The call was handed over, so this agent says nothing more.
         finally:
             write_down(running, turn, responses, given.lead)
+            live.run.worked = may_have_worked(running.new_messages())
     if running.result is not None:
         await speak_output(voice, turn, writer, running.result.output)
     turn.live.run.answered = True

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from pydantic_ai.messages import ModelMessage, NativeToolCallPart, ToolCallPart, ToolReturnPart
+from pydantic_ai.native_tools import MCPServerTool
 
 from ..conversation.turn import Turn
 from ..exceptions import ModelStalledError
@@ -15,6 +18,8 @@ RETRY_SECONDS = (0.2, 0.8)
 MOST_STALLS = 2
 """A response is not retried after this many timeouts, because each timeout means seconds of silence."""
 TRANSIENT = {"rate_limit", "network", "timeout"}
+REFUSED = ("denied", "retried")
+"""The outcomes of a tool call that did not take effect."""
 
 
 def transient(error: BaseException) -> bool:
@@ -63,6 +68,22 @@ class Retries:
     def _turn_to(self, response: int) -> None:
         if response != self._response:
             self._response, self._pauses, self._stalls = response, list(RETRY_SECONDS), 0
+
+
+def may_have_worked(messages: Sequence[ModelMessage]) -> bool:
+    """Return whether a tool call in a run's messages may have taken effect, wherever it was executed.
+
+    A tool does not run through TurnTools if another program executes it, if a capability of the agent answers the call,
+    or if the provider calls an MCP server. A call has no effect if its response broke off, or if it was refused.
+    """
+    parts = [(part, getattr(message, "state", "")) for message in messages for part in message.parts]
+    refused = {getattr(part, "tool_call_id", "") for part, _ in parts if getattr(part, "outcome", "") in REFUSED}
+    return any(
+        (isinstance(part, ToolCallPart) and state != "interrupted" and part.tool_call_id not in refused)
+        or (isinstance(part, ToolReturnPart) and part.tool_call_id not in refused)
+        or (isinstance(part, NativeToolCallPart) and part.tool_name.startswith(MCPServerTool.kind))
+        for part, state in parts
+    )
 
 
 def _single(error: BaseException) -> Iterator[BaseException]:

@@ -168,7 +168,8 @@ class Run(Work):
         told = f" ({record.error_detail})" if record.error_detail else ""
         logger.opt(exception=error).error("The turn failed: {}{}", record.error_category, told)
         out_of_time = record.error_category == "timeout"
-        text = apology(self.agent, self.services.limits, out_of_time=out_of_time, called=bool(record.tools))
+        called = bool(record.tools) or self.live.run.worked
+        text = apology(self.agent, self.services.limits, out_of_time=out_of_time, called=called)
         self.live.speak(text, "apology")
 
     # --- ending

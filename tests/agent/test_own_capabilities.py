@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, RunContext
-from pydantic_ai.capabilities import AbstractCapability, Hooks, ModelFallback, ProcessHistory
+from pydantic_ai import Agent, CallDeferred, DeferredToolRequests, DeferredToolResults, RunContext
+from pydantic_ai.capabilities import AbstractCapability, HandleDeferredToolCalls, Hooks, ModelFallback, ProcessHistory
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, NativeToolCallPart
 from pydantic_ai.models.fallback import FallbackModel
-from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
 
 from layercode_app import Turn, VoiceAgent
@@ -126,6 +126,71 @@ async def test_a_request_that_hooks_handle_is_left_to_them() -> None:
     errors: list[Exception] = []
     record = await record_of(fails_after_a_tool(noting(errors)))
     assert (record.retries, record.error, [type(error) for error in errors]) == (0, "ModelHTTPError", [ModelHTTPError])
+
+
+# --- tools that do not run through the toolkit
+
+
+charges: list[int] = []
+
+
+async def charge_elsewhere(ctx: Any, requests: DeferredToolRequests) -> DeferredToolResults:
+    charges.extend(call.args_as_dict()["euros"] for call in requests.calls)
+    return requests.build_results(calls={call.tool_call_id: "charged" for call in requests.calls})
+
+
+class Queue(AbstractCapability[Any]):
+    """Runs each tool call elsewhere."""
+
+    async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
+        charges.append(args["euros"])
+        return "charged"
+
+
+def breaks_off_once(first: Any, *capabilities: AbstractCapability[Any]) -> Agent[Any, str]:
+    """An agent whose first response is `first`, and whose next response breaks off once while the model reasons."""
+    charges.clear()
+    broken: list[ModelHTTPError] = [ModelHTTPError(503, "base")]
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        if len(messages) == 1:
+            yield first
+            if isinstance(first[0], DeltaToolCall):
+                return
+        elif broken:
+            yield {0: DeltaThinkingPart(content="Hm")}
+        if broken:
+            raise broken.pop()
+        yield "It is paid."
+
+    agent: Agent[Any, str] = Agent(FunctionModel(stream_function=answer), capabilities=capabilities)
+
+    @agent.tool_plain
+    def charge(euros: int) -> str:
+        raise CallDeferred
+
+    return agent
+
+
+CHARGE = {0: DeltaToolCall("charge", '{"euros": 50}', tool_call_id="c")}
+
+
+@pytest.mark.parametrize("capability", [HandleDeferredToolCalls(charge_elsewhere), Queue()], ids=["handler", "wrapper"])
+async def test_work_that_was_done_elsewhere_is_not_done_again(capability: AbstractCapability[Any]) -> None:
+    record = await record_of(
+        breaks_off_once(CHARGE, capability), apology="Say it again.", tool_apology="Where were we?"
+    )
+    assert (charges, record.retries, record.spoken_text) == ([50], 0, "Where were we?")
+
+
+async def test_work_of_an_mcp_server_of_the_provider_is_not_done_again() -> None:
+    remote = {0: NativeToolCallPart("mcp_server:bank", {"euros": 50}, tool_call_id="c")}
+    assert (await record_of(breaks_off_once(remote))).retries == 0
+
+
+async def test_a_run_whose_tool_call_was_refused_is_repeated() -> None:
+    record = await record_of(breaks_off_once({0: DeltaToolCall("charge", "{}", tool_call_id="c")}, Queue()))
+    assert (charges, record.retries, record.spoken_text) == ([], 1, "It is paid.")
 
 
 # --- a history processor
