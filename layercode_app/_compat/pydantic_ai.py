@@ -60,11 +60,10 @@ def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None
 def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
     """Return whether a capability, such as ModelFallback, handles failed model requests.
 
-    If so, the toolkit leaves the retries of these requests to the capability.
+    If so, PydanticAI opens each request, and the capability is told of a failure before the toolkit retries the request.
 
     `Hooks` handle failed requests only if a hook for them is registered. If the installed release of PydanticAI does
-    not tell whether such a hook is registered, the result is True for all `Hooks`. In that case, if none
-    is registered, neither the toolkit nor `Hooks` retries a request that fails after a tool call.
+    not tell whether such a hook is registered, the result is True for all `Hooks`.
     """
     from pydantic_ai.capabilities import AbstractCapability
 

@@ -33,7 +33,7 @@ def bounded(agent: Any, model: Any, retries: Retries, seconds: float) -> Any:
     """Wrap the agent's model with the first-token timeout and the retries.
 
     An instrumented model stays outermost, so that its spans still surround its requests. The model is returned
-    unchanged if a capability of the agent handles failed requests.
+    unchanged if a capability of the agent handles failed requests; see `RetriedRequests`.
     """
     if others_retry(agent):
         return model

@@ -24,6 +24,7 @@ from .confirmation import RunInput
 from .hedged_model import hedged
 from .output_speech import speak_output
 from .pause_timeout import Pauses
+from .retried_requests import retried_requests
 from .retry import Retries, may_have_worked
 from .selected_model import SelectedModel
 from .speech_writer import SpeechWriter
@@ -110,6 +111,7 @@ def _model_options(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], retries: Retries, watching: AbstractCapability[Any]
 ) -> dict[str, Any]:
     """Return the arguments that set a run's model, model settings and capabilities. One capability is `watching`."""
+    added = [watching, *retried_requests(voice.agent, turn, retries)]
 
     def wrap(model: Any) -> Any:
         return bounded(voice.agent, _hedged(voice, turn, model), retries, _model_settings(voice, turn, model)[1])
@@ -118,8 +120,8 @@ def _model_options(
         return _model_settings(voice, turn, model)[0]
 
     if voice.selects_model:
-        return {"capabilities": [watching, SelectedModel(turn, settings_for, wrap)]}
-    return {"capabilities": [watching], "model": wrap(turn.model), "model_settings": settings_for(turn.model)}
+        return {"capabilities": [*added, SelectedModel(turn, settings_for, wrap)]}
+    return {"capabilities": added, "model": wrap(turn.model), "model_settings": settings_for(turn.model)}
 
 
 def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], model: Any) -> Any:

@@ -25,6 +25,7 @@ def requesting(running: Any, turn: Turn[Any, Any], responses: list[ModelResponse
     live, before = turn.live, _last_message(running)
     began_as = getattr(turn.model, "model_name", "")
     call = live.run.request = model_requests.begin(live, began_as)
+    live.run.repeats = 0
     status: model_requests.Ending = "done"
     try:
         yield
@@ -69,7 +70,7 @@ def _describe(turn: Turn[Any, Any], call: ModelCall, response: ModelResponse | N
 def _note_attempts(
     turn: Turn[Any, Any], call: ModelCall, attempts: Sequence[ModelRequestAttempt], *, all_failed: bool = False
 ) -> None:
-    """Record each failed attempt of a fallback chain as a request.
+    """Record each failed attempt of a request, for example of a fallback chain, as a request.
 
     If a later model answered, the failed attempts are counted as retries. If all models failed, the last attempt is not
     added, because `call` already records it.
@@ -83,7 +84,7 @@ def _note_attempts(
         call.model = attempts[-1].model_name
         return
     model_requests.insert_attempts(turn.live, call, attempts)
-    turn.record.retries += len(attempts)
+    turn.record.retries += len(attempts) - turn.live.run.repeats
     if others := [attempt.model_name for attempt in attempts if attempt.model_name != call.model]:
         turn.log.warning("{} failed, and {} answered instead", ", ".join(others), call.model)
 

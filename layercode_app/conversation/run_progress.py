@@ -15,6 +15,8 @@ class RunProgress:
     """The number of the model response that is being spoken, counted from 0 in each turn."""
     request: ModelCall | None = None
     """The agent's running model request. Requests of helper agents are not kept here."""
+    repeats = 0
+    """The failed attempts of the running model request that are already counted as retries."""
     stage = ""
     """The stage in which the agent made its latest model request. Tool calls of the response belong to this stage."""
     helpers: Stage | None = None

@@ -10,7 +10,7 @@ import pytest
 from pydantic_ai import Agent, CallDeferred, DeferredToolRequests, DeferredToolResults, RunContext
 from pydantic_ai.capabilities import AbstractCapability, HandleDeferredToolCalls, Hooks, ModelFallback, ProcessHistory
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.messages import ModelMessage, NativeToolCallPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, NativeToolCallPart, TextPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
@@ -90,14 +90,20 @@ async def test_a_fallback_answers_if_no_request_of_a_hedge_begins_in_time() -> N
 # --- hooks that do not handle failed requests
 
 
-def fails_after_a_tool(capability: AbstractCapability[Any]) -> Agent[Any, str]:
-    """An agent whose second request, the one after a tool call, fails once."""
-    responses = iter([{0: DeltaToolCall("order", "{}", tool_call_id="c")}, ModelHTTPError(503, "base"), "Ordered."])
+def fails_after_a_tool(capability: AbstractCapability[Any], *failures: Exception | float) -> Agent[Any, str]:
+    """An agent that calls a tool, and whose next requests fail in this way: with an error, or after a delay.
+
+    By default, one request fails with an error.
+    """
+    failures = failures or (ModelHTTPError(503, "base"),)
+    responses = iter([{0: DeltaToolCall("order", "{}", tool_call_id="c")}, *failures, "Ordered."])
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
         response = next(responses)
         if isinstance(response, Exception):
             raise response
+        if isinstance(response, float):
+            await asyncio.sleep(response)
         yield response
 
     agent: Agent[Any, str] = Agent(FunctionModel(stream_function=answer), capabilities=[capability])
@@ -122,10 +128,29 @@ async def test_a_request_after_a_tool_is_retried_although_hooks_log_the_tools() 
     assert (record.spoken_text, record.retries, logged) == ("Ordered.", 1, ["order"])
 
 
-async def test_a_request_that_hooks_handle_is_left_to_them() -> None:
+@pytest.mark.parametrize("failure", [ModelHTTPError(503, "base"), LATE], ids=["fails", "hangs"])
+async def test_a_request_after_a_tool_is_retried_although_hooks_note_its_errors(failure: Exception | float) -> None:
     errors: list[Exception] = []
-    record = await record_of(fails_after_a_tool(noting(errors)))
-    assert (record.retries, record.error, [type(error) for error in errors]) == (0, "ModelHTTPError", [ModelHTTPError])
+    record = await record_of(fails_after_a_tool(noting(errors), failure), first_token_timeout=0.3)
+    assert (record.spoken_text, record.retries, len(errors)) == ("Ordered.", 1, 1)
+    assert [call.status for call in record.requests] == ["done", "failed", "done"]
+
+
+async def test_hooks_are_told_of_the_last_failure_too() -> None:
+    errors: list[Exception] = []
+    record = await record_of(fails_after_a_tool(noting(errors), *[ModelHTTPError(503, "base")] * 3))
+    assert (record.error, record.retries, len(errors)) == ("ModelHTTPError", 2, 3)
+
+
+async def test_a_request_that_hooks_handle_is_left_to_them() -> None:
+    hooks: Hooks[Any] = Hooks()
+
+    @hooks.on.model_request_error
+    async def recover(ctx: Any, *, request_context: Any, error: Exception) -> ModelResponse:
+        return ModelResponse([TextPart("Ask me later.")])
+
+    record = await record_of(fails_after_a_tool(hooks))
+    assert (record.spoken_text, record.retries) == ("Ask me later.", 0)
 
 
 # --- tools that do not run through the toolkit
