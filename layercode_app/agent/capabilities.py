@@ -15,8 +15,8 @@ from pydantic_ai.capabilities.instrumentation import Instrumentation
 from pydantic_ai.models.instrumented import InstrumentationSettings, InstrumentedModel
 
 from .._compat.pydantic_ai import default_instrumentation
-from ..conversation.pending import Pending
 from ..conversation.turn import Turn
+from .consent import Consent
 from .tools import TurnTools
 
 if TYPE_CHECKING:
@@ -48,11 +48,6 @@ class TracedTurnTools(Instrumentation):
 
         return await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=watched)
 
-    async def before_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
-        """Defer a tool call that the caller must confirm first."""
-        args = await super().before_tool_execute(ctx, call=call, tool_def=tool_def, args=args)
-        return await self.tools.before_tool_execute(ctx, call=call, tool_def=tool_def, args=args)
-
     async def wrap_output_process(self, ctx: Any, *, output_context: Any, output: Any, handler: Any) -> Any:
         """Open the span of an output function, and run the function within it."""
 
@@ -72,9 +67,9 @@ class TracedTurnTools(Instrumentation):
         return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
 
 
-def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], offered: Pending | None = None) -> AbstractCapability[Any]:
+def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], consent: Consent) -> AbstractCapability[Any]:
     """Return the capability of a turn: TurnTools alone, or within PydanticAI's instrumentation if that is on."""
-    tools = TurnTools(voice, turn, offered)
+    tools = TurnTools(voice, turn, consent)
     settings = _added_settings(voice.agent, turn.model)
     return tools if settings is None else TracedTurnTools(settings=settings, tools=tools)
 

@@ -21,6 +21,7 @@ from ..exceptions import ModelStalledError
 from .bounded_model import SETTING, bounded, has_several
 from .capabilities import watch
 from .confirmation import RunInput
+from .consent import Consent
 from .hedged_model import hedged
 from .output_speech import speak_output
 from .pause_timeout import Pauses
@@ -61,7 +62,9 @@ async def _run_once(
         deps=deps,
         message_history=history,
         conversation_id=turn.conversation_id,
-        **_model_options(voice, turn, retries, watch(voice, turn, given.offered)),
+        **_model_options(
+            voice, turn, retries, watch(voice, turn, Consent(voice, turn, given.offered, given.approvals))
+        ),
         **_options(voice, turn, given, history),
     ) as running:
         try:

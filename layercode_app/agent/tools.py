@@ -23,14 +23,13 @@ from pydantic_ai.exceptions import (
 
 from .._compat.pydantic_ai import stopped_by_timeout
 from ..conversation.delivery import CrashedTurnError
-from ..conversation.pending import Pending, key_of
 from ..conversation.portable_messages import sendable
 from ..conversation.tool_call_ids import with_new_ids
 from ..conversation.turn import Turn
 from ..journal.record import ToolCall
 from ..journal.record_json import sorted_json
 from ..observability.debug_run import log_tool
-from .confirm_options import DEFAULT_CONFIRM, description_of, question_of
+from .consent import Consent
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable, refusal_of
 from .prompt_changes import note_changes
 from .stage_run import without_other_stages
@@ -52,12 +51,9 @@ class TurnTools(AbstractCapability[Any]):
 
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
-    offered: Pending | None = None
-    """The tool calls about which the caller was asked. If the model repeats such a call, it counts as approved."""
+    consent: Consent
     _results: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
     """The results of the current response's tool calls, by tool and arguments."""
-    _left: set[tuple[str, bytes]] | None = field(default=None, init=False)
-    """The tool calls of `offered` that the model has not repeated yet; None until the first check of a tool call."""
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
@@ -78,7 +74,8 @@ class TurnTools(AbstractCapability[Any]):
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
         """Return the toolset without the tools of other stages, and with the MCP servers that the worker keeps open.
 
-        These servers replace those in `toolset`. Return None if nothing has to be changed.
+        These servers replace those in `toolset`. The tools in `confirm` need an approval. Return None if nothing has to
+        be changed.
         """
         servers, kept = self.voice.tool_servers, toolset
         if servers:
@@ -89,46 +86,28 @@ class TurnTools(AbstractCapability[Any]):
             )
         if self.voice.stages.claimed:
             kept = without_other_stages(self.voice, self.turn, kept)
+        if self.voice.confirm:
+            kept = kept.prepared(self.consent.unapproved)
         return None if kept is toolset else kept
 
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
         """Approve each tool call that the caller was asked to confirm, and that the model repeats after the answer."""
-        agreed = [call.tool_call_id for call in requests.approvals if await self._agreed(call)]
+        agreed = [call.tool_call_id for call in requests.approvals if await self.consent.to(call)]
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
-
-    async def _agreed(self, call: Any) -> bool:
-        """Return whether the caller has agreed to this tool call.
-
-        The result is False if the question about the tool call would now be different. It is True at most once for the
-        same tool and arguments.
-        """
-        offered = self.offered
-        if self._left is None:
-            calls = offered.calls if offered else ()
-            self._left = {key_of(asked["name"], asked["args"]) for asked in calls}
-        args = call.args_as_dict()
-        key = key_of(call.tool_name, jsonable(args))
-        if offered is None or key not in self._left:
-            return False
-        self._left.discard(key)
-        confirm = self.voice.confirm.get(call.tool_name, DEFAULT_CONFIRM)
-        description = description_of(self.voice, call.tool_name)
-        # Values in the question, such as the total, may have changed since. The caller agreed only to the old values.
-        return await question_of(confirm, self.turn, call.tool_name, args, description) in offered.question
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Record the tool call, save a checkpoint, and run the tool according to its policy.
 
         Raise ApprovalRequired if the caller must confirm this tool call and has not confirmed it yet.
         """
-        if call.tool_name in self.voice.confirm and not ctx.tool_call_approved:
-            raise ApprovalRequired  # Before a mock or a recording answers, and before the browser is told that it runs.
+        if call.tool_name in self.voice.confirm and not await self.consent.to(call):
+            raise ApprovalRequired  # A capability of the agent has approved the call, but only the caller can.
         record, live = self.turn.record, self.turn.live
         policy = self.voice.tools.get(call.tool_name, DEFAULT_POLICY).interruption
         started = live.elapsed_ms()
         entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), started, policy=policy, effects={})
         record.tools.append(entry)
-        if ctx.tool_call_approved:
+        if call.tool_call_id in self.consent.given:
             record.pending = None  # From here on the call may have taken effect, so no answer may run it again.
         if live.run.tool_started is not None:
             live.run.tool_started()

@@ -103,7 +103,8 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         backchannels: Whether an interrupted reply, unless it asked a question, continues after a message that is only a
             listening sound ("mhm", "right"). A list chooses languages and adds sounds: `["en", "fair enough"]`.
         confirm: By tool name, the question to ask before the tool runs: a text with fields such as {total}, a function
-            of the turn and the arguments, or a `Confirm`. Tools with `requires_approval=True` are always confirmed.
+            of the turn and the arguments, or a `Confirm`. Tools with `requires_approval=True` are also confirmed, unless a
+            capability of the agent approves or denies them.
         stages: The parts of a call, in order; each `Stage` has its own instructions and tools.
         summary: Whether older turns that no longer fit the history become a running summary. True uses the model of the
             setting LAYERCODE_SUMMARY_MODEL, else the agent's own. A name or a model selects another model. Or pass an

@@ -25,6 +25,7 @@ from pydantic_ai.models.test import TestModel
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app.agent import capabilities, pydantic_ai_run
+from layercode_app.agent.consent import Consent
 from layercode_app.agent.tools import TurnTools
 
 from ..calling import calling, settings
@@ -107,8 +108,8 @@ async def test_one_capability_makes_the_spans_that_two_make(
     agent = looking_up(recorded)
     made: list[AbstractCapability[Any]] = []
 
-    def watched(voice: Any, turn: Any, offered: Any = None) -> AbstractCapability[Any]:
-        made.append(capabilities.watch(voice, turn, offered))
+    def watched(voice: Any, turn: Any, consent: Any) -> AbstractCapability[Any]:
+        made.append(capabilities.watch(voice, turn, consent))
         return made[-1]
 
     monkeypatch.setattr(pydantic_ai_run, "watch", watched)
@@ -132,7 +133,8 @@ async def test_one_capability_makes_the_spans_that_two_make(
 
 def chosen(agent: Any, model: Any = None) -> type[Any]:
     turn: Any = type("Turn", (), {"model": model})()
-    return type(capabilities.watch(VoiceAgent("looking", agent), turn))
+    voice = VoiceAgent("looking", agent)
+    return type(capabilities.watch(voice, turn, Consent(voice, turn)))
 
 
 class Own(AbstractCapability[Any]):

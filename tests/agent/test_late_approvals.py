@@ -10,8 +10,18 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from pydantic_ai import Agent, ApprovalRequired, CallDeferred, FunctionToolset, RunContext, Tool, ToolDefinition
-from pydantic_ai.capabilities import PrepareTools
+from pydantic_ai import (
+    Agent,
+    ApprovalRequired,
+    CallDeferred,
+    DeferredToolRequests,
+    DeferredToolResults,
+    FunctionToolset,
+    RunContext,
+    Tool,
+    ToolDefinition,
+)
+from pydantic_ai.capabilities import AbstractCapability, HandleDeferredToolCalls, PrepareTools
 
 from layercode_app import Call, Turn, VoiceAgent
 from layercode_app.agent.output_speech import NOT_APPROVED
@@ -58,6 +68,50 @@ async def test_the_caller_is_asked_whatever_wants_the_approval(parts: Any, answe
         records = await call.records()
     ran = [tool.result for record in records for tool in record.tools if tool.status == "done"]
     assert ran == (["paid 3"] if answer == "yes" else [])
+
+
+def approve(ctx: RunContext[Any], requests: DeferredToolRequests) -> DeferredToolResults:
+    return requests.build_results(approve_all=True)
+
+
+class Queue(AbstractCapability[Any]):
+    """Runs each tool call elsewhere."""
+
+    async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
+        return f"{await handler(args)} through the queue" if ctx.tool_call_approved else "paid elsewhere"
+
+
+OWN: dict[str, AbstractCapability[Any]] = {"an approver": HandleDeferredToolCalls(approve), "a queue": Queue()}
+
+
+@pytest.mark.parametrize("capability", OWN.values(), ids=OWN)
+@pytest.mark.parametrize("answer", ["yes", "no", "go for it"])
+@pytest.mark.parametrize("marked", [False, True], ids=["", "requires approval"])
+async def test_only_the_caller_consents_to_a_tool_in_confirm(
+    capability: AbstractCapability[Any], answer: str, marked: bool
+) -> None:
+    runs: list[int] = []
+
+    def charge(euros: int) -> str:
+        runs.append(euros)
+        return f"paid {euros}"
+
+    agent = Agent(deps_type=Turn, tools=[Tool(charge, requires_approval=marked)], capabilities=[capability])
+    voice = VoiceAgent("till", agent, filler=False, confirm={"charge": "Shall I charge {euros} euros?"})
+    charging = Call("charge", {"euros": 50})
+    async with open_call(voice, model=scripted(charging, *[charging] * (answer == "go for it"), "Done.")) as call:
+        assert (await call.say("I want to pay.")).spoken == "Shall I charge 50 euros?"
+        assert runs == []
+        assert (await call.say(answer)).spoken == "Done."
+    assert runs == ([] if answer == "no" else [50])
+
+
+async def test_an_agents_own_approver_decides_about_tools_that_are_not_in_confirm() -> None:
+    tools = [Tool(pay, requires_approval=True)]
+    voice = VoiceAgent("till", Agent(deps_type=Turn, tools=tools, capabilities=[OWN["an approver"]]), filler=False)
+    async with open_call(voice, model=scripted(Call("pay", {"bill": 3}), "Done.")) as call:
+        done = await call.say("I want to pay.")
+    assert (done.spoken, [tool.result for tool in done.tools]) == ("Done.", ["paid 3"])
 
 
 async def test_an_output_that_is_not_text_does_not_prevent_the_question() -> None:

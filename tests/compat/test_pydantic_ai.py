@@ -28,6 +28,7 @@ from layercode_app import LayerCode, VoiceAgent
 from layercode_app._compat import pydantic_ai as private
 from layercode_app.agent import bounded_model, capabilities
 from layercode_app.agent.connections import _is_tool_server
+from layercode_app.agent.consent import Consent
 from layercode_app.agent.fingerprint import fingerprint
 from layercode_app.agent.instructions import prompt_of, with_prompt
 from layercode_app.agent.outputs import may_be_rejected, takes_deferred
@@ -80,7 +81,8 @@ def test_without_the_default_tools_and_spans_are_two_capabilities(monkeypatch: p
     Agent.instrument_all(InstrumentationSettings())
     turn: Any = type("Turn", (), {"model": None})()
     monkeypatch.setattr(capabilities, "default_instrumentation", lambda: private.UNKNOWN)
-    assert type(capabilities.watch(VoiceAgent("compat", Agent(TestModel())), turn)) is TurnTools
+    voice = VoiceAgent("compat", Agent(TestModel()))
+    assert type(capabilities.watch(voice, turn, Consent(voice, turn))) is TurnTools
 
 
 def test_a_class_without_the_default_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
