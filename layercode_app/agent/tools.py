@@ -52,8 +52,8 @@ class TurnTools(AbstractCapability[Any]):
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
     consent: Consent
-    _results: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
-    """The results of the current response's tool calls, by tool and arguments."""
+    _results: dict[tuple[str, bytes], tuple[asyncio.Future[Any], set[str]]] = field(default_factory=dict, init=False)
+    """The results of the current response's tool calls, by tool and arguments, and the ids of the calls that have them."""
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
@@ -146,12 +146,17 @@ class TurnTools(AbstractCapability[Any]):
         self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
 
     def _once(self, entry: ToolCall, handler: Any, args: Any) -> Awaitable[Any]:
-        """Return an awaitable that runs the tool, or that waits for an identical call of the same response."""
+        """Return an awaitable that runs the tool, or that waits for an identical call of the same response.
+
+        If the same call is executed again, the tool runs again: a capability of the agent retries it, or has approved it.
+        """
         key = (entry.name, sorted_json(entry.args))
-        shared = self._results.get(key)
-        if shared is not None:
+        shared, calls = self._results.get(key, (None, {entry.id}))
+        if shared is not None and entry.id not in calls:
+            calls.add(entry.id)
             return _result_of(shared, entry.id)
-        self._results[key] = shared = asyncio.get_running_loop().create_future()
+        shared = asyncio.get_running_loop().create_future()
+        self._results[key] = shared, {entry.id}
         return _sharing(shared, handler(args))
 
     async def _undoable(self, entry: ToolCall, work: Awaitable[Any]) -> Any:

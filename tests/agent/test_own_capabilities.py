@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, CallDeferred, DeferredToolRequests, DeferredToolResults, RunContext
+from pydantic_ai import (
+    Agent,
+    ApprovalRequired,
+    CallDeferred,
+    DeferredToolRequests,
+    DeferredToolResults,
+    RunContext,
+    Tool,
+)
 from pydantic_ai.capabilities import AbstractCapability, HandleDeferredToolCalls, Hooks, ModelFallback, ProcessHistory
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.messages import ModelMessage, ModelResponse, NativeToolCallPart, TextPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, NativeToolCallPart, TextPart, ToolReturnPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
@@ -216,6 +225,62 @@ async def test_work_of_an_mcp_server_of_the_provider_is_not_done_again() -> None
 async def test_a_run_whose_tool_call_was_refused_is_repeated() -> None:
     record = await record_of(breaks_off_once({0: DeltaToolCall("charge", "{}", tool_call_id="c")}, Queue()))
     assert (charges, record.retries, record.spoken_text) == ([], 1, "It is paid.")
+
+
+# --- capabilities that execute a tool call again
+
+
+class Again(AbstractCapability[Any]):
+    """Executes a tool call that failed again, up to twice."""
+
+    async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
+        for _ in range(2):
+            with suppress(ConnectionError):
+                return await handler(args)
+        return await handler(args)
+
+
+def books(tool: Callable[..., str], capability: AbstractCapability[Any], *, calls: int = 1) -> Agent[Any, str]:
+    """An agent that calls this tool in its first response, several times with the same arguments if `calls` is greater."""
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        if len(messages) == 1:
+            yield {n: DeltaToolCall("book", "{}", tool_call_id=f"c{n}") for n in range(calls)}
+        else:
+            yield " ".join(str(part.content) for part in messages[-1].parts if isinstance(part, ToolReturnPart))
+
+    return Agent(
+        FunctionModel(stream_function=answer),
+        tools=[Tool(tool, name="book")],
+        capabilities=[capability],
+        deps_type=Turn,
+    )
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+async def test_a_tool_that_a_capability_retries_runs_again(calls: int) -> None:
+    outcomes = ["failed", "failed", "booked"]
+
+    def book() -> str:
+        if (outcome := outcomes.pop(0)) == "failed":
+            raise ConnectionError
+        return outcome
+
+    record = await record_of(books(book, Again(), calls=calls))
+    assert (record.spoken_text, outcomes) == (" ".join(["booked"] * calls), [])
+    assert [tool.status for tool in record.tools] == ["failed"] * (2 * calls) + ["done"] * calls
+
+
+async def test_a_tool_that_asks_for_an_approval_while_it_runs_runs_again_when_it_is_approved() -> None:
+    def book(ctx: RunContext[Turn]) -> str:
+        if not ctx.tool_call_approved:
+            raise ApprovalRequired
+        return "booked"
+
+    def approve(ctx: RunContext[Any], requests: DeferredToolRequests) -> DeferredToolResults:
+        return requests.build_results(approve_all=True)
+
+    assert (await record_of(books(book, HandleDeferredToolCalls(approve)))).spoken_text == "booked"
 
 
 # --- a history processor
