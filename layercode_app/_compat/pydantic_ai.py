@@ -71,6 +71,19 @@ def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
     return bool(getattr(capability, "_has_on_model_request_error", overrides))
 
 
+def has_hook(capability: AbstractCapability[Any], name: str) -> bool:
+    """Return whether a capability, or one inside it, has its own code for a hook, such as `after_model_request`.
+
+    Code of PydanticAI does not count, except `Hooks` for which such a hook is registered. If the installed release of
+    PydanticAI does not tell which hooks are registered, `Hooks` do not count either.
+    """
+    if not getattr(type(capability), name).__module__.startswith("pydantic_ai."):
+        return True
+    inside = [*getattr(capability, "capabilities", ()), getattr(capability, "wrapped", None)]
+    registered = getattr(capability, "_registry", {})
+    return bool(registered.get(name)) or any(has_hook(one, name) for one in inside if one is not None)
+
+
 def resolves_per_run(toolset: Any) -> bool:
     """Return whether each run opens its own connection to an MCP server, with its own credentials.
 

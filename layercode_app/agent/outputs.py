@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
 
 from loguru import logger
 
-from .._compat.pydantic_ai import output_validators, prepare_output
+from .._compat.pydantic_ai import has_hook, output_validators, prepare_output
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
+
+
+HOOKS: Final = ("after_model_request", "before_output_process", "after_output_process", "wrap_output_process")
+"""The hooks of capabilities that get a complete reply. They may reject or change it."""
 
 
 def speaks_text(agent: AbstractAgent[Any, Any]) -> bool:
@@ -20,8 +24,8 @@ def speaks_text(agent: AbstractAgent[Any, Any]) -> bool:
 
 
 def may_be_rejected(agent: AbstractAgent[Any, Any]) -> bool:
-    """Return whether a validator or `TextOutput` function may reject or change the agent's text."""
-    return bool(_validators(agent)) or any(_is_text_output(kind) for kind in _kinds(agent.output_type))
+    """Return whether a validator, a capability's hook or a `TextOutput` function may reject or change the agent's text."""
+    return bool(_judge(agent)) or any(_is_text_output(kind) for kind in _kinds(agent.output_type))
 
 
 def may_defer(agent: AbstractAgent[Any, Any]) -> bool:
@@ -70,18 +74,27 @@ def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
 
 
 def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -> None:
-    """Warn about an output validator, because it delays the first word.
+    """Warn about an output validator, or a hook that may change the reply, because it delays the first word.
 
     With `speak` there is no warning, because then no reply is streamed in any case.
     """
     if speak:
         return
-    if _validators(agent):
+    if judge := _judge(agent):
         logger.warning(
-            "Agent {!r} has an output validator, so each reply is held back until the validator accepts it. The caller "
-            "hears the first word later, after a filler. Words before tool calls are spoken at once.",
+            "Agent {!r} has {}, so each reply is held back until it is accepted. The caller hears the first word later, "
+            "after a filler. Words before tool calls are spoken at once.",
             name,
+            judge,
         )
+
+
+def _judge(agent: Any) -> str:
+    """Return what may reject or change a complete reply, in words: a validator or a hook; "" if there is none."""
+    if _validators(agent):
+        return "an output validator"
+    root = getattr(_innermost(agent), "root_capability", None)
+    return next((f"the hook {name}" for name in HOOKS if root is not None and has_hook(root, name)), "")
 
 
 def _validators(agent: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,20 @@ import pytest
 from loguru import logger
 from pydantic import BaseModel
 from pydantic_ai import Agent, ApprovalRequired, CallDeferred, DeferredToolRequests, ModelRetry, TextOutput
-from pydantic_ai.messages import ModelMessage, TextPart, UserPromptPart
+from pydantic_ai.capabilities import (
+    AbstractCapability,
+    Hooks,
+    ModelFallback,
+    PrefixTools,
+    Thinking,
+    WrapperCapability,
+)
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app.agent.output_speech import NOT_APPROVED, NOT_RUN
+from layercode_app.agent.outputs import may_be_rejected
 from layercode_app.journal.record import TurnRecord
 
 from ..calling import Caller, calling, settings
@@ -155,6 +165,70 @@ def test_a_server_warns_that_words_are_held_back(tmp_path: Path) -> None:
     finally:
         logger.remove(sink)
     assert any("'clerk' has an output validator" in line for line in lines)
+
+
+# --- hooks of capabilities
+
+
+class Redacts(AbstractCapability[Any]):
+    async def after_output_process(self, ctx: Any, *, output_context: Any, output: Any) -> Any:
+        return output.replace("4111", "****")
+
+
+class Rejects(AbstractCapability[Any]):
+    async def before_output_process(self, ctx: Any, *, output_context: Any, output: Any) -> Any:
+        if "4111" in output:
+            raise ModelRetry("Say no card number.")
+        return output
+
+
+def of_responses(*, rejects: bool) -> Hooks[Any]:
+    hooks: Hooks[Any] = Hooks()
+
+    @hooks.on.after_model_request
+    async def check(ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
+        if rejects and "4111" in str(response.text):
+            raise ModelRetry("Say no card number.")
+        return replace(response, parts=[TextPart(str(response.text).replace("4111", "****"))])
+
+    return hooks
+
+
+CHECKING: dict[str, AbstractCapability[Any]] = {
+    "redacts": Redacts(),
+    "rejects": Rejects(),
+    "inside another": PrefixTools(Redacts(), prefix="own"),
+    "redacts a response": of_responses(rejects=False),
+    "rejects a response": of_responses(rejects=True),
+}
+
+
+@pytest.mark.parametrize("name", CHECKING)
+async def test_a_reply_is_not_spoken_before_a_hook_has_checked_it(name: str, tmp_path: Path) -> None:
+    script = Script(["It ends ", "in 4111."], ["It ends in ****."], ["Bye."])
+    if "redacts" in name or "inside" in name:
+        script.replies.pop(1)
+    agent = Agent(script.model, capabilities=[CHECKING[name]])
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(str(line)), format="{message}")
+    app = LayerCode(VoiceAgent("clerk", agent), settings=settings(tmp_path))
+    logger.remove(sink)
+    async with calling(app) as caller:
+        assert (await said(caller, app)).spoken_text == "It ends in ****."
+        await said(caller, app, "bye")
+    assert script.given() == ["hello", "It ends in ****.", "bye"]
+    assert any("'clerk' has the hook" in line for line in lines)
+
+
+async def test_capabilities_that_only_watch_do_not_hold_a_reply_back() -> None:
+    class Watches(WrapperCapability[Any]):
+        async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> ModelResponse:
+            response: ModelResponse = await handler(request_context)
+            return response
+
+    hooks: Hooks[Any] = Hooks(before_model_request=lambda ctx, request_context: request_context)
+    assert not may_be_rejected(Agent("test", capabilities=[Watches(hooks), Thinking(), ModelFallback("test")]))
+    assert may_be_rejected(Agent("test", capabilities=[Watches(of_responses(rejects=True))]))
 
 
 # --- speak=
