@@ -63,10 +63,13 @@ def handles_failed_requests(capability: AbstractCapability[Any]) -> bool:
     If so, PydanticAI opens each request, and the capability is told of a failure before the toolkit retries the request.
 
     `Hooks` handle failed requests only if a hook for them is registered. If the installed release of PydanticAI does
-    not tell whether such a hook is registered, the result is True for all `Hooks`.
+    not tell whether such a hook is registered, the result is True for all `Hooks`. It is also True for a function that
+    returns a capability for each run, because this capability is not known before the run.
     """
-    from pydantic_ai.capabilities import AbstractCapability
+    from pydantic_ai.capabilities import AbstractCapability, DynamicCapability
 
+    if isinstance(capability, DynamicCapability):
+        return True
     overrides = type(capability).on_model_request_error is not AbstractCapability.on_model_request_error
     return bool(getattr(capability, "_has_on_model_request_error", overrides))
 

@@ -18,14 +18,14 @@ from ..conversation.model_requests import Hedge, insert_hedge
 from ..conversation.tool_call_ids import with_unique_ids
 from ..conversation.turn import Turn
 from ..exceptions import ModelStalledError
-from .bounded_model import SETTING, bounded, has_several
+from .bounded_model import SETTING, bounded, has_several, others_retry
 from .capabilities import watch
 from .confirmation import RunInput
 from .consent import Consent
 from .hedged_model import hedged
 from .output_speech import speak_output
 from .pause_timeout import Pauses
-from .retried_requests import retried_requests
+from .retried_requests import RetriedRequests
 from .retry import Retries, may_have_worked
 from .selected_model import SelectedModel
 from .speech_writer import SpeechWriter
@@ -114,7 +114,7 @@ def _model_options(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], retries: Retries, watching: AbstractCapability[Any]
 ) -> dict[str, Any]:
     """Return the arguments that set a run's model, model settings and capabilities. One capability is `watching`."""
-    added = [watching, *retried_requests(voice.agent, turn, retries)]
+    added = [watching, RetriedRequests(turn, retries)] if others_retry(voice.agent) else [watching]
 
     def wrap(model: Any) -> Any:
         return bounded(voice.agent, _hedged(voice, turn, model), retries, _model_settings(voice, turn, model)[1])

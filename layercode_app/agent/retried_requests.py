@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering, ModelFallback
-from pydantic_ai.exceptions import RetryModelRequest
+from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
+from pydantic_ai.exceptions import FallbackExceptionGroup, RetryModelRequest
 
 from ..conversation.turn import Turn
-from .bounded_model import others_retry
+from .models import falls_back
 from .retry import Retries
 
 
@@ -29,17 +29,9 @@ class RetriedRequests(AbstractCapability[Any]):
         return CapabilityOrdering(position="outermost")
 
     async def on_model_request_error(self, ctx: Any, *, request_context: Any, error: Exception) -> Any:
-        """Retry the request after an error that all hooks have raised again."""
-        if not await self.retries.again(error):
+        """Retry the request after an error that all hooks have raised again, unless `ModelFallback` tried all models."""
+        tried_all = isinstance(error, FallbackExceptionGroup) and not falls_back(request_context.model)
+        if tried_all or not await self.retries.again(error):
             raise error
         self.turn.live.run.repeats += 1
         raise RetryModelRequest
-
-
-def retried_requests(agent: Any, turn: Turn[Any, Any], retries: Retries) -> list[AbstractCapability[Any]]:
-    """Return the capability in a list; an empty list if `BoundedModel` or `ModelFallback` handles failed requests."""
-    if not others_retry(agent):
-        return []
-    leaves: list[Any] = []
-    agent.root_capability.apply(leaves.append)
-    return [] if any(isinstance(one, ModelFallback) for one in leaves) else [RetriedRequests(turn, retries)]

@@ -89,6 +89,19 @@ async def test_a_fallback_answers_if_both_requests_of_a_hedge_fail() -> None:
     assert (record.spoken_text, record.model) == ("I am fallback. And you?", "fallback")
 
 
+async def test_a_fallback_that_is_known_only_in_the_run_is_asked_at_once() -> None:
+    fallback: ModelFallback[Any] = ModelFallback(answering("fallback"))
+    record = await record_of(Agent(answering("base", fails=True), capabilities=[lambda ctx: fallback]))
+    assert (record.spoken_text, record.retries) == ("I am fallback. And you?", 1)
+
+
+@pytest.mark.parametrize("hooks", [[], [noting([])]], ids=["", "hooks"])
+async def test_a_run_in_which_the_fallback_failed_too_begins_again_with_the_first_model(hooks: list[Any]) -> None:
+    capabilities = [ModelFallback(answering("fallback", fails=True)), *hooks]
+    record = await record_of(Agent(answering("base", fails=True), capabilities=capabilities))
+    assert [call.model for call in record.requests] == ["base", "fallback"] * 3
+
+
 async def test_a_fallback_answers_if_no_request_of_a_hedge_begins_in_time() -> None:
     agent: Agent[Any, str] = Agent(answering("base", after=LATE), capabilities=[ModelFallback(answering("fallback"))])
     slow = answering("hedge", after=LATE)
