@@ -27,7 +27,7 @@ from .output_speech import speak_output
 from .pause_timeout import Pauses
 from .retried_requests import RetriedRequests
 from .retry import Retries, may_have_worked
-from .selected_model import SelectedModel
+from .selected_model import SelectedModel, may_switch_model
 from .speech_writer import SpeechWriter
 from .stage_run import stage_options
 from .system_prompts import instructions_for, without_old_prompts
@@ -124,7 +124,10 @@ def _model_options(
 
     if voice.selects_model:
         return {"capabilities": [*added, SelectedModel(turn, settings_for, wrap)]}
-    return {"capabilities": added, "model": wrap(turn.model), "model_settings": settings_for(turn.model)}
+    own = {"model_settings": settings_for(turn.model)}
+    if may_switch_model(voice.agent):
+        return own | {"capabilities": [*added, SelectedModel(turn, settings_for, wrap)], "model": turn.model}
+    return own | {"capabilities": added, "model": wrap(turn.model)}
 
 
 def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], model: Any) -> Any:

@@ -1,6 +1,7 @@
 """Apply the first-token timeout, the retries and the hedging to a model that the agent itself selected.
 
-An agent selects its model with a capability, such as PydanticAI's SelectModel, before each request of a run.
+An agent selects its model with a capability, such as PydanticAI's SelectModel, before each request of a run. A hook of
+the agent may also switch the model of a request.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from typing import Any
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.models import Model
 
+from .._compat.pydantic_ai import has_hook
 from ..conversation.turn import Turn
+
+
+def may_switch_model(agent: Any) -> bool:
+    """Return whether a hook of the agent may switch the model of a request."""
+    root = getattr(agent, "root_capability", None)
+    return root is not None and any(has_hook(root, name) for name in ("before_model_request", "wrap_model_request"))
 
 
 @dataclass

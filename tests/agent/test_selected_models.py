@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from loguru import logger
 from pydantic_ai import Agent, RunContext, models
-from pydantic_ai.capabilities import ModelFallback, SelectModel
+from pydantic_ai.capabilities import Hooks, ModelFallback, SelectModel
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
-from pydantic_ai.models import Model, ModelSelectionContext
+from pydantic_ai.models import Model, ModelRequestContext, ModelSelectionContext
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai.settings import ModelSettings
 
 from layercode_app import LayerCode, Turn, VoiceAgent
 from layercode_app.agent.deferred_models import models_deferred
@@ -114,6 +115,48 @@ async def test_a_request_after_a_tool_is_retried(problem: float | Exception) -> 
     agent = selecting(model("large", calls="ask"), model("small", problem))
     record = await record_of(agent, first_token_timeout=0.2)
     assert (record.spoken_text, record.retries) == ("I am small.", 1)
+
+
+def switching(to: Model) -> Agent[Turn, str]:
+    """Return an agent whose hook sends each request to the model `to`."""
+    hooks: Hooks[Any] = Hooks()
+
+    @hooks.on.before_model_request
+    async def switch(ctx: Any, request_context: ModelRequestContext) -> ModelRequestContext:
+        request_context.model = to
+        return request_context
+
+    agent: Agent[Turn, str] = Agent(model("own"), deps_type=Turn, capabilities=[hooks])
+
+    @agent.tool_plain
+    def ask() -> str:
+        return "asked"
+
+    return agent
+
+
+@pytest.mark.parametrize("problem", [FAILURE, HANGS], ids=["fails", "hangs"])
+async def test_a_request_to_a_model_that_a_hook_chose_is_retried(problem: float | Exception) -> None:
+    record = await record_of(switching(model("large", 0.0, problem, calls="ask")), first_token_timeout=0.2)
+    assert (record.spoken_text, record.retries, record.model) == ("I am large.", 1, "large")
+
+
+async def test_a_request_to_a_model_that_a_hook_chose_can_be_hedged() -> None:
+    record = await record_of(switching(model("slow", HANGS)), hedge_after=0.001, hedge_model=model("hedge"))
+    assert rows(record) == [("slow", "cancelled"), ("hedge", "done")]
+
+
+async def test_the_voice_agents_settings_override_those_of_the_agent_whose_hook_chooses_the_model() -> None:
+    given: list[Any] = []
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        given.append((info.model_settings or {}).get("temperature"))
+        yield "Hello."
+
+    agent = switching(FunctionModel(stream_function=answer))
+    agent.model_settings = ModelSettings(temperature=0.1)
+    await record_of(agent, model_settings={"temperature": 0.9})
+    assert given == [0.9]
 
 
 async def test_a_failed_request_names_its_model() -> None:
