@@ -1,4 +1,7 @@
-"""Speak the output of a completed run: the text from `speak=`, a validated text, or the question before a tool call."""
+"""Speak the output of a run if it was not spoken while it streamed.
+
+This may be the text from `speak=`, a validated text, the text of an output function, or the question before a tool call.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from ..journal.record import ToolCall
 from .confirmation import ask
 
 if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponse
+
     from .speech_writer import SpeechWriter
     from .voice_agent import VoiceAgent
 
@@ -20,8 +25,14 @@ NOT_RUN = "The tool was not run: it is executed by another program, which cannot
 """The recorded result of a tool call that the agent deferred. The model reads it in the next turns."""
 
 
-async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, output: Any) -> None:
-    """Speak the output, or the part of it that was not spoken while it streamed.
+async def speak_output(
+    voice: VoiceAgent[Any, Any],
+    turn: Turn[Any, Any],
+    writer: SpeechWriter,
+    output: Any,
+    responses: Sequence[ModelResponse],
+) -> None:
+    """Speak the output, or the part of it that was not spoken while it streamed. `responses` are the run's responses.
 
     Raises HookError if the output is not text, nothing was said, and `VoiceAgent` was given no `speak`.
     """
@@ -37,7 +48,10 @@ async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer
         await writer.speak_output(voice.speak(output))
     elif writer.holds:
         await (writer.speak_output(output) if isinstance(output, str) else writer.release())
-    elif not isinstance(output, str) and output is not None and not turn.live.spoken.begun:
+    elif isinstance(output, str):
+        if not _was_spoken(output, responses):
+            await writer.speak_output(output)
+    elif output is not None and not turn.live.spoken.begun:
         raise HookError(
             f"Agent {voice.name!r} answered with {type(output).__name__}, which is not text, so nothing was said. "
             f"Pass a function that turns it into text: VoiceAgent({voice.name!r}, ..., speak=lambda output: ...)"
@@ -51,6 +65,16 @@ def _speaks_approvals(voice: VoiceAgent[Any, Any]) -> bool:
     DeferredToolRequests, and no tool has a `confirm`.
     """
     return voice.speak is not None and not voice.asks_first and not voice.confirm
+
+
+def _was_spoken(output: str, responses: Sequence[ModelResponse]) -> bool:
+    """Return whether the output is the text of the last response, which was spoken while it streamed.
+
+    This also holds if a capability of the agent has changed the text since: the caller must not hear it twice.
+    """
+    if not responses or not (text := responses[-1].text):
+        return False
+    return output in text or (responses[-1].state == "complete" and not responses[-1].tool_calls)
 
 
 def _refuse_external(turn: Turn[Any, Any], calls: Sequence[Any], *, say: bool) -> None:

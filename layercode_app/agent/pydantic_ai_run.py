@@ -70,6 +70,7 @@ async def _run_once(
         try:
             async for node in running:
                 if Agent.is_model_request_node(node):
+                    writer.begin()
                     with requesting(running, turn, responses):
                         async with node.stream(running.ctx) as events:
                             await _speak_text(events, turn, writer if voice.speak is None else None)
@@ -86,7 +87,7 @@ async def _run_once(
             write_down(running, turn, responses, given.lead)
             live.run.worked = may_have_worked(running.new_messages())
     if running.result is not None:
-        await speak_output(voice, turn, writer, running.result.output)
+        await speak_output(voice, turn, writer, running.result.output, responses)
     turn.live.run.answered = True
 
 
@@ -169,8 +170,6 @@ async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], writer: 
     """Speak the text of a response while it streams. Raises ModelStalledError if the model pauses for too long."""
     live = turn.live
     pauses = Pauses(live.run.piece_timeout)
-    if writer is not None:
-        writer.begin()
     try:
         with pauses:
             async for event in events:

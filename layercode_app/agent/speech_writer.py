@@ -31,7 +31,13 @@ class SpeechWriter:
         self.begin()
 
     def begin(self) -> None:
-        """Reset the filters for the text of a new response."""
+        """Prepare for the text of a new response."""
+        self._response = self._turn.live.run.response
+        """The number of the response that began last."""
+        self._reset()
+
+    def _reset(self) -> None:
+        """Reset the filters."""
         self._filter = self._speakable.fresh() if self._speakable else ThinkTags()
         self._space: str | None = ""
         """White space at the start of the response, held back until the first word; None after that."""
@@ -79,8 +85,8 @@ class SpeechWriter:
         await self._speak_whole(text, "model")
 
     async def speak_output(self, text: str) -> None:
-        """Speak the accepted output of the run instead of the last response's text."""
-        self.begin()
+        """Speak the output of the run: the accepted text of the last response, or a text that no response contained."""
+        self._reset()
         text = self._filter.feed(text) + self._filter.flush()
         await self._speak_whole(text, "output")
 
@@ -90,9 +96,9 @@ class SpeechWriter:
         await self._thinking.said()
         live = self._turn.live
         text = text if live.spoken.begun else text.lstrip()
-        # This text belongs to the last response, but the counter has already moved on to the next response.
-        live.run.response -= 1
+        # This text belongs to the last response, but the counter may already have moved on to the next response.
+        following, live.run.response = live.run.response, self._response
         try:
-            await self._turn.live.speak_out(text, source)
+            await live.speak_out(text, source)
         finally:
-            live.run.response += 1
+            live.run.response = following

@@ -48,7 +48,7 @@ def in_words(text: str) -> list[str]:
 class Script:
     """A model that answers each request with the next of its replies, and keeps the requests.
 
-    A reply is a list of pieces. Each piece is a text or a tool call.
+    A reply is a list of pieces. Each piece is a text, a tool call, or an error to raise.
     """
 
     def __init__(self, *replies: list[Any]) -> None:
@@ -60,6 +60,8 @@ class Script:
         self.requests.append(list(messages))
         for piece in self.replies.pop(0):
             await asyncio.sleep(0)
+            if isinstance(piece, Exception):
+                raise piece
             yield piece
 
     def given(self) -> list[str]:
