@@ -1,8 +1,11 @@
-"""Remove unpaired surrogates from model messages and tool results, because a provider's client cannot encode them."""
+"""Bring model messages and tool results into a form that can be encoded, and read more than once.
+
+Unpaired surrogates are replaced, because a provider's client cannot encode them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -11,15 +14,19 @@ from pydantic_ai.exceptions import ToolFailedError, ToolRetryError
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, ToolReturn, ToolReturnPart
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from ..wellformed import plain, well_formed
+from ..wellformed import plain, text_of, well_formed
 
 
 def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
-    """Encode messages as JSON for the journal, even if a response was cut between the two surrogates of a character."""
+    """Encode messages as JSON for the journal.
+
+    A response may be cut between the two surrogates of a character, and the metadata of a tool result may be an object
+    of any type. Such an object becomes its `str`.
+    """
     try:
-        return ModelMessagesTypeAdapter.dump_json(list(messages))
+        return ModelMessagesTypeAdapter.dump_json(list(messages), fallback=text_of)
     except PydanticSerializationError:
-        return ModelMessagesTypeAdapter.dump_json(_cleaned(list(messages)))
+        return ModelMessagesTypeAdapter.dump_json(_cleaned(list(messages)), fallback=text_of)
 
 
 def clean_response(response: ModelResponse) -> ModelResponse:
@@ -40,10 +47,12 @@ def jsonable(value: Any) -> Any:
 def clean_result(result: Any) -> Any:
     """Return a tool's result for the model.
 
-    This is the same object, or a cleaned JSON copy if a model request could not contain the object as it is.
+    This is the same object, or a cleaned JSON copy if a model request could not contain the object as it is. A
+    generator or another iterator becomes a list, because both the journal and the model read it.
     """
     if isinstance(result, ToolReturn):
         return replace(result, return_value=clean_result(result.return_value), content=_cleaned(result.content))
+    result = _listed(result)
     given = _jsonable(result)
     kept = plain(given)
     return result if kept == given else kept
@@ -65,11 +74,25 @@ def refusal_of(error: ToolRetryError | ToolFailedError, call_id: str) -> ToolRet
     return ToolRetryError(replace(part, tool_call_id=call_id) if isinstance(part, ToolReturnPart) else part)
 
 
+def _listed(value: Any) -> Any:
+    """Return the value with each iterator replaced by a list; the same object if it contains no iterator."""
+    if isinstance(value, Iterator):
+        return [_listed(item) for item in value]
+    if isinstance(value, dict):
+        made = {key: _listed(item) for key, item in value.items()}
+        return value if all(made[key] is item for key, item in value.items()) else made
+    if isinstance(value, list | tuple):
+        items = [_listed(item) for item in value]
+        return value if all(one is other for one, other in zip(items, value, strict=True)) else items
+    return value
+
+
 def _jsonable(value: Any) -> Any:
+    # PydanticAI also encodes bytes as Base64 for the model.
     try:
-        return to_jsonable_python(value, serialize_unknown=True)
+        return to_jsonable_python(value, bytes_mode="base64", serialize_unknown=True)
     except UnicodeEncodeError:  # an unpaired surrogate in a key
-        return to_jsonable_python(_cleaned(value), serialize_unknown=True)
+        return to_jsonable_python(_cleaned(value), bytes_mode="base64", serialize_unknown=True)
 
 
 def _cleaned_part(part: Any) -> Any:

@@ -114,7 +114,8 @@ class TurnTools(AbstractCapability[Any]):
         await self._may_run(entry)
         live.spoken.begin_segment()
         self._notice(entry)
-        work = (live.run.stand_in(entry) if live.run.stand_in else None) or self._once(entry, handler, args)
+        stand_in = live.run.stand_in(entry) if live.run.stand_in else None
+        work = _cleaned(stand_in) if stand_in else self._once(entry, handler, args)
         try:
             if policy == "cancel":
                 return await self._undoable(entry, work)
@@ -175,7 +176,7 @@ class TurnTools(AbstractCapability[Any]):
             # `undoable` is inside the timeout, so that a timeout reaches it as a cancellation.
             async with asyncio.timeout(live.run.tool_timeout):
                 with live.undoable(entry.effects, like_cancelled=_was_stopped):
-                    result = clean_result(await work)
+                    result = await work
         except asyncio.CancelledError:
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
             raise
@@ -234,10 +235,14 @@ def _was_stopped(error: BaseException) -> bool:
     return isinstance(error, _SharedTimeoutError) or stopped_by_timeout(error)
 
 
+async def _cleaned(work: Awaitable[Any]) -> Any:
+    return clean_result(await work)
+
+
 async def _sharing(shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
     """Await `work`. Pass its result or error to the identical tool calls of the same response, which wait for it."""
     try:
-        result = await work
+        result = await _cleaned(work)
     except BaseException as error:
         if isinstance(error, Exception):
             shared.set_exception(error)

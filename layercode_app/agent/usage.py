@@ -97,7 +97,6 @@ def write_down(
     `responses` holds all responses of the run, and `lead` the turn's messages from before the run.
     """
     record, usage, messages = turn.record, running.usage, running.new_messages()
-    record.messages = dump_messages([*lead, *messages])
     prices = [price_of(response) for response in responses if response.state != "interrupted"]
     known = [price for price in prices if price is not None]
     cut = len(responses) - len(prices)
@@ -115,6 +114,7 @@ def write_down(
         counted["validation_retries"] = again
     record.model = next((call.model for call in reversed(record.requests) if call.answers), record.model)
     add_usage(record, counted, cost)
+    record.messages = dump_messages([*lead, *messages])
 
 
 def _sent_back(part: Any) -> bool:
