@@ -27,6 +27,8 @@ _EMOJI = (
 )
 _IS_EMOJI = re.compile(f"[{_EMOJI}]")
 _SPECIAL = re.compile(f"[{re.escape(_MARKS)}\\[|\\n\u200d{_EMOJI}]")
+_IS_ADDRESS = re.compile(r"\s*(?:<|\S*[./:#@])")
+"""Whether a link's target begins with an address, which must not be spoken."""
 _PUNCTUATION = set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
@@ -52,6 +54,8 @@ class MarkdownFilter:
         self._skip = ""
         """The character that ends a skipped link target or first line of a code block; "" while nothing is skipped."""
         self._depth = 0
+        self._target = ""
+        """The part of the skipped text so far."""
 
     def feed(self, piece: str) -> str:
         """Filter the next piece. Return the text that can be spoken now."""
@@ -62,7 +66,8 @@ class MarkdownFilter:
 
     def flush(self) -> str:
         """Return the text that was held back. The next piece counts as the start of a line."""
-        out = self._resolve("")[0] if self._held else ""
+        out = self._unskip() if self._skip else ""
+        out += self._resolve("")[0] if self._held else ""
         self._held = self._skip = ""
         self._line_start, self._table, self._prev = True, False, "\n"
         return out
@@ -121,16 +126,33 @@ class MarkdownFilter:
 
     def _skipping(self, char: str) -> str:
         """Skip a character of a link's target or of a code block's first line. A newline ends both."""
+        if char == "\n" or (self._skip == ")" and self._ends_target(char)):
+            return self._unskip() + self._step(char)
         self._prev = char
+        self._target += char
         self._depth += char == "("
-        if char == "\n":
-            self._skip = ""
-            return self._emit(char)
         if char == self._skip:
             self._depth -= 1
             if self._depth <= 0:
-                self._skip = ""
+                self._skip = self._target = ""
         return ""
+
+    def _ends_target(self, char: str) -> bool:
+        """Return whether a second word begins. A link's target is one word, which only a title in quotes may follow."""
+        if len(self._target.split()) != 1 or not self._target[-1].isspace() or self._target.lstrip()[0] == "<":
+            return False
+        return not char.isspace() and char not in "\"'()"
+
+    def _unskip(self) -> str:
+        """End a link's target, or a code block's first line, that was not closed. Return its words.
+
+        The words of a code block's first line, and addresses, are not spoken.
+        """
+        target, opening = self._target, {")": "(", "]": "["}.get(self._skip, "")
+        self._skip = self._target = ""
+        if opening and not _IS_ADDRESS.match(target):
+            return self._emit(opening) + "".join([self._step(char) for char in target])
+        return self._emit(" ") if opening and target[-1:].isspace() else ""
 
     def _resolve(self, char: str) -> tuple[str, bool]:
         """Decide what the held mark means. `char` is the character after the mark, "" at the end of the text.
