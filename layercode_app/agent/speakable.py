@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace as with_changes
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ..blank import is_blank
 from ..exceptions import DeveloperError
 from .markdown_filter import MarkdownFilter
 from .think_tags import ThinkTags
 
 if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponse
+
     from .pronunciation.filter import Lexicon
 
 LANGUAGES = {"en": False, "en-US": False, "en-GB": True}
 """The languages for number words. The value is True if the day comes first in a date: 3/5 is the third of May."""
+_PIECE = 40
+"""A text is filtered in pieces of this many characters until something can be spoken."""
 _REPLACE = '{"LayerCode": "layer code"}'
 
 
@@ -72,6 +78,12 @@ class Speakable:
         """Return the text that was held back. The next piece counts as the start of a response."""
         return self._end(self._tags.flush())
 
+    def _is_silent(self, text: str) -> bool:
+        """Return whether nothing of a whole text can be spoken."""
+        other = self.fresh()
+        pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
+        return all(is_blank(other.feed(piece)) for piece in pieces) and is_blank(other.flush())
+
     def _end(self, text: str) -> str:
         text = self._markdown.feed(text) + self._markdown.flush()
         return text if self._words is None else self._words.feed(text) + self._words.flush()
@@ -116,3 +128,16 @@ def speakable_of(given: bool | Speakable) -> Speakable | None:
             f"VoiceAgent speakable={given!r}: expected True, False or Speakable(...), such as Speakable(numbers=True)."
         )
     return Speakable() if given else None
+
+
+def without_silent_text(response: ModelResponse, speakable: Speakable) -> ModelResponse:
+    """Remove the text of a response if nothing of it can be spoken, such as an emoji alone.
+
+    PydanticAI then asks the model again, as after a response with blank text.
+    """
+    texts = [part.content for part in response.parts if part.part_kind == "text"]
+    if not texts or not speakable._is_silent("".join(texts)):
+        return response
+    emptied = [with_changes(part, content="") if part.part_kind == "text" else part for part in response.parts]
+    # Keep an item with an id, because the provider expects to get back each item that it sent.
+    return with_changes(response, parts=[part for part in emptied if part.part_kind != "text" or part.id is not None])

@@ -32,6 +32,7 @@ from ..observability.debug_run import log_tool
 from .consent import Consent
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable, refusal_of
 from .prompt_changes import note_changes
+from .speakable import without_silent_text
 from .stage_run import without_other_stages
 from .think_tags import without_thoughts
 from .tool_policy import DEFAULT_POLICY
@@ -58,10 +59,13 @@ class TurnTools(AbstractCapability[Any]):
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
 
-        Reasoning within the text is moved into separate parts, and blank text is removed. The caller has heard neither.
-        Tool calls whose ids were used before get new ids.
+        Reasoning within the text is moved into separate parts, and text that cannot be spoken is removed. The caller has
+        heard neither. Tool calls whose ids were used before get new ids.
         """
-        return with_new_ids(without_thoughts(clean_response(response)), request_context.messages)
+        response = without_thoughts(clean_response(response))
+        if self.voice.speakable is not None and self.voice.speak is None:
+            response = without_silent_text(response, self.voice.speakable)
+        return with_new_ids(response, request_context.messages)
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Remove or replace the parts of the messages that a provider would refuse."""
