@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .record import Json, Kind, Status, TurnRecord
 from .record_json import from_json
@@ -24,6 +24,8 @@ _CONTENTS = frozenset(
     ("user-prompt", "system-prompt", "tool-return", "retry-prompt", "retry-feedback", "text", "instruction-delta")
 )
 """The kinds of parts whose content is counted."""
+_FILES = frozenset(("binary", "image-url", "audio-url", "document-url", "video-url", "uploaded-file"))
+"""The kinds of PydanticAI's objects that are files."""
 
 
 def characters_of(messages: Sequence[ModelMessage]) -> int:
@@ -78,11 +80,41 @@ def _characters(kind: str, content: Json, arguments: Json, tool_name: str | None
         return len(tool_name or "") + len(text_of(arguments))
     if kind == "user-prompt" and not isinstance(content, str):
         return sum(len(item) if isinstance(item, str) else MEDIA_CHARACTERS for item in content or ())
-    return len(text_of(content)) if kind in _CONTENTS else 0
+    return len(text_of(content)) + MEDIA_CHARACTERS * _files(content) if kind in _CONTENTS else 0
 
 
 def text_of(content: Json) -> str:
-    """Return the content of a message part, such as a tool's result, as the text that the model gets."""
+    """Return the content of a message part, such as a tool's result, as the text that the model gets.
+
+    The text has a placeholder for each image or other file.
+    """
+    items = content if isinstance(content, list | tuple) else [content]
+    if any(map(_is_file, items)):
+        named = [_name_of(item) if _is_file(item) else item for item in items]
+        content = named if items is content else named[0]
     if content is None or isinstance(content, str):
         return content or ""
     return json.dumps(content, default=str, ensure_ascii=False)
+
+
+def _files(content: Json) -> int:
+    return sum(map(_is_file, content if isinstance(content, list | tuple) else [content]))
+
+
+def _is_file(item: Any) -> bool:
+    """Return whether an item of a tool's result is a file, either one of PydanticAI's objects or its JSON."""
+    kind = _kind_of(item)
+    if not isinstance(kind, str) or kind not in _FILES:
+        return False
+    return not isinstance(item, dict) or any(name in item for name in ("data", "url", "file_id"))
+
+
+def _name_of(file: Any) -> str:
+    kind, of_json = _kind_of(file), isinstance(file, dict)
+    if kind == "binary":  # The media type of a URL is a guess from its ending, and may be unknown.
+        kind = str(file.get("media_type") if of_json else file.media_type)
+    return "[image]" if kind.startswith("image") else "[file]"
+
+
+def _kind_of(item: Any) -> Any:
+    return item.get("kind") if isinstance(item, dict) else getattr(item, "kind", "")

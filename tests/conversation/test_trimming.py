@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_ai import Agent
 from pydantic_ai.messages import (
+    BinaryContent,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -65,6 +66,15 @@ def test_a_tools_result_is_shortened_before_what_was_said() -> None:
 results = st.one_of(
     st.text(max_size=60_000), st.dictionaries(st.text(max_size=5), st.text(max_size=30_000), max_size=3)
 )
+
+
+def test_a_picture_is_kept_as_a_picture_if_it_fits() -> None:
+    picture = BinaryContent(b"\x89PNG\xff" * 100_000, media_type="image/png")
+    messages = exchange(["the plan", picture])
+    assert fit(messages, 2000) == messages
+    short = tool_result(fit(exchange(["x" * 100_000, picture]), 2000)[2])
+    assert isinstance(short, str)
+    assert "PNG" not in short
 
 
 @given(st.lists(st.tuples(results, st.text(min_size=1, max_size=9000)), min_size=1, max_size=6))

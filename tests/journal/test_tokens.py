@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic_ai import Agent
 from pydantic_ai.messages import (
+    BinaryContent,
     ImageUrl,
     ModelMessage,
     ModelMessagesTypeAdapter,
@@ -33,7 +34,7 @@ from layercode_app.journal.record import Speech
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import LEAST_TOKENS, Store, counts_json, tokens_of
 from layercode_app.journal.stores.memory import MemoryStore
-from layercode_app.journal.tokens import MEDIA_CHARACTERS, characters_of, characters_of_turn
+from layercode_app.journal.tokens import MEDIA_CHARACTERS, characters_of, characters_of_turn, text_of
 
 from ..conversation.world import Ear, callers_words
 from ..journals import journal_url
@@ -117,6 +118,21 @@ def test_a_picture_counts_the_same_however_long_its_data() -> None:
     request = ModelRequest(parts=[UserPromptPart(["look", ImageUrl("https://example.com/" + "x" * 9000)])])
     assert characters_of([request]) == 4 + MEDIA_CHARACTERS
     assert characters_of_turn(turn(messages=dumped(request))) == 4 + MEDIA_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (BinaryContent(b"\x89PNG\xff" * 9000, media_type="image/png"), "[image]"),
+        (["the plan", BinaryContent(b"\xff" * 9000, media_type="application/pdf")], '["the plan", "[file]"]'),
+        ([ImageUrl("https://example.com/" + "x" * 9000)], '["[image]"]'),
+    ],
+)
+def test_a_file_in_a_result_counts_the_same_however_long_its_data(result: Any, words: str) -> None:
+    request = ModelRequest(parts=[ToolReturnPart("plan", result, tool_call_id="call")])
+    assert text_of(result) == words
+    assert characters_of([request]) == len(words) + MEDIA_CHARACTERS
+    assert characters_of_turn(turn(messages=dumped(request))) == len(words) + MEDIA_CHARACTERS
 
 
 def test_of_an_interrupted_turn_only_what_was_heard_is_counted() -> None:
