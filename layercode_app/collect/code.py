@@ -11,7 +11,7 @@ from ..spoken.letters import spelled, with_example_words
 from .spelling import letter
 from .toolset import Collector
 from .understood import Incomplete, Result, Unclear, Understood
-from .words import NOISE, digits, doubtful, split
+from .words import NOISE, ambiguous_hundreds, digits, doubtful, split
 
 SIGNS = {"dash": "-", "hyphen": "-", "minus": "-", "-": "-", "slash": "/", "/": "/", "dot": ".", ".": ".", "underscore": "_",
          "_": "_", "hash": "#", "#": "#"}  # fmt: skip
@@ -36,7 +36,7 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
     if doubtful(tokens[start:]):
         return Unclear("I heard more than one thing. Please say the whole code once more.")
     text = _written(tokens)
-    if not text:
+    if not text or ambiguous_hundreds(tokens):
         return Unclear(AGAIN)
     for form in (text, re.sub(r"[^A-Z0-9]", "", text)):
         if re.fullmatch(pattern, form):

@@ -11,11 +11,11 @@ from ..spoken.letters import with_example_words
 from .spelling import letter
 from .toolset import Collector
 from .understood import Result, Unclear, Understood
-from .words import NOISE
+from .words import DOUBT, NOISE
 
 LEAD = re.compile(
     r"^(?:(?:my (?:full |last |first )?name is|my name's|the name is|the name's|name is|this is|i am|i'm|it's|it is|its|you can call"
-    r" me|call me|that's|that is|that would be|it would be|for|under|speaking with|no|actually|sorry|make it|put it under)"
+    r" me|call me|that's|that is|that would be|it would be|spelled|spelt|for|under|speaking with|no|actually|sorry|make it|put it under)"
     r"(?:\s+|,\s*))+",
     re.IGNORECASE,
 )
@@ -25,10 +25,18 @@ NOT_NAMES = {
     "what", "who", "why", "when", "where", "how", "can", "could", "would", "do", "does", "is", "are", "want", "need", "have", "the",
     "you", "me", "it", "that", "this", "not", "and", "or", "repeat", "again", "name", "don't", "wait", "my", "your",
     "number", "address", "call", "tomorrow", "today", "a", "with", "spell", "about", "i", "i'd", "i'll",
-    "i've",
+    "i've", "for", "calling",
 }  # fmt: skip
+TALK = {"no", "nope", "nah", "none", "nothing", "pardon", "sorry", "excuse", "never", "mind", "one", "second", "moment",
+        "minute", "just", "hold", "on", "stop", "cancel", "skip", "later", "bye", "goodbye", "here"}  # fmt: skip
+"""Words of callers who do not tell their name. They are no name if there are no other words."""
+CORRECTED = DOUBT - {"rather", "mean"}
+"""Words between two names that replace the first one: "ann, sorry, anna"."""
+_VOWEL = re.compile("[aeiouy]")
 AGAIN = "I did not get a name. What is your name?"
 SPELL = "How is that spelled?"
+_DOTTED = re.compile(r"^(?:[^\W\d_]\. ?){1,3}(?=[^\W\d_]{2})")
+"""Initials before a name, as speech recognition writes them: "J.R.R. Tolkien"."""
 
 
 def understand(heard: str) -> Result[str]:
@@ -39,13 +47,18 @@ def understand(heard: str) -> Result[str]:
     text = _bare(heard)
     if re.search(r"\bwith (?:an?|two|no|double|one) \w+", text, re.IGNORECASE):
         return Unclear(SPELL)
-    words = _respelled(re.findall(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|\d+", text))
+    words = re.findall(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|\d+", text)
+    dotted = _DOTTED.search(text) is not None
+    words = _respelled(words, dotted=dotted)
     words = _with_apostrophes(words)
     plain = [word.lower() for word in words]
-    if not words or len(words) > 5 or any(word in NOT_NAMES or word.isdigit() for word in plain):
+    refused = {word for word in NOT_NAMES if len(word) > 1} if dotted else NOT_NAMES
+    if not words or len(words) > 5 or any(word in refused or word.isdigit() for word in plain):
         return Unclear(AGAIN)
-    if all(word in NOISE for word in plain) or all(len(word) == 1 for word in plain):
+    if all(word in NOISE or word in TALK for word in plain) or all(len(word) == 1 for word in plain):
         return Unclear(AGAIN)
+    if CORRECTED & {*plain[1:-1]}:
+        return Unclear("I heard more than one name. What is your name?")
     return Understood(" ".join(_cased(word, first=at == 0) for at, word in enumerate(words)))
 
 
@@ -62,8 +75,11 @@ def _bare(heard: str) -> str:
     return text
 
 
-def _respelled(words: Sequence[str]) -> list[str]:
-    """Replace a word by the spelling after it, if the spelling has three or more letters and the same first letter."""
+def _respelled(words: Sequence[str], *, dotted: bool) -> list[str]:
+    """Replace a word by the spelling after it, if the spelling has three or more letters and the same first letter.
+
+    Letters before a name are initials if they cannot be read as a word, or if they have dots (`dotted`).
+    """
     result: list[str] = []
     lower = [word.lower() for word in words]
     at = 0
@@ -73,6 +89,10 @@ def _respelled(words: Sequence[str]) -> list[str]:
             if lower[at] not in ("spelled", "spelt", "that's", "spelling") or at == 0:
                 result.append(words[at])
             at += 1
+            continue
+        if not result and end < len(words) and end - at == len(letters) and (dotted or not _VOWEL.search(letters)):
+            result += words[at:end]
+            at = end
             continue
         if result and result[-1][0].lower() == letters[0]:
             result.pop()

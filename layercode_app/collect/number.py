@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -45,6 +46,8 @@ def understand(
     tokens = split(heard)
     if doubtful(tokens):
         return Unclear("I heard more than one number. Which one is it?")
+    if re.search(r"\bno one\b", heard.lower()):  # either none, or a correction: "no, one"
+        return Unclear(AGAIN)
     value = _whole_phrase(_trimmed(tokens))
     if value is None:
         return Unclear(AGAIN)
@@ -76,6 +79,9 @@ def phrase(tokens: Sequence[str], at: int = 0) -> tuple[Decimal, int] | None:
     word = tokens[at] if at < len(tokens) else ""
     if word in NAMED:
         return Decimal(NAMED[word]), at + 1
+    if word in ("hundred", "thousand", "million"):  # "a hundred" without its "a"
+        read = phrase(["one", *tokens[at:]])
+        return None if read is None else (read[0], at + read[1] - 1)
     if word == "half":
         rest = at + 1 + (tokens[at + 1 : at + 2] == ["a"])
         if tokens[rest : rest + 1] == ["dozen"]:
@@ -85,11 +91,11 @@ def phrase(tokens: Sequence[str], at: int = 0) -> tuple[Decimal, int] | None:
         return Decimal("0.5"), at + 1
     if word == "quarter":
         return Decimal("0.25"), at + 1
-    if (read := cardinal(tokens, at) if word != "hundred" else (100, at + 1)) is None:
+    if (whole := cardinal(tokens, at)) is None:
         return decimal(tokens, at)
-    if (exact := decimal(tokens, at)) and exact[1] > read[1]:
+    if (exact := decimal(tokens, at)) and exact[1] > whole[1]:
         return exact
-    return _with_fraction(tokens, Decimal(read[0]), read[1])
+    return _with_fraction(tokens, Decimal(whole[0]), whole[1])
 
 
 def _with_fraction(tokens: Sequence[str], value: Decimal, at: int) -> tuple[Decimal, int]:

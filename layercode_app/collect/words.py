@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 ONES = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
@@ -156,6 +157,12 @@ def _digit(tokens: Sequence[str], at: int) -> tuple[str, int] | None:
     if word in ONES:
         return (f"{ONES[word]}00", at + 2) if more == "hundred" else (str(ONES[word]), at + 1)
     return None
+
+
+def ambiguous_hundreds(tokens: Sequence[str]) -> bool:
+    """Return whether a number follows "hundred" among digits: "two hundred five" may be 205 or 2005."""
+    after = [more for word, more in pairwise(tokens) if word == "hundred"]
+    return any(more == "and" or _digit([more], 0) is not None for more in after)
 
 
 def numbers_written(tokens: Sequence[str]) -> list[str]:

@@ -181,6 +181,11 @@ NUMBERS = [
     ("none", Decimal(0)),
     ("half", Decimal("0.5")),
     ("7", Decimal(7)),
+    ("a hundred and one", Decimal(101)),
+    ("a hundred twenty", Decimal(120)),
+    ("a thousand", Decimal(1000)),
+    ("a thousand two hundred", Decimal(1200)),
+    ("no, one", Decimal(1)),
 ]
 
 AMOUNTS = [
@@ -205,6 +210,13 @@ AMOUNTS = [
     ("twelve hundred dollars", Decimal(1200)),
     ("twelve fifty dollars", Decimal("12.50")),
     ("20", Decimal(20)),
+    ("hundred fifty", Decimal(150)),
+    ("a hundred fifty", Decimal(150)),
+    ("hundred fifty dollars", Decimal(150)),
+    ("hundred twenty five", Decimal(125)),
+    ("a hundred and one dollars", Decimal(101)),
+    ("a thousand fifty dollars", Decimal(1050)),
+    ("hundred", Decimal(100)),
 ]
 
 NAMES = [
@@ -229,6 +241,16 @@ NAMES = [
     ("um, robin please", "Robin"),
     ("Zoë Müller", "Zoë Müller"),
     ("mcdonald", "McDonald"),
+    ("J.R.R. Tolkien", "J R R Tolkien"),
+    ("E. T. A. Hoffmann", "E T A Hoffmann"),
+    ("my name is j r r tolkien", "J R R Tolkien"),
+    ("A. E. Housman", "A E Housman"),
+    ("a n n smith", "Ann Smith"),
+    ("S. M. Y. T. H.", "Smyth"),
+    ("it's spelled h a n n a", "Hanna"),
+    ("spelt h a double n a", "Hanna"),
+    ("no, it's anna", "Anna"),
+    ("Dan Rather", "Dan Rather"),
 ]
 
 ADDRESSES = [
@@ -292,6 +314,8 @@ CODES = [
     ("q one dash w two", "Q1W2"),
     ("it starts with a b then four two one", "AB421"),
     ("nine nine o", "990"),
+    ("four hundred dash seven", "4007"),
+    ("a b one hundred", "AB100"),
 ]
 
 ASKED_BACK = {
@@ -311,13 +335,16 @@ ASKED_BACK = {
         "in the morning", "later", "", "between four and five", "four or five", "twenty five thirty", "after lunch", "eleven tonight or so maybe",
         "four seventy five", "whenever", "not four", "the first one", "the second", "is fine", "I'll take it",
     ],
-    "number": ["a few", "", "some", "four or five", "many", "I don't know", "four five", "two hundred hundred"],
+    "number": ["a few", "", "some", "four or five", "many", "I don't know", "four five", "two hundred hundred",
+               "no one"],
     "money": ["not much", "", "five or six dollars", "ten euros", "a lot", "five pounds", "I don't know", "five six"],
     "name": ["", "what?", "why do you ask", "can you repeat that", "415 555 0199", "Ann with an e", "hello", "yes", "not telling",
-             "I'd like an appointment"],
+             "I'd like an appointment", "never mind", "pardon", "no", "sorry?", "hold on", "one moment please", "ann, sorry, anna",
+             "ann no anna", "ann actually anna", "I'm calling for bob"],
     "address": ["", "mill lane", "twelve", "over there", "twelve or fourteen mill lane", "the red house", "I don't know"],
     "choice": ["", "a cup", "small or large", "not the small one", "the fifth one", "whatever", "hello"],
     "yes_no": ["", "maybe", "yes and no", "no, I mean yes", "tomorrow", "yes but make it two", "I don't know", "yeah no"],
-    "code": ["", "what code", "I don't know", "a b", "alpha or bravo one two three", "the red one 42", "hello there"],
+    "code": ["", "what code", "I don't know", "a b", "alpha or bravo one two three", "the red one 42", "hello there",
+             "one hundred twenty three", "one hundred and twenty three", "two hundred five", "a b two hundred five"],
 }  # fmt: skip
 """Words that are an incomplete value, or that may mean several values. The agent must ask again and save nothing."""
