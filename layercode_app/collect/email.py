@@ -12,7 +12,7 @@ from ..spoken.letters import address, with_example_words
 from .spelling import letter, respelled
 from .toolset import Collector
 from .understood import Incomplete, Result, Unclear, Understood
-from .words import DOUBT, NOISE, ONES, ORDINALS, REPEATS, TENS, digits, split
+from .words import DOUBT, NOISE, ONES, ORDINALS, REPEATS, TENS, ambiguous_hundreds, digits, split
 
 PROVIDERS = {
     "gmail": "gmail.com", "googlemail": "googlemail.com", "hotmail": "hotmail.com", "outlook": "outlook.com",
@@ -86,6 +86,8 @@ def understand(heard: str) -> Result[str]:
         return Unclear(AGAIN)
     if any(word in DOUBT for word in tokens):
         return Unclear("I heard more than one thing. Please say the whole e-mail address once more.")
+    if ambiguous_hundreds(tokens):
+        return Unclear("I am not sure about the number. Please say the whole e-mail address, with single digits.")
     text = _written(tokens)
     local, at, domain = text.rpartition("@")
     if not at:

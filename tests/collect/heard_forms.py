@@ -34,6 +34,7 @@ EMAILS = [
     ("write to me at ann at example dot com", "ann@example.com"),
     ("double oh seven at example dot com", "007@example.com"),
     ("ann at example dot c o m", "ann@example.com"),
+    ("ann two hundred at gmail", "ann200@gmail.com"),
     ("ann at t-online dot de", "ann@t-online.de"),
     ("ann at T-Online.de", "ann@t-online.de"),
     ("sales at coca-cola dot com", "sales@coca-cola.com"),
@@ -322,6 +323,7 @@ ASKED_BACK = {
     "email": [
         "ann dot smith", "ann dot smith at", "ann at acme", "at gmail dot com", "I don't have one", "what do you mean", "",
         "ann at gmail dot", "ann or bob at gmail dot com", "ann at gmail no wait at yahoo", "hello", "ann at dot com",
+        "ann one hundred twenty three at gmail", "ann two hundred and five at gmail",
     ],
     "phone": [
         "four one five", "555 0199", "415 555 01", "call me", "", "415 555 0199 00", "0 0 0 0 0 0 0 0 0 0", "555 010 0199",
