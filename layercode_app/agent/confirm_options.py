@@ -9,7 +9,7 @@ import inspect
 import string
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
@@ -19,6 +19,9 @@ from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
 from .hooks import check_parameters
 from .tool_policy import texts_of
+
+if TYPE_CHECKING:
+    from .voice_agent import VoiceAgent
 
 Question: TypeAlias = "str | Callable[[Turn[Any, Any], dict[str, Any]], str | Awaitable[str]]"
 """A text with fields such as {total}, or a function of the turn and the tool call's arguments."""
@@ -66,18 +69,21 @@ def confirms_of(given: Mapping[str, Any] | None) -> dict[str, Confirm]:
     return {name: one if isinstance(one, Confirm) else Confirm(one) for name, one in (given or {}).items()}
 
 
-async def question_of(confirm: Confirm, turn: Turn[Any, Any], name: str, args: dict[str, Any], description: str) -> str:
+async def question_of(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], name: str, args: dict[str, Any]) -> str:
     """Return the question that is asked before one tool call.
+
+    An argument that the model left out has the tool's default, unless that is None.
 
     The default question is used if `confirm` has no question. It is also used if making the question fails; that error
     is logged.
     """
+    confirm, tool = voice.confirm.get(name, DEFAULT_CONFIRM), _tool_of(voice, name)
     try:
-        asked = await _own_question(confirm.question, turn, args)
+        asked = await _own_question(confirm.question, turn, _defaults_of(tool) | args)
     except Exception as error:  # noqa: BLE001 - a question that fails must neither run the tool nor end the turn
         turn.log.opt(exception=error).error("The confirm= question of {} failed: {}", name, type(error).__name__)
         asked = ""
-    return asked if not is_blank(asked) else _default_question(name, description)
+    return asked if not is_blank(asked) else _default_question(name, getattr(tool, "description", None) or "")
 
 
 async def _own_question(question: Question | None, turn: Turn[Any, Any], args: dict[str, Any]) -> str:
@@ -133,14 +139,17 @@ def has_tools(agent: HasToolsets) -> bool:
     return any(getattr(toolset, "tools", True) for toolset in agent.toolsets)
 
 
-def description_of(agent: HasToolsets, name: str) -> str:
-    """Return a tool's description, or "" if the tool is not one of the agent's functions."""
-    for toolset in agent.toolsets:
-        for leaf in _unwrapped(toolset):
-            tool = getattr(leaf, "tools", {}).get(name)
-            if tool is not None:
-                return str(getattr(tool, "description", None) or "")
-    return ""
+def _tool_of(agent: HasToolsets, name: str) -> Any:
+    """Return the tool of this name, or None if it is not one of the agent's functions."""
+    leaves = (leaf for toolset in agent.toolsets for leaf in _unwrapped(toolset))
+    return next((leaf.tools[name] for leaf in leaves if name in getattr(leaf, "tools", ())), None)
+
+
+def _defaults_of(tool: Any) -> dict[str, Any]:
+    """Return the defaults of a tool's arguments, except None."""
+    schema = getattr(getattr(tool, "function_schema", None), "json_schema", {})
+    defaults = {name: field.get("default") for name, field in schema.get("properties", {}).items()}
+    return {name: default for name, default in defaults.items() if default is not None}
 
 
 def _requires_approval(toolset: Any) -> bool:

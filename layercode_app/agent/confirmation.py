@@ -18,7 +18,7 @@ from ..conversation.history import reasoning_before
 from ..conversation.pending import Pending, dropped, key_of, pending_of
 from ..conversation.resumed import rest_of, was_cut_off
 from ..conversation.turn import Turn
-from .confirm_options import DEFAULT_CONFIRM, Confirm, description_of, question_of
+from .confirm_options import DEFAULT_CONFIRM, Confirm, question_of
 from .plain_messages import jsonable
 from .yes_no import plain_answer
 
@@ -52,9 +52,7 @@ async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: Defer
     for call in requests.approvals:
         args = call.args_as_dict()
         calls.append({"id": call.tool_call_id, "name": call.tool_name, "args": jsonable(args)})
-        confirm = voice.confirm.get(call.tool_name, DEFAULT_CONFIRM)
-        description = description_of(voice, call.tool_name)
-        questions.append(await question_of(confirm, turn, call.tool_name, args, description))
+        questions.append(await question_of(voice, turn, call.tool_name, args))
     question = " ".join(dict.fromkeys(questions))
     await _speak_question(turn, Pending(question, calls, heard=False, stage=turn.live.run.stage))
 

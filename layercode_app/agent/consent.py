@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..conversation.pending import Pending, key_of
 from ..conversation.turn import Turn
-from .confirm_options import DEFAULT_CONFIRM, description_of, question_of
+from .confirm_options import question_of
 from .plain_messages import jsonable
 
 if TYPE_CHECKING:
@@ -61,10 +61,8 @@ class Consent:
         if self._offered is None or key not in self._left:
             return False
         self._left.discard(key)
-        confirm = self._voice.confirm.get(call.tool_name, DEFAULT_CONFIRM)
-        description = description_of(self._voice, call.tool_name)
         # Values in the question, such as the total, may have changed since. The caller agreed only to the old values.
-        if await question_of(confirm, self._turn, call.tool_name, args, description) not in self._offered.question:
+        if await question_of(self._voice, self._turn, call.tool_name, args) not in self._offered.question:
             return False
         self.given.add(call.tool_call_id)
         return True

@@ -177,6 +177,28 @@ async def test_a_question_may_be_a_function_of_the_turn_and_the_arguments() -> N
         assert (await call.say("right")).spoken == "placed 1."
 
 
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("For {when}?", "For today?"),
+        (lambda turn, args: f"For {args['when']}?", "For today?"),
+        ("For {name}?", "Book. Shall I go ahead?"),  # its default, None, is no answer to the question
+    ],
+)
+async def test_an_argument_that_was_left_out_has_the_default_of_the_tool(question: Any, asked: str) -> None:
+    async def answer(messages: list[ModelMessage], info: Any) -> AsyncIterator[Any]:
+        yield {0: DeltaToolCall("book", "{}", tool_call_id="call")}
+
+    agent = Agent(FunctionModel(stream_function=answer))
+
+    @agent.tool_plain
+    async def book(when: str = "today", name: str | None = None) -> None:
+        """Book."""
+
+    async with open_call(VoiceAgent("shop", agent, filler=False, confirm={"book": question})) as call:
+        assert (await call.say("book")).spoken == asked
+
+
 @pytest.mark.parametrize("question", ["For {nothing}?", lambda turn, args: 1 / 0, lambda turn, args: ""])
 async def test_a_question_that_fails_is_replaced_by_the_default(question: Any) -> None:
     async with open_call(Shop(confirm={"place_order": question}).voice) as call:
