@@ -16,6 +16,7 @@ from pydantic_ai.exceptions import (
     ApprovalRequired,
     CallDeferred,
     ModelRetry,
+    SkipToolExecution,
     ToolFailed,
     ToolFailedError,
     ToolRetryError,
@@ -190,6 +191,10 @@ class TurnTools(AbstractCapability[Any]):
         except (ApprovalRequired, CallDeferred):
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
             self._remove(entry)
+            raise
+        except SkipToolExecution as skipped:  # A hook of the agent gave the result in place of the tool.
+            skipped.result = clean_result(skipped.result)
+            entry.status, entry.ended_ms, entry.result = "done", live.elapsed_ms(), jsonable(skipped.result)
             raise
         except BaseException as error:
             reason = "timed out" if stopped_by_timeout(error) else type(error).__name__

@@ -18,7 +18,7 @@ from pydantic_ai import (
     Tool,
 )
 from pydantic_ai.capabilities import AbstractCapability, HandleDeferredToolCalls, Hooks, ModelFallback, ProcessHistory
-from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.exceptions import ModelHTTPError, SkipToolExecution
 from pydantic_ai.messages import ModelMessage, ModelResponse, NativeToolCallPart, TextPart, ToolReturnPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolCall, FunctionModel
@@ -148,6 +148,18 @@ async def test_a_request_after_a_tool_is_retried_although_hooks_log_the_tools() 
 
     record = await record_of(fails_after_a_tool(hooks))
     assert (record.spoken_text, record.retries, logged) == ("Ordered.", 1, ["order"])
+
+
+async def test_a_tool_whose_result_comes_from_a_hook_is_recorded_as_done() -> None:
+    hooks: Hooks[Any] = Hooks()
+
+    @hooks.on.before_tool_execute
+    async def cached(ctx: Any, *, call: Any, tool_def: Any, args: dict[str, Any]) -> dict[str, Any]:
+        raise SkipToolExecution({"loaves": iter([12])})
+
+    record = await record_of(fails_after_a_tool(hooks))
+    assert record.spoken_text == "Ordered."
+    assert [(call.status, call.result) for call in record.tools] == [("done", {"loaves": [12]})]
 
 
 @pytest.mark.parametrize("failure", [ModelHTTPError(503, "base"), LATE], ids=["fails", "hangs"])
