@@ -26,8 +26,9 @@ from . import sqlite_turns as turns
 from .base import Begun, Change, Conversation, Job, Signal, Size, Store, Summary
 from .group_commit import GroupCommit
 from .sqlite_checkpoints import Checkpointer
-from .sqlite_files import WorkerLock, check_pages, connect, worker_alive
+from .sqlite_files import WorkerLock, check_pages, connect, create, worker_alive
 from .sqlite_history import HEADS, WHOLE, load, newest
+from .sqlite_open_files import OpenFiles
 from .sqlite_recent import Recent
 from .sqlite_schema import prepare
 
@@ -46,6 +47,7 @@ class SQLiteStore(Store):
         self.path = Path(path).absolute()
         self.component = f"sqlite {path}"
         self._lock = WorkerLock(self.path)
+        self._files = OpenFiles(self.path, self._lock)
         self._connection: sqlite3.Connection | None = None
         self._recent = Recent()
         self._receive: Callable[[Signal], None] = lambda signal: None
@@ -71,9 +73,10 @@ class SQLiteStore(Store):
             begun=recent.doubt,
             undone=recent.clear,
         )
-        self._poller = asyncio.create_task(self._poll_signals(), name="journal-signals")
+        self._poller = asyncio.create_task(self._poll(), name="journal-poll")
 
     def _open(self) -> sqlite3.Connection:
+        create(self.path)
         connection = connect(self.path)
         try:
             connection.execute("PRAGMA busy_timeout=5000")
@@ -81,6 +84,7 @@ class SQLiteStore(Store):
             self.owner = self._lock.take()
             conversations.drop_signals(connection, [*self._lock.others(), forgotten.OWNER])
             connection.execute("PRAGMA busy_timeout=0")
+            self._files.note()
         except BaseException:
             self._lock.release()
             connection.close()
@@ -104,6 +108,7 @@ class SQLiteStore(Store):
         self._lock.release()
 
     async def ping(self) -> None:
+        self._files.check()
         await self._run(lambda db: db.execute("INSERT OR REPLACE INTO signals (id, owner, body) VALUES (0, '', x'')"))
 
     async def verify(self) -> None:
@@ -118,6 +123,7 @@ class SQLiteStore(Store):
     def _run(self, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         if self._connection is None:
             raise StoreError(f"The journal ({self.component}) is not open.")
+        self._files.require()
         return self._commits.run(operation)
 
     def _change(self, conversation_id: str, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
@@ -134,6 +140,7 @@ class SQLiteStore(Store):
 
     async def _read_beside(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Read on a separate connection in a separate thread, so that a report never delays a call."""
+        self._files.require()
 
         def work() -> T:
             with contextlib.closing(connect(self.path)) as db:
@@ -276,11 +283,12 @@ class SQLiteStore(Store):
     def on_signal(self, receive: Callable[[Signal], None]) -> None:
         self._receive = receive
 
-    async def _poll_signals(self) -> None:
-        """Check for signals to this worker whenever another worker has written to the database."""
+    async def _poll(self) -> None:
+        """Check the files, and check for signals to this worker whenever another worker has written to the database."""
         seen = None
         while self._connection is not None:
             try:
+                self._files.check()
                 # `data_version` changes when another connection has written. Reading it takes two microseconds.
                 version = self._connection.execute("PRAGMA data_version").fetchone()[0]
                 if version != seen:

@@ -20,16 +20,24 @@ CHECK_SECONDS = 3.0
 """Maximum duration of the page check. Of a large file, only a part is checked in this time."""
 
 
+def create(path: Path) -> None:
+    """Create an empty file for the journal, unless there is one. Only its owner can read it."""
+    make_folder(path.parent, mode=0o700)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the journal. A missing file is created, and only its owner can read it.
+    """Open the journal. A missing file is an error.
 
     The file may be empty or a journal of this version. For any other file, raise sqlite3.DatabaseError and leave the
     file as it is. SQLite's automatic checkpoints are off, because the Checkpointer replaces them.
     """
-    make_folder(path.parent, mode=0o700)
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=64)
+    # With mode=rw, SQLite does not create a file where the journal was moved away.
+    address = f"{path.as_uri()}?mode=rw"
+    db = sqlite3.connect(
+        address, uri=True, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=64
+    )
     try:
         _switch_to_wal(db)
         for pragma in ("synchronous=NORMAL", "wal_autocheckpoint=0", "secure_delete=ON"):
@@ -76,6 +84,15 @@ def check_pages(db: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(f"the file is malformed: {found}")
 
 
+def identity(file: Path | int) -> tuple[int, int] | None:
+    """Return the device and inode of a file, by its path or descriptor, or None if there is no such file."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 - `Path.stat` takes no descriptor
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class WorkerLock:
     """A file that a worker keeps locked while it lives. The kernel releases the lock even after `kill -9`.
 
@@ -85,23 +102,34 @@ class WorkerLock:
 
     def __init__(self, path: Path) -> None:
         self._folder = _lock_folder(path)
+        self._owner = ""
         self._path: Path | None = None
         self._handle: int | None = None
 
     def take(self) -> str:
         """Create and lock a file for this worker, delete the files of dead workers, and return this worker's new id."""
         make_folder(self._folder.parent, mode=0o700)
-        self._folder.mkdir(exist_ok=True, mode=0o700)
-        self.others()
-        owner = uuid4().hex
-        # Lock the file before it gets its name, or a worker that starts now could mistake it for a dead worker's file.
-        unnamed = self._folder / f".{owner}"
+        self._owner = uuid4().hex
         _locks.add(self)
-        self._handle = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
+        self._create()
+        self.others()
+        return self._owner
+
+    def _create(self) -> None:
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        # Lock the file before it gets its name, or a worker that starts now could mistake it for a dead worker's file.
+        unnamed = self._folder / f".{self._owner}"
+        former, self._handle = self._handle, os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
+        if former is not None:
+            os.close(former)
         _give_to_owner_of(self._folder, self._handle)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
-        self._path = unnamed.rename(self._folder / owner)
-        return owner
+        self._path = unnamed.rename(self._folder / self._owner)
+
+    def keep(self) -> None:
+        """Create and lock the file again if it was deleted. Without its file, a worker seems dead to the others."""
+        if self._handle is not None and identity(self._folder / self._owner) != identity(self._handle):
+            self._create()
 
     def others(self) -> list[str]:
         """Return the ids of the workers that are alive, and delete the files of dead workers."""

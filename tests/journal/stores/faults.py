@@ -6,13 +6,14 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from layercode_app.exceptions import StoreError
 from layercode_app.journal.stores.base import Store
 from layercode_app.journal.stores.sqlite import SQLiteStore
 
@@ -39,7 +40,7 @@ END $$;
 
 @dataclass
 class SQLiteFaults:
-    """A journal file that another program locks, or whose disk is full."""
+    """A journal file that another program locks, that is moved away, or whose disk is full."""
 
     path: Path
     store: Store | None = None
@@ -49,12 +50,20 @@ class SQLiteFaults:
     def url(self) -> str:
         return f"sqlite:///{self.path}"
 
+    @property
+    def _moved(self) -> Path:
+        return self.path.with_name("moved.sqlite3")
+
     async def begin(self, fault: str) -> None:
         assert isinstance(self.store, SQLiteStore)
         assert self.store._connection is not None
         if fault == "hangs":
             self._other = sqlite3.connect(self.path, isolation_level=None)
             self._other.execute("BEGIN IMMEDIATE")
+        elif fault == "is moved":
+            self.path.rename(self._moved)
+            with suppress(StoreError):
+                await self.store.ping()
         else:
             (pages,) = self.store._connection.execute("PRAGMA page_count").fetchone()
             self.store._connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -64,6 +73,8 @@ class SQLiteFaults:
         assert self.store._connection is not None
         if self._other is not None:
             self._other.close()
+        elif fault == "is moved":
+            self._moved.rename(self.path)
         else:
             self.store._connection.execute("PRAGMA max_page_count = 1000000")
 
