@@ -23,13 +23,20 @@ class Health:
     agents: list[str] = field(default_factory=list)
     failed: Mapping[str, str] = field(default_factory=dict)
     draining: bool = False
+    _reached: bool = field(default=False, init=False)
+    """Whether the journal has been usable at least once."""
 
-    async def ready(self) -> tuple[bool, dict[str, object]]:
+    async def ready(self, *, journal_optional: bool = False) -> tuple[bool, dict[str, object]]:
         """Return whether turns can be answered, and a report.
 
-        The report gives the state of each component ("ok", "degraded" or "down") and the reason for it.
+        The report gives the state of each component ("ok", "degraded" or "down") and the reason for it. If
+        `journal_optional` is true, a journal that was usable before counts as degraded and not as down.
         """
-        components = {"agents": self._agents(), "journal": await self._journal(), "server": self._server()}
+        journal = await self._journal()
+        self._reached = self._reached or journal["status"] == "ok"
+        if journal_optional and self._reached and journal["status"] == "down":
+            journal["status"] = "degraded"
+        components = {"agents": self._agents(), "journal": journal, "server": self._server()}
         states = {str(part["status"]) for part in components.values()}
         overall = "down" if "down" in states else "degraded" if "degraded" in states else "ok"
         return overall != "down", {"status": overall, "components": components}

@@ -22,11 +22,12 @@ NO_METRICS = "This server collects no metrics; see TELEMETRY_ENABLED, or use Lay
 class Routes:
     """The handlers of `/health`, `/ready`, `/metrics` and all other paths.
 
-    `readiness` returns whether the server is ready, and a report. `posts_at` returns whether a path answers POST, so
-    that other methods get 405 there.
+    `readiness` returns whether the server is ready, and a report. With `journal_optional=True`, it accepts an outage of
+    the journal: the server is ready to say the apology. `posts_at` returns whether a path answers POST, so that
+    other methods get 405 there.
     """
 
-    def __init__(self, readiness: Callable[[], Awaitable[tuple[bool, Any]]], posts_at: Callable[[str], bool]) -> None:
+    def __init__(self, readiness: Callable[..., Awaitable[tuple[bool, Any]]], posts_at: Callable[[str], bool]) -> None:
         self._readiness = readiness
         self._posts_at = posts_at
 
@@ -44,7 +45,8 @@ class Routes:
         return JSONResponse({"status": "ok"})
 
     async def _ready(self, request: Request) -> Response:
-        ready, report = await self._readiness()
+        optional = request.query_params.get("journal") == "optional"
+        ready, report = await self._readiness(journal_optional=optional)
         return JSONResponse(report, status_code=200 if ready else 503)
 
     async def _metrics(self, request: Request) -> Response:

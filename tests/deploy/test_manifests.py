@@ -83,7 +83,7 @@ def test_there_is_time_for_the_drain() -> None:
 
 def test_probes_ask_routes_that_there_are() -> None:
     _, app = _app()
-    assert app["readinessProbe"]["httpGet"]["path"] == "/ready"
+    assert app["readinessProbe"]["httpGet"]["path"] == "/ready?journal=optional"
     assert {app[probe]["httpGet"]["path"] for probe in ("livenessProbe", "startupProbe")} == {"/health"}
 
 

@@ -71,7 +71,7 @@ def test_they_say_what_the_server_does(tmp_path: Path, extras: tuple[str, ...]) 
     pod = deployment["spec"]["template"]["spec"]
     app = pod["containers"][0]
     assert app["args"] == ["run", "--agent", "my_agent"]
-    assert app["readinessProbe"]["httpGet"]["path"] == "/ready"
+    assert app["readinessProbe"]["httpGet"]["path"] == "/ready?journal=optional"
     assert {app[probe]["httpGet"]["path"] for probe in ("livenessProbe", "startupProbe")} == {"/health"}
 
     given = {variable["name"]: variable["value"] for variable in app["env"] if "value" in variable}
