@@ -113,7 +113,8 @@ def test_all_that_the_image_writes_is_below_a_folder_that_can_be_written() -> No
 
 
 def test_every_variable_is_a_setting() -> None:
-    _, app = _app()
+    pod, app = _app()
+    assert pod["enableServiceLinks"] is False, "or the Service layercode-app sets LAYERCODE_APP_PORT"
     used = {variable["name"] for variable in app["env"]} | COMPOSE["services"]["app"]["environment"].keys()
     used |= set(re.findall(r"(?:LAYERCODE|LOG|APP|METRICS)_[A-Z_]+(?==)", DOCKERFILE)) | {"HOST", "PORT"}
     assert used <= SETTINGS

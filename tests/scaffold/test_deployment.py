@@ -74,6 +74,7 @@ def test_they_say_what_the_server_does(tmp_path: Path, extras: tuple[str, ...]) 
     assert app["readinessProbe"]["httpGet"]["path"] == "/ready?journal=optional"
     assert {app[probe]["httpGet"]["path"] for probe in ("livenessProbe", "startupProbe")} == {"/health"}
 
+    assert pod["enableServiceLinks"] is False, "or a Service layercode-x sets LAYERCODE_X_PORT, which is no setting"
     given = {variable["name"]: variable["value"] for variable in app["env"] if "value" in variable}
     service = yaml.safe_load((folder / "compose.yaml").read_text())["services"]["app"]
     assert given.keys() | service["environment"].keys() <= SETTINGS
