@@ -18,6 +18,7 @@ from loguru import logger
 from .._compat.uvicorn import CycleConnection
 from ..settings import Settings
 from .body_reader import BodyReceive
+from .descriptors import Descriptors
 from .socket_writer import StreamSend
 
 LOOK_SECONDS = 1.0
@@ -56,6 +57,8 @@ class Bounds:
 class BoundedConnection(CycleConnection):
     """A connection that is checked by one timer, every second by default, instead of timers for each request."""
 
+    _descriptors = Descriptors()
+
     def __init__(self, *arguments: Any, bounds: Bounds, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._bounds = bounds
@@ -79,6 +82,7 @@ class BoundedConnection(CycleConnection):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         # Uvicorn binds its workers' sockets without naming the protocol, so asyncio leaves Nagle's algorithm on.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._descriptors.note(connection.fileno())
         self._await("head")
         self._look_timer = self.loop.call_later(self._bounds.look_seconds, self._look)
 

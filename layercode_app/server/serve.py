@@ -27,6 +27,7 @@ from .announce import announce, announce_address, tell_of, tell_of_settings
 from .app import LayerCode, create_app
 from .collector import spare_the_collector
 from .connections import BoundedConnection, Bounds
+from .descriptors import raise_limit
 from .listening import run_server, supervise
 from .origins import LOCAL_ORIGINS
 from .port import check_port, free_port
@@ -116,6 +117,7 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
     app = build(options, settings, serving=options.alone)
     prepare(app)
     tell_of_settings(options.env_file or ENV_FILE)
+    raise_limit(settings.max_turns)
     announce(app, settings)
     repair_webhook(settings)
     end = EndsWithTunnel(app) if options.needs_tunnel else None
