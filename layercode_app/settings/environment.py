@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..exceptions import ConfigurationError
 from .files import read_env
 
 ENV_FILE = ".env"
@@ -26,15 +27,28 @@ def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, s
     A variable that is already set in the environment takes precedence over the file. Only commands such as `run` and
     `dev` call this, never an embedded app. Returns the variables that this call set. If the file has changed since,
     call this again with these variables as `exported`, so that they are updated.
-    Raises ConfigurationError if the file cannot be read; the environment then stays as it is.
+    Raises ConfigurationError if the file cannot be read, or if a variable cannot be exported; the environment then stays
+    as it is.
     """
     in_file = read_env(env_file)
+    _check_encoding(in_file, env_file)
     for name, value in (exported or {}).items():
         if os.environ.get(name) == value:
             del os.environ[name]
     now = {name: value for name, value in in_file.items() if value and not os.environ.get(name)}
     os.environ.update(now)
     return now
+
+
+def _check_encoding(values: Mapping[str, str], env_file: Path | str) -> None:
+    for name, value in values.items():
+        try:
+            os.fsencode(name + value)
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(
+                f"{name} in {env_file} has characters that {error.encoding}, the encoding of this locale, does not have. "
+                "Set the environment variable PYTHONUTF8=1, or use a UTF-8 locale, such as LC_ALL=C.UTF-8."
+            ) from None
 
 
 def overlay(values: Mapping[str, str]) -> None:

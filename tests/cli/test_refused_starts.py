@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,15 @@ def test_several_workers_have_no_store_in_memory(options: tuple[str, ...], tmp_p
 def test_several_workers_are_not_reloaded(tmp_path: Path) -> None:
     printed = started(tmp_path, "--workers", "2", "--reload", LAYERCODE_WEBHOOK_SECRET=SECRET)
     assert "--workers 2 and --reload cannot be combined" in printed
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS uses UTF-8 in every locale")
+def test_a_value_that_the_locale_cannot_encode_is_named_with_the_remedy_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LAYERCODE_WEBHOOK_SECRET=test\nLAYERCODE_BUSY=Ausgebucht, schöne Grüße\n", "utf-8")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code, printed = run("run", "--agent", "echo", "--port", "0", cwd=tmp_path, cold=True, env=ascii_only)
+    assert code == 2, printed
+    assert "Error: LAYERCODE_BUSY in .env has characters that ascii, the encoding of this locale, does not" in printed
+    assert "PYTHONUTF8=1" in printed
+    assert "Traceback" not in printed
+    assert "Ausgebucht" not in printed
