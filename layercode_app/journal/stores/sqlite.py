@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
@@ -43,8 +44,9 @@ class SQLiteStore(Store):
     """A journal in the SQLite file at `path`. For a journal in memory use MemoryStore, not the path `:memory:`."""
 
     def __init__(self, path: Path | str) -> None:
-        # Use an absolute path, because a hook or tool may change the working directory.
-        self.path = Path(path).absolute()
+        # Use an absolute path, because a hook or tool may change the working directory. Follow links, as SQLite does: the
+        # workers' locks must be next to the file itself.
+        self.path = Path(os.path.realpath(path))
         self.component = f"sqlite {path}"
         self._lock = WorkerLock(self.path)
         self._files = OpenFiles(self.path, self._lock)

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from layercode_app.journal.stores.sqlite import SQLiteStore
 from layercode_app.journal.stores.sqlite_files import WorkerLock, worker_alive
+
+pytestmark = pytest.mark.anyio
 
 FORKING = """
 import os, sys, time
@@ -75,3 +78,17 @@ def test_a_lock_that_only_root_can_check_is_held(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "open", refuse)
     assert "old" in lock.others()
     lock.release()
+
+
+async def test_workers_that_open_a_journal_through_a_link_and_directly_see_each_other(tmp_path: Path) -> None:
+    journal, link = tmp_path / "data" / "journal.sqlite3", tmp_path / "link.sqlite3"
+    link.symlink_to(journal)
+    through, direct = SQLiteStore(link), SQLiteStore(journal)
+    await through.open()
+    await direct.open()
+    assert await through.alive(direct.owner)
+    assert await direct.alive(through.owner)
+    assert through._checkpointer._log.exists(), "the log that is checkpointed is the one that SQLite writes"
+    assert sorted(tmp_path.iterdir()) == [journal.parent, link]
+    await through.close()
+    await direct.close()
