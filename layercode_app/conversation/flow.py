@@ -16,11 +16,12 @@ from loguru import logger
 
 from ..exceptions import DeveloperError
 from ..journal.cost import DATA_COSTS
+from ..journal.merge_state import MISSING, REMOVED
 from ..journal.outbound import AGENT
 from ..journal.record import Json, Stage
 from ..nearest import nearest
 from .session_values import YES, values_in, with_value
-from .undo import MISSING, Undo
+from .undo import Undo
 
 if TYPE_CHECKING:
     from .live import LiveTurn
@@ -42,8 +43,6 @@ STAGE = "layercode.stage."
 AGENT_STAGE = "agent "
 """The beginning of the name of a stage; the name of an agent follows. Such a stage is recorded if an agent hands the
 rest of a turn to another agent. It shows how long the first agent worked on the turn."""
-REMOVED: Json = {"layercode.removed": True}
-"""The stored value of an extra field that was removed from a state model. A key cannot be deleted from the journal."""
 KEPT = (AGENT, CALLERS, OPENING, GREETED, RESUMED, DATA_COSTS)
 MOST_HANDOVERS = 3
 """The maximum number of hand-overs in one turn; further hand-overs are ignored."""
@@ -205,14 +204,27 @@ class Flow:
             return {}
         return {key: value for key, value in self._values.items() if self._saved.get(key) != value}
 
-    def is_saved(self, key: str, stored: Mapping[str, Json]) -> bool:
-        """Return whether the journal still has the value that this turn read or saved last."""
-        return stored.get(key) == self._saved.get(key)
+    def based_on(self) -> dict[str, str]:
+        """Return the values that this turn read or saved last."""
+        return {} if self._values is None else self._saved
 
-    def mark_saved(self, changes: Mapping[str, Json]) -> None:
-        """Mark these changes as saved in the journal. Tools may have made other changes while these were written."""
-        if self._values is not None:
-            self._saved.update({key: str(value) for key, value in changes.items()})
+    def mark_saved(self, changes: Mapping[str, Json], written: Mapping[str, Json]) -> None:
+        """Mark these changes as saved in the journal. Tools may have made other changes while these were written.
+
+        `written` are the values that were saved. A change is undone if the value of a newer turn was kept instead.
+        """
+        for key, value in changes.items():
+            if written[key] == value:
+                self._saved[key] = str(value)
+            elif self._values is not None and self._values.get(key) == value:
+                self._undo_change(key)
+
+    def _undo_change(self, key: str) -> None:
+        values = self._read()
+        values.pop(key)
+        if key in self._saved:
+            values[key] = self._saved[key]
+        self._undo.settle(values)
 
     # --- tools and data events; see `undo.py`
 

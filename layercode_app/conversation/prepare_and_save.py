@@ -33,7 +33,7 @@ from .flow import CALLERS, Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
 from .stages import write_down_helpers
 from .state import LiveState
-from .states import LiveStates
+from .states import Changes, LiveStates
 from .summary import summary_in, tokens_of_turns
 from .turn import Background, Turn
 
@@ -230,8 +230,9 @@ class Work:
                     await self._leave()
         except StoreError as error:
             logger.error("The turn could not be saved; saving is retried: {}", error)
-            changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
-            self.services.late.keep(record, changes, [*self.jobs, *task_jobs(record)], keep_unspoken)
+            changes = Changes(self.state, live.flow, self.state.fields() if self.state else {})
+            jobs = [*self.jobs, *task_jobs(record)]
+            self.services.late.keep(record, changes.values, jobs, keep_unspoken, based_on=changes.based_on)
             record.error_category = record.error_category or "store"
         except Exception:
             live.saved.set()  # The turn is not saved again, and work that outlasts it waits for this.

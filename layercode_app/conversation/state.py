@@ -11,14 +11,15 @@ from loguru import logger
 from pydantic import BaseModel, ValidationError
 
 from ..exceptions import DeveloperError, StateError
+from ..journal.merge_state import MISSING, REMOVED, merge
 from ..journal.record import Json
 from ..wellformed import same_json
 from .copied import copy_values
-from .flow import REMOVED, own_fields, stored_fields
+from .flow import own_fields, stored_fields
 from .in_place import InPlace, OwnParts
 from .private_attributes import follow_fields
 from .state_json import dump_model, load_model, misfit
-from .undo import MISSING, Undo
+from .undo import Undo
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -43,12 +44,15 @@ class LiveState(Generic[ModelT]):
     """The newest fields that can be loaded again."""
     _extra: set[str] = field(default_factory=set)
     """The names of the extra fields that the model has or had."""
+    _based_on: dict[str, Json] = field(init=False)
+    """The saved fields, and the defaults of the fields that are not saved. The changes are based on these values."""
     _undo: Undo = field(init=False)
     _own: OwnParts = field(init=False)
 
     def __post_init__(self) -> None:
         self._own = OwnParts(self.model, partial(load_model, type(self.model), dict(self.saved)))
         fields = self.fields()
+        self._based_on = fields | self.saved
         self.saved = _as_dumped(self.saved, fields)
         self._undo = Undo(fields)
         self._note_extra()
@@ -94,13 +98,18 @@ class LiveState(Generic[ModelT]):
         newer = {}
         for name, value in stored_fields(stored, self.scope).items():
             now = MISSING if value == REMOVED else value
-            if not same_json(self.saved.get(name, MISSING), now) and same_json(self.saved.get(name), current.get(name)):
+            unchanged = same_json(self._based_on.get(name), current.get(name))
+            if not same_json(self.saved.get(name, MISSING), now) and unchanged:
                 newer[name] = now
-        if newer:
+        self._take(newer, newer, current)
+
+    def _take(self, values: dict[str, Json], saved: dict[str, Json], current: dict[str, Json]) -> None:
+        """Set these fields of the model, whose fields are `current` now. `saved` are their values in the journal."""
+        if values:
             self._undo.compare(current)
-            self._restore(newer)
+            self._restore(values)
             self.settle()
-            self._note_saved(_as_dumped(newer, self.fields()))
+            self._note_saved(_as_dumped(saved, self.fields()))
             self._note_extra()
 
     # --- tools and data events; see `undo.py`
@@ -260,6 +269,23 @@ class LiveState(Generic[ModelT]):
             if not same_json(self.saved.get(name, MISSING), value)
         }
 
+    def based_on(self) -> dict[str, Json]:
+        """Return the values that the changes are based on, by their keys in the journal."""
+        return {self.scope + name: value for name, value in self._based_on.items()}
+
+    def fitted(self, values: dict[str, Json]) -> dict[str, Json] | None:
+        """Return these values of the journal as this state would save them, with computed fields that fit the others.
+
+        Return None if the state cannot be loaded with these values.
+        """
+        own = stored_fields(values, self.scope)
+        fields = {name: value for name, value in (self.fields() | own).items() if value != REMOVED}
+        try:
+            dumped = dump_model(load_model(type(self.model), fields))[0]
+        except Exception:  # noqa: BLE001 - a validator of the model may raise anything
+            return None
+        return values | {self.scope + name: dumped[name] for name in own.keys() & dumped.keys()}
+
     def _removed(self) -> dict[str, Json]:
         """Return the saved extra fields that were removed from the model, with the value `REMOVED`.
 
@@ -278,13 +304,28 @@ class LiveState(Generic[ModelT]):
         named = {alias for of_field in aliases for alias in of_field if isinstance(alias, str)}
         return {*kind.model_fields, *kind.model_computed_fields, *named}
 
-    def mark_saved(self, changes: dict[str, Json]) -> None:
-        """Mark these changes as saved in the journal."""
+    def mark_saved(self, changes: dict[str, Json], written: dict[str, Json] | None = None) -> None:
+        """Mark these changes as saved in the journal.
+
+        `written` are the values that were saved. They differ from `changes` if these were merged with the changes of
+        other turns. The state then takes them over.
+        """
         self._note_saved({self._name(key): value for key, value in changes.items()})
         self.saved_at = time.perf_counter()
+        if written is not None and (merged := [key for key in changes if written[key] is not changes[key]]):
+            self._merge({self._name(key): written[key] for key in merged})
+
+    def _merge(self, written: dict[str, Json]) -> None:
+        current, merged = self.fields(), {}
+        saved = {name: MISSING if value == REMOVED else value for name, value in written.items()}
+        for name, value in saved.items():
+            # Tools may have changed the field again while it was written.
+            merged[name], _ = merge(self.saved.get(name, MISSING), current.get(name, MISSING), value, wins=True)
+        self._take(merged, saved, current)
 
     def _note_saved(self, fields: dict[str, Json]) -> None:
         self.saved |= fields
+        self._based_on |= {name: REMOVED if value is MISSING else value for name, value in fields.items()}
         for name in [name for name, value in fields.items() if value is MISSING or value == REMOVED]:
             del self.saved[name]
 

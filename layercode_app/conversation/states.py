@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from loguru import logger
@@ -9,11 +11,46 @@ from pydantic import BaseModel
 
 from ..exceptions import StoreError
 from ..jobs.late_saves import LateSaves
+from ..journal.merge_state import Write, save_merged
 from ..journal.record import Json, TurnRecord
 from ..journal.stores.base import Store
 from ..observability.errors import category_of
-from .flow import Flow
+from .flow import Flow, own_fields
 from .state import LiveState
+
+
+class Changes:
+    """The unsaved changes of a turn to its state, and to the conversation's agent and stage.
+
+    `values` are the changes, and `based_on` the values before them, by their keys in the journal. `fields` are the
+    current fields of the state.
+    """
+
+    def __init__(self, state: LiveState[Any] | None, flow: Flow | None, fields: dict[str, Json]) -> None:
+        self.state, self._flow, self._fields = state, flow, fields
+        self._changed = state.changes(fields) if state else {}
+        self._moved = flow.changes() if flow else {}
+        self.values = self._changed | self._moved
+        self.based_on = (state.based_on() if state else {}) | (flow.based_on() if flow else {})
+
+    def fitted(self, values: dict[str, Json]) -> dict[str, Json] | None:
+        """Return merged values as the state would save them; None if the state cannot be loaded with them."""
+        return values if self.state is None else self.state.fitted(values)
+
+    def note_in(self, record: TurnRecord, values: dict[str, Json]) -> None:
+        """Note the whole state in the record of the turn. `values` are the changes, or what they were merged to."""
+        if self.state is None:
+            return
+        record.state = self._fields
+        if values is not self.values:
+            record.state = self._fields | own_fields({key: values[key] for key in self._changed}, self.state.scope)
+
+    def mark_saved(self, written: dict[str, Json]) -> None:
+        """Mark the changes as saved. `written` are the values that were saved."""
+        if self.state is not None:
+            self.state.mark_saved(self._changed, written)
+        if self._flow is not None:
+            self._flow.mark_saved(self._moved, written)
 
 
 class LiveStates:
@@ -59,11 +96,9 @@ class LiveStates:
 
     async def save_late(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
         """Save the changes that a tool made to the state after its turn ended, unless the turn has been deleted."""
-        fields = _reset_unsavable(record, state)
-        changes = state.changes(fields) if state else {}
-        moved = await self._moves_still_due(record, flow) if flow else {}
-        if (changes or moved) and await self._late.save_state(record.key, changes | moved):
-            _mark_saved(state, changes, flow, moved)
+        changes = Changes(state, flow, _reset_unsavable(record, state))
+        if changes.values:
+            await self._write(record, changes, partial(self._late.save_state, record.key))
 
     async def leave_early(self, record: TurnRecord, state: LiveState[Any] | None) -> None:
         """Save the unsaved changes of an agent that handed the turn over, and release its state.
@@ -76,17 +111,6 @@ class LiveStates:
             logger.error("Changes to the state of an agent that handed the call over are lost: {}", error)
         finally:
             self.let_go(record.conversation_id, state)
-
-    async def _moves_still_due(self, record: TurnRecord, flow: Flow) -> dict[str, Json]:
-        """Return the changes of stage or agent that a tool made after its turn ended.
-
-        A change is left out if a newer turn has changed the same stage or agent.
-        """
-        moved = flow.changes()
-        if not moved or self._late.pending(record.key) is not None:
-            return moved
-        stored = (await self._store.conversation(record.conversation_id)).state
-        return {key: value for key, value in moved.items() if flow.is_saved(key, stored)}
 
     def let_go(self, conversation_id: str, state: LiveState[Any] | None) -> None:
         """Release the state without saving it."""
@@ -108,16 +132,23 @@ class LiveStates:
         self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None, fields: dict[str, Json]
     ) -> bool:
         """Save the record and the unsaved changes. `fields` are the current fields of the state."""
-        changes = state.changes(fields) if state else {}
-        moved = flow.changes() if flow else {}
-        if state is not None:
-            record.state = fields
-        saved = await self._store.save(record, state=changes | moved if moved else changes)
-        if saved:
-            _mark_saved(state, changes, flow, moved)
-        elif state is not None:
+        changes = Changes(state, flow, fields)
+
+        async def write(*, state: dict[str, Json], based_on: Mapping[str, Json] | None) -> bool:
+            changes.note_in(record, state)
+            return await self._store.save(record, state=state, based_on=based_on)
+
+        saved = await self._write(record, changes, write)
+        if not saved and state is not None:
             state.refused = True
         return saved
+
+    async def _write(self, record: TurnRecord, changes: Changes, write: Write) -> bool:
+        """Save changes with `write`, merged with what other turns have saved meanwhile; return whether it was done."""
+        written = await save_merged(self._store, record, changes.values, changes.based_on, write, fitted=changes.fitted)
+        if written is not None:
+            changes.mark_saved(written)
+        return written is not None
 
 
 def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> dict[str, Json]:
@@ -132,12 +163,3 @@ def _reset_unsavable(record: TurnRecord, state: LiveState[Any] | None) -> dict[s
         record.error, record.error_category = type(error).__name__, category_of(error)
         logger.error("A part of the state is lost: {}", error)
     return fields
-
-
-def _mark_saved(
-    state: LiveState[Any] | None, changes: dict[str, Json], flow: Flow | None, moved: dict[str, Json]
-) -> None:
-    if state is not None:
-        state.mark_saved(changes)
-    if flow is not None:
-        flow.mark_saved(moved)

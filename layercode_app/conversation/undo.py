@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..journal.merge_state import MISSING
 from ..wellformed import same_json
-
-MISSING: Any = object()
-"""Stands for the value of a key that does not exist: it is not added yet, or it was removed."""
 
 
 @dataclass(slots=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from loguru import logger
 
 from ..exceptions import StoreError
 from ..journal.forget import enqueue_late
+from ..journal.merge_state import is_newest, save_merged
 from ..journal.record import Json, TurnRecord, clone
 from ..journal.stores.base import Job, Signal, Store
 
@@ -26,6 +28,7 @@ class _Kept:
     record: TurnRecord
     state: dict[str, Json]
     jobs: Sequence[Job]
+    based_on: Mapping[str, Json] | None = None
     before: Callable[[], Awaitable[object]] | None = None
     """A function that saves other data of the turn; None if there is no such data, or if it has been saved."""
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -59,13 +62,15 @@ class LateSaves:
         state: dict[str, Json],
         jobs: Sequence[Job],
         before: Callable[[], Awaitable[object]] | None = None,
+        *,
+        based_on: Mapping[str, Json] | None = None,
     ) -> None:
         """Keep a turn, its jobs and its changes to the state, and try in the background to save all of them.
 
         `before` saves other data that the turn left, such as output that was not spoken. It is called before the turn
-        is saved, and again if it raises StoreError.
+        is saved, and again if it raises StoreError. `based_on` are the values that the changed fields had before.
         """
-        kept = self.waiting[record.key] = _Kept(clone(record), state, jobs, before)
+        kept = self.waiting[record.key] = _Kept(clone(record), state, jobs, based_on, before)
         kept.task = self._start(self._try(kept))
 
     def waits(self, conversation_id: str) -> bool:
@@ -95,18 +100,22 @@ class LateSaves:
                 return kept.record
         return await self._store.update(*key, change)
 
-    async def save_state(self, key: tuple[str, str], changes: dict[str, Json]) -> bool:
+    async def save_state(
+        self, key: tuple[str, str], state: dict[str, Json], based_on: Mapping[str, Json] | None = None
+    ) -> bool:
         """Save changes to the state that were made after the turn `key` ended.
 
         If the turn's save is still pending, the changes are added to that save. Otherwise they are written to the
-        journal. Return False if there is no such turn. Raises StoreError.
+        journal. Return False if there is no such turn. Raises StoreError and StateChangedError; see `Store.save`.
         """
         async with self._held(key) as kept:
             if kept is not None:
-                kept.state |= changes
+                kept.state |= state
+                if kept.based_on is not None:
+                    kept.based_on = {**(based_on or {}), **kept.based_on}
                 return True
         conversation_id, turn_id = key
-        return await self._store.save_state(conversation_id, changes, turn_id=turn_id)
+        return await self._store.save_state(conversation_id, state, turn_id=turn_id, based_on=based_on)
 
     def pending(self, key: tuple[str, str]) -> TurnRecord | None:
         """Return the record of a turn that has ended and whose save is pending, else None."""
@@ -182,19 +191,15 @@ class LateSaves:
             await kept.before()
             kept.before = None
         record, changed = kept.record, kept.state
-        dropped = bool(changed) and not awaited and not await self._is_newest(record)
-        await self._store.save(record, state=None if dropped else changed)
+        dropped = bool(changed) and not awaited and not await is_newest(self._store, record)
+        state = {} if dropped else changed
+        await save_merged(self._store, record, state, kept.based_on, partial(self._store.save, record))
         logger.info("Turn {} was saved after a delay.", record.turn_id)
         if dropped:
             names = ", ".join(changed)
             logger.warning(
                 "State changes of turn {} are dropped, because a newer turn has begun: {}", record.turn_id, names
             )
-
-    async def _is_newest(self, record: TurnRecord) -> bool:
-        """Return whether the conversation has no later turn, which could have changed the state."""
-        newest = await self._store.history(record.conversation_id, tokens=0)
-        return not newest or newest[-1].position <= record.position
 
     def _give_up(self, kept: _Kept, why: str) -> None:
         del self.waiting[kept.record.key]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from layercode_app import LayerCode
 from layercode_app.exceptions import StoreError
-from layercode_app.journal.record import Json, TurnRecord
+from layercode_app.journal.record import TurnRecord
 
 
 class Outage:
@@ -23,12 +25,12 @@ class Outage:
     def _reach(self, app: LayerCode) -> None:
         save = app.store.save
 
-        async def unless_away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+        async def unless_away(record: TurnRecord, **named: Any) -> bool:
             if record.finished and not self.over:
                 if self.saves_left is not None:
                     self.saves_left -= 1
                     self.over = self.saves_left <= 0
                 raise StoreError("away")
-            return await save(record, state=state)
+            return await save(record, **named)
 
         app.store.save = unless_away  # type: ignore[method-assign]

@@ -116,11 +116,11 @@ class Unsteady(MemoryStore):
 
     failed = False
 
-    async def save_state(self, conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
+    async def save_state(self, conversation_id: str, state: dict[str, Any], **named: Any) -> bool:
         if conversation_id.startswith("caller:") and not self.failed:
             self.failed = True
             raise StoreError("away")
-        return await super().save_state(conversation_id, state, turn_id=turn_id)
+        return await super().save_state(conversation_id, state, **named)
 
 
 async def test_notes_that_are_tried_again_do_not_run_the_hooks_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,13 +204,13 @@ async def test_notes_do_not_stay_of_what_is_forgotten_while_they_are_saved(forgo
     await write_notes(store, "ann", ["Likes seeds."])
     save = store.save_state
 
-    async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
+    async def forget_first(conversation_id: str, state: dict[str, Any], **named: Any) -> bool:
         if conversation_id == "caller:ann" and not saving.is_set():
             saving.set()
             # Call `store.forget`, because the function `forget` refuses while a turn runs. This job may run before its
             # turn has ended.
             await (store.forget(call.conversation_id) if forgotten == "call" else forget_notes(store, "ann"))
-        stayed = await save(conversation_id, state, turn_id=turn_id)
+        stayed = await save(conversation_id, state, **named)
         saved.append(conversation_id)
         return stayed
 

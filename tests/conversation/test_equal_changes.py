@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from layercode_app import Turn, VoiceAgent
 from layercode_app.conversation.state import LiveState
-from layercode_app.conversation.undo import MISSING
+from layercode_app.journal.merge_state import MISSING
 from layercode_app.testing import open_call
 from layercode_app.wellformed import dump_json, same_json
 

@@ -9,7 +9,7 @@ import pytest
 
 from layercode_app.conversation import delivery
 from layercode_app.exceptions import StoreError
-from layercode_app.journal.record import Json, TurnRecord
+from layercode_app.journal.record import TurnRecord
 from layercode_app.journal.stores.base import Store
 
 from .followed import Counter, Heard
@@ -21,11 +21,11 @@ def fail(store: Store, times: int, monkeypatch: pytest.MonkeyPatch) -> asyncio.E
     """Let the first `times` saves of running turns fail. Return an event that is set at the first failure."""
     save, left, failed = store.save, iter(range(times)), asyncio.Event()
 
-    async def unless_away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+    async def unless_away(record: TurnRecord, **named: Any) -> None:
         if not record.finished and next(left, None) is not None:
             failed.set()
             raise StoreError("away")
-        await save(record, state=state)
+        await save(record, **named)
 
     monkeypatch.setattr(store, "save", unless_away)
     return failed

@@ -78,9 +78,9 @@ async def test_a_tool_that_outlives_a_forgotten_call_leaves_nothing(
         await save_late(states, *args)
         released.set()
 
-    async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
+    async def forget_first(conversation_id: str, state: dict[str, Any], **named: Any) -> bool:
         await forget(app.store, conversation_id)
-        return await save(conversation_id, state, turn_id=turn_id)
+        return await save(conversation_id, state, **named)
 
     monkeypatch.setattr(LiveStates, "save_late", save_and_tell)
     async with calling(app) as caller:

@@ -15,7 +15,7 @@ from pydantic_ai.usage import RequestUsage
 
 from layercode_app import StoreError, Turn, TurnRecord, VoiceAgent
 from layercode_app.conversation.late_work import note_late
-from layercode_app.journal.record import SUMMARY_STAGE, Json, Kind, ModelCall
+from layercode_app.journal.record import SUMMARY_STAGE, Kind, ModelCall
 from layercode_app.journal.stores.base import Change, Conversation, Store
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.observability import metrics
@@ -215,10 +215,10 @@ async def test_background_work_that_ends_during_a_hand_over_saves_its_agents_sta
 class Faulty(MemoryStore):
     """A journal that fails to save the end of a turn, with an error that is no StoreError."""
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+    async def save(self, record: TurnRecord, **named: Any) -> bool:
         if record.finished and record.user_text:
             raise RuntimeError("a fault of the driver")
-        return await super().save(record, state=state)
+        return await super().save(record, **named)
 
 
 async def test_background_work_is_saved_although_the_save_of_its_turn_raised() -> None:

@@ -8,8 +8,8 @@ import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from layercode_app import Turn, VoiceAgent
-from layercode_app.conversation.flow import REMOVED
 from layercode_app.conversation.state import LiveState
+from layercode_app.journal.merge_state import REMOVED
 from layercode_app.testing import open_call
 
 

@@ -96,5 +96,7 @@ async def test_what_a_worker_has_not_saved_yet_is_not_replaced(tmp_path: Path) -
         await paying
         (state,) = one.app.turns.states._states.values()
         state.model.items.append("unsaved")
-        assert (await here.say("eggs")).spoken == "bread, unsaved, eggs"
+        assert (await here.say("eggs")).spoken == "bread, milk, unsaved, eggs"
         one.paid.set()
+        kept = await one.app.store.conversation("shared")
+    assert kept.state["items"] == ["bread", "milk", "unsaved", "eggs"]

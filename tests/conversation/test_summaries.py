@@ -214,9 +214,9 @@ async def test_a_conversation_that_is_forgotten_meanwhile_stays_forgotten(when: 
         else:
             save = store.save_state
 
-            async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
+            async def forget_first(conversation_id: str, state: dict[str, Any], **named: Any) -> bool:
                 await forget(store, conversation_id)
-                return await save(conversation_id, state, turn_id=turn_id)
+                return await save(conversation_id, state, **named)
 
             store.save_state = forget_first  # type: ignore[method-assign]
         go.set()

@@ -14,7 +14,7 @@ import pytest
 from layercode_app import LayerCode, Message, Turn, VoiceAgent
 from layercode_app.agent.runner import AgentRunner
 from layercode_app.conversation.listener import Listener
-from layercode_app.journal.record import END, TTS, Frame, Json, TurnRecord
+from layercode_app.journal.record import END, TTS, Frame, TurnRecord
 from layercode_app.journal.stores.memory import MemoryStore
 
 from ..calling import settings
@@ -30,9 +30,9 @@ class SlowStore(MemoryStore):
         super().__init__()
         self.through = asyncio.Event()
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+    async def save(self, record: TurnRecord, **named: Any) -> bool:
         await self.through.wait()
-        return await super().save(record, state=state)
+        return await super().save(record, **named)
 
 
 async def whole(turn: Turn) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from layercode_app.exceptions import StoreError
 from layercode_app.jobs import late_saves
 from layercode_app.jobs.late_saves import LateSaves
 from layercode_app.journal.forget import NOTES, forget_notes
-from layercode_app.journal.record import Json, TurnRecord
+from layercode_app.journal.record import TurnRecord
 from layercode_app.journal.stores.base import Job
 from layercode_app.journal.stores.memory import MemoryStore
 
@@ -25,11 +26,11 @@ class Away(MemoryStore):
 
     failures = 2
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+    async def save(self, record: TurnRecord, **named: Any) -> bool:
         if self.failures:
             self.failures -= 1
             raise StoreError("away")
-        return await super().save(record, state=state)
+        return await super().save(record, **named)
 
 
 @pytest.fixture

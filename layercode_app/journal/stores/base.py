@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from ...exceptions import StoreError
+from ...exceptions import LayerCodeError, StoreError
+from ...wellformed import same_json
 from ..crashed_turn import given_up
 from ..record import Json, Status, TurnRecord
 from ..tokens import CHARACTERS_PER_TOKEN, characters_of_turn
@@ -30,6 +31,10 @@ Change = Callable[[TurnRecord], None]
 
 It is called again, with the new record, if another process has changed the stored record meanwhile.
 """
+
+
+class StateChangedError(LayerCodeError):
+    """The state was not saved, because another turn has changed the same fields; see `Store.save`."""
 
 
 class LazyHistory(Sequence[TurnRecord]):
@@ -181,8 +186,15 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+    async def save(
+        self, record: TurnRecord, *, state: dict[str, Json] | None = None, based_on: Mapping[str, Json] | None = None
+    ) -> bool:
         """Write the record, and these fields of the conversation's state, in one atomic step; return whether it was done.
+
+        `based_on` are the values that the fields in `state` had before they were changed. If the stored state has
+        another value for one of these fields, nothing is written, and StateChangedError is raised. A field that is not
+        stored, or that is stored with the new value already, may be written. Without `based_on`, every field may be
+        written.
 
         Nothing is written if another worker owns the turn by now, if the turn was deleted, or if the stored turn has
         ended but `record` is still running. The last case occurs when a save is sent again because its answer was
@@ -239,8 +251,17 @@ class Store(ABC):
         """Merge these fields into the conversation's metadata."""
 
     @abstractmethod
-    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
+    async def save_state(
+        self,
+        conversation_id: str,
+        state: dict[str, Json],
+        *,
+        turn_id: str | None = None,
+        based_on: Mapping[str, Json] | None = None,
+    ) -> bool:
         """Merge these fields into the conversation's state; return whether they were saved.
+
+        Raises StateChangedError as `save` does, if `based_on` is given.
 
         With `turn_id`, they are saved only if that turn is still stored. The check and the write are one atomic step.
         So nothing is saved if the conversation was forgotten after that turn, even if it has new turns by now.
@@ -340,6 +361,20 @@ class Store(ABC):
 
         When it is rescheduled, its `attempts` and `error` are saved.
         """
+
+
+def check_unchanged(stored: Mapping[str, Json], state: Mapping[str, Json], based_on: Mapping[str, Json] | None) -> None:
+    """Raise StateChangedError if `stored`, the stored state, has another value than `based_on` for a field of `state`.
+
+    See `Store.save`.
+    """
+    if based_on is None:
+        return
+    for name, value in state.items():
+        if name not in stored or same_json(stored[name], value):
+            continue
+        if name not in based_on or not same_json(stored[name], based_on[name]):
+            raise StateChangedError(f"Another turn has changed {name!r}.")
 
 
 LEAST_TOKENS = 64

@@ -11,7 +11,19 @@ from uuid import uuid4
 
 from .. import steady_clock
 from ..record import Json, TurnRecord, assign, clone
-from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Size, Store, Summary, tokens_of
+from .base import (
+    SPEAKING_KINDS,
+    Begun,
+    Change,
+    Conversation,
+    Job,
+    Signal,
+    Size,
+    Store,
+    Summary,
+    check_unchanged,
+    tokens_of,
+)
 from .history_steps import first_of
 
 
@@ -94,10 +106,14 @@ class MemoryStore(Store):
         assign(record, stored)
         return True
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+    async def save(
+        self, record: TurnRecord, *, state: dict[str, Json] | None = None, based_on: Mapping[str, Json] | None = None
+    ) -> bool:
         stored = self._turns.get(record.key)
         if stored is None or stored.owner != record.owner or (stored.finished and not record.finished):
             return False
+        if state:
+            check_unchanged((await self.conversation(record.conversation_id)).state, state, based_on)
         self._overwrite(stored, record)
         if state:
             await self.save_state(record.conversation_id, state)
@@ -162,9 +178,17 @@ class MemoryStore(Store):
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         self._kept(conversation_id).metadata.update(deepcopy(metadata))
 
-    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
+    async def save_state(
+        self,
+        conversation_id: str,
+        state: dict[str, Json],
+        *,
+        turn_id: str | None = None,
+        based_on: Mapping[str, Json] | None = None,
+    ) -> bool:
         if turn_id is not None and (conversation_id, turn_id) not in self._turns:
             return False
+        check_unchanged((await self.conversation(conversation_id)).state, state, based_on)
         self._kept(conversation_id).state.update(deepcopy(state))
         return True
 

@@ -27,6 +27,7 @@ from .base import (
     Job,
     Signal,
     Size,
+    StateChangedError,
     Store,
     Summary,
     readable,
@@ -38,13 +39,16 @@ from .postgres_text import restored, restored_json, storable, storable_json
 from .postgres_worker import Worker
 
 PAGE = 200
+CHANGED = 3
+"""The result of `_SAVE_UNCHANGED` if the stored state has other values than the changes are based on."""
 PRUNE_BATCH = 10
 """Number of conversations that `prune` deletes in one transaction."""
 _WHOLE = "position, status, owner, attempt, revision, head, messages, frames"
 _HEADS = "position, status, owner, attempt, revision, head, ''::bytea, ''::bytea"
 _BEGIN = "SELECT layercode.begin_turn(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s)"
 _CLAIM = "SELECT layercode.claim_turn(%s, %s, %s, %s, %s, %s)"
-_SAVE = "SELECT layercode.save_turn(%s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s::text[], %s::bytea[], %s)"
+_SAVE_TURN = "layercode.save_turn(%s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s::text[], %s::bytea[], %s)"
+_SAVE = f"SELECT {_SAVE_TURN}"
 _STATUS = "SELECT status FROM layercode.turns WHERE conversation_id = %s AND turn_id = %s"
 _MERGE = "SELECT layercode.merge_fields(%s, %s, %s::text[], %s::bytea[], %s)"
 _MERGE_AFTER_TURN = f"""
@@ -56,6 +60,23 @@ _MERGE_AFTER_TURN = f"""
 """  # noqa: S608
 """Like `_MERGE`, but only if the turn is stored. It first locks the row of the conversation, as `forget` does. So no
 fields are written while `forget` deletes the conversation."""
+_LOCK = "SELECT 1 FROM layercode.conversations WHERE conversation_id = %s FOR UPDATE"
+_CHANGED = """
+SELECT EXISTS (
+    SELECT 1 FROM unnest(%s::text[], %s::bytea[], %s::bytea[]) AS n (name, value, before)
+    JOIN layercode.fields AS f ON f.conversation_id = %s AND f.part = 'state' AND f.name = n.name
+    WHERE f.value <> n.value AND f.value IS DISTINCT FROM n.before
+) AS changed
+"""
+"""Whether a field of the state has neither its new value nor the value before. An earlier statement of the transaction
+must lock the row of the conversation, because a statement reads only what was committed before it began."""
+_SAVE_UNCHANGED = f"""
+SELECT CASE WHEN changed AND EXISTS (
+    SELECT 1 FROM layercode.turns WHERE conversation_id = %s AND turn_id = %s AND owner = %s
+    AND (status = 'running' OR %s <> 'running') AND save_token IS DISTINCT FROM %s
+) THEN 3 ELSE {_SAVE_TURN} END FROM ({_CHANGED}) AS found
+"""  # noqa: S608
+"""Like `_SAVE`, but return 3 if fields have changed, unless the turn would not be written anyway."""
 _FORGET = "SELECT layercode.forget(%s, %s)"
 _FIELDS = "SELECT part, name, value FROM layercode.fields WHERE conversation_id = %s"
 _GET = f"SELECT {_WHOLE} FROM layercode.turns WHERE conversation_id = %s AND turn_id = %s"  # noqa: S608
@@ -176,19 +197,34 @@ class PostgresStore(Store):
             assign(record, _load(found[0]))
         return bool(claimed[0][0])
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
-        saved = await self._save(record, state or {}, None)
+    async def save(
+        self, record: TurnRecord, *, state: dict[str, Json] | None = None, based_on: Mapping[str, Json] | None = None
+    ) -> bool:
+        saved = await self._save(record, state or {}, None, based_on)
+        if saved == CHANGED:
+            raise StateChangedError(f"Another turn has changed the state of {record.conversation_id!r}.")
         if saved == 0:
             logger.warning("Turn {} was not saved: another worker owns it, or it was deleted.", record.turn_id)
         return saved == 1
 
-    async def _save(self, record: TurnRecord, state: dict[str, Json], revision: int | None) -> int:
-        ids = (storable(record.conversation_id), storable(record.turn_id), record.owner, revision, uuid4().hex)
+    async def _save(
+        self,
+        record: TurnRecord,
+        state: dict[str, Json],
+        revision: int | None,
+        based_on: Mapping[str, Json] | None = None,
+    ) -> int:
+        token = uuid4().hex
+        ids = (storable(record.conversation_id), storable(record.turn_id), record.owner, revision, token)
         body = (storable_json(dump_head(record)), record.messages, dump_frames(record))
         row = (*ids, record.status, tokens_of(record), *body, *_columns(state), time.time())
+        save: list[Statement] = [(_SAVE, row)]
+        if state and based_on is not None:
+            writable = (*ids[:3], record.status, token)
+            save = [(_LOCK, ids[:1]), (_SAVE_UNCHANGED, (*writable, *row, *_checked(ids[0], state, based_on)))]
         if record.finished:
-            return int((await self._run(record.conversation_id, (_SAVE, row)))[0][0][0])
-        saved, known = await self._run(record.conversation_id, (_SAVE, row), (_STATUS, ids[:2]))
+            return int((await self._run(record.conversation_id, *save))[-1][0][0])
+        *_, saved, known = await self._run(record.conversation_id, *save, (_STATUS, ids[:2]))
         overtaken = bool(known) and known[0][0] != "running"
         return 2 if overtaken and saved[0][0] == 1 else int(saved[0][0])
 
@@ -250,16 +286,37 @@ class PostgresStore(Store):
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         await self._merge(conversation_id, "metadata", metadata)
 
-    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
-        return await self._merge(conversation_id, "state", state, turn_id)
+    async def save_state(
+        self,
+        conversation_id: str,
+        state: dict[str, Json],
+        *,
+        turn_id: str | None = None,
+        based_on: Mapping[str, Json] | None = None,
+    ) -> bool:
+        return await self._merge(conversation_id, "state", state, turn_id, based_on)
 
     async def _merge(
-        self, conversation_id: str, part: str, values: dict[str, Json], turn_id: str | None = None
+        self,
+        conversation_id: str,
+        part: str,
+        values: dict[str, Json],
+        turn_id: str | None = None,
+        based_on: Mapping[str, Json] | None = None,
     ) -> bool:
         name = storable(conversation_id)
         row = (name, part, *_columns(values), time.time())
         after = () if turn_id is None else (name, storable(turn_id))
-        return bool((await self._run(conversation_id, (_MERGE_AFTER_TURN if after else _MERGE, row + after)))[0])
+        text = _MERGE_AFTER_TURN if after else _MERGE
+        if based_on is None:
+            return bool((await self._run(conversation_id, (text, row + after)))[0])
+        checked = _checked(name, values, based_on)
+        merge = (f"{text} WHERE NOT ({_CHANGED})", (*row, *after, *checked))
+        known = (_STATUS, (name, storable(turn_id or "")))
+        _, merged, turn = await self._run(conversation_id, (_LOCK, (name,)), merge, known)
+        if not merged and (turn or turn_id is None):
+            raise StateChangedError(f"Another turn has changed the state of {conversation_id!r}.")
+        return bool(merged)
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         rows = await self._link.read(_LIST, (limit,))
@@ -352,6 +409,12 @@ def _stepped(rows: Rows, tokens: int) -> list[TurnRecord]:
 
 def _columns(values: dict[str, Json]) -> tuple[list[str], list[bytes]]:
     return [storable(name) for name in values], [to_json(value) for value in values.values()]
+
+
+def _checked(conversation_id: str, state: dict[str, Json], based_on: Mapping[str, Json]) -> tuple[Any, ...]:
+    """Return the parameters of `_CHANGED`."""
+    before = [to_json(based_on[name]) if name in based_on else None for name in state]
+    return *_columns(state), before, conversation_id
 
 
 def _fields(rows: Rows, part: str) -> dict[str, Json]:

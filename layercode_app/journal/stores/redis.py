@@ -27,13 +27,14 @@ from .base import (
     Job,
     Signal,
     Size,
+    StateChangedError,
     Store,
     Summary,
     readable,
     tokens_of,
 )
 from .redis_link import Command, Link, component_of
-from .redis_records import count_commands, fields, fitting, keys_of, load, meta_of, pairs, two_by_two
+from .redis_records import count_commands, fields, fitting, keys_of, load, meta_of, triples, two_by_two
 from .redis_worker import Worker
 
 LEAST_KEEP_SECONDS = 1200
@@ -48,6 +49,8 @@ ESTABLISHED = "layercode:established"
 """Sorted set of conversations, scored by the last write of state or metadata. The writes of turns do not count: the
 conversations of turns are in SPOKEN."""
 PAGE = 200
+CHANGED = 3
+"""The reply of SAVE and MERGE if the stored state has other values than the changes are based on."""
 
 
 class RedisStore(Store):
@@ -131,14 +134,18 @@ class RedisStore(Store):
             assign(record, load(found))
         return bool(found)
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
-        saved = await self._save(record, state or {}, "")
+    async def save(
+        self, record: TurnRecord, *, state: dict[str, Json] | None = None, based_on: Mapping[str, Json] | None = None
+    ) -> bool:
+        saved = await self._save(record, triples(state or {}, based_on), "")
+        if saved == CHANGED:
+            raise StateChangedError(f"Another turn has changed the state of {record.conversation_id!r}.")
         if saved == 0:
             logger.warning("Turn {} was not saved: another worker owns it, or it was deleted.", record.turn_id)
         return saved == 1
 
-    async def _save(self, record: TurnRecord, state: dict[str, Json], revision: str) -> int:
-        body = (dump_head(record), record.messages, dump_frames(record), self._keep, *pairs(state))
+    async def _save(self, record: TurnRecord, state: list[str | bytes], revision: str) -> int:
+        body = (dump_head(record), record.messages, dump_frames(record), self._keep, *state)
         row = (record.turn_id, record.owner, revision, uuid4().hex, record.status, tokens_of(record), *body)
         return int(await self._script(lua.SAVE, record.conversation_id, *row))
 
@@ -153,7 +160,7 @@ class RedisStore(Store):
                 return None
             record = load(found)
             change(record)
-            if await self._save(record, {}, meta_of(found)[5]) == 1:
+            if await self._save(record, [], meta_of(found)[5]) == 1:
                 return record
 
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
@@ -226,18 +233,33 @@ class RedisStore(Store):
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         await self._merge(conversation_id, {}, metadata)
 
-    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
-        return await self._merge(conversation_id, state, {}, turn_id)
+    async def save_state(
+        self,
+        conversation_id: str,
+        state: dict[str, Json],
+        *,
+        turn_id: str | None = None,
+        based_on: Mapping[str, Json] | None = None,
+    ) -> bool:
+        return await self._merge(conversation_id, state, {}, turn_id, based_on)
 
     async def _merge(
-        self, conversation_id: str, state: dict[str, Json], metadata: dict[str, Json], turn_id: str | None = None
+        self,
+        conversation_id: str,
+        state: dict[str, Json],
+        metadata: dict[str, Json],
+        turn_id: str | None = None,
+        based_on: Mapping[str, Json] | None = None,
     ) -> bool:
         now = time.time()
         needed = (0, "") if turn_id is None else (1, turn_id)
-        fields = (*needed, self._keep, repr(now), len(state), *pairs(state), *pairs(metadata))
+        fields = (*needed, self._keep, repr(now), len(state), *triples(state, based_on), *triples(metadata))
         # A conversation with a turn is already in the index SPOKEN.
         listed = () if turn_id is not None else (("ZADD", ESTABLISHED, now, conversation_id),)
-        return bool(await self._script(lua.MERGE, conversation_id, *fields, around=listed))
+        merged = await self._script(lua.MERGE, conversation_id, *fields, around=listed)
+        if merged == CHANGED:
+            raise StateChangedError(f"Another turn has changed the state of {conversation_id!r}.")
+        return bool(merged)
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         found: list[Summary] = []

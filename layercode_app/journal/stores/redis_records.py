@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -56,9 +57,15 @@ def fitting(newest_first: list[list[bytes]], tokens: int) -> list[TurnRecord]:
     return oldest_first[first_of([record.position for record in oldest_first], sizes[::-1], starts, tokens) :]
 
 
-def pairs(values: dict[str, Json]) -> list[str | bytes]:
-    """Return each name and its encoded value, one after the other, as Redis takes the fields of a hash."""
-    return [part for name, value in values.items() for part in (name, to_json(value))]
+def triples(values: dict[str, Json], based_on: Mapping[str, Json] | None = None) -> list[str | bytes]:
+    """Return each name, its encoded value, and the encoded value that it is based on, one after the other."""
+    return [part for name, value in values.items() for part in (name, to_json(value), _before(name, based_on))]
+
+
+def _before(name: str, based_on: Mapping[str, Json] | None) -> str | bytes:
+    if based_on is None:
+        return lua.ANY
+    return to_json(based_on[name]) if name in based_on else b""
 
 
 def fields(flat: list[bytes] | dict[bytes, bytes]) -> dict[str, Json]:

@@ -22,6 +22,8 @@ from __future__ import annotations
 from .base import LEAST_TOKENS, REMEMBER_SECONDS
 
 PARTS = ("meta", "head", "messages", "frames", "speaking", "order", "state", "metadata", "info")
+ANY = "*"
+"""Stands for any value in the arguments of SAVE and MERGE. It is not JSON, so no value is equal to it."""
 
 _COMMON = """
 local META, HEAD, MESSAGES, FRAMES, SPEAKING, ORDER, STATE, METADATA, INFO = unpack(KEYS)
@@ -47,6 +49,16 @@ local function keep(seconds)
   end
 end
 
+-- The arguments from `first` to `last` are fields of the state: name, new value and value before, one after the other.
+-- Return whether a field has neither of the two values. With "ANY", it may have any value.
+local function changed(first, last)
+  for i = first, last, 3 do
+    local stored = redis.call("HGET", STATE, ARGV[i])
+    if stored and ARGV[i + 2] ~= "ANY" and stored ~= ARGV[i + 1] and stored ~= ARGV[i + 2] then return true end
+  end
+  return false
+end
+
 local function history(before, budget)
   local found, left, from = {}, tonumber(budget), 0
   while true do
@@ -67,7 +79,7 @@ local function history(before, budget)
     from = from + 32
   end
 end
-""".replace("LEAST_TOKENS", str(LEAST_TOKENS))
+""".replace("LEAST_TOKENS", str(LEAST_TOKENS)).replace("ANY", ANY)
 
 BEGIN = (
     _COMMON
@@ -138,12 +150,13 @@ if not m or m[2] ~= owner then return 0 end
 if revision ~= "" and m[6] ~= revision then return -1 end
 -- The end has overtaken this earlier save.
 if m[1] ~= "running" and status == "running" then return 2 end
+if changed(11, #ARGV) then return 3 end
 m[1], m[5], m[6], m[8] = status, tokens, string.format("%d", m[6] + 1), token
 redis.call("HSET", META, id, table.concat(m, " "))
 redis.call("HSET", HEAD, id, head)
 redis.call("HSET", MESSAGES, id, messages)
 redis.call("HSET", FRAMES, id, frames)
-for i = 11, #ARGV, 2 do redis.call("HSET", STATE, ARGV[i], ARGV[i + 1]) end
+for i = 11, #ARGV, 3 do redis.call("HSET", STATE, ARGV[i], ARGV[i + 1]) end
 keep(seconds)
 return 1
 """
@@ -158,7 +171,8 @@ MERGE = (
     + """
 local needs_turn, turn, seconds, now, fields = unpack(ARGV, 1, 5)
 if needs_turn == "1" and redis.call("HEXISTS", META, turn) == 0 then return 0 end
-for i = 6, #ARGV, 2 do redis.call("HSET", i < 6 + fields * 2 and STATE or METADATA, ARGV[i], ARGV[i + 1]) end
+if changed(6, 5 + fields * 3) then return 3 end
+for i = 6, #ARGV, 3 do redis.call("HSET", i < 6 + fields * 3 and STATE or METADATA, ARGV[i], ARGV[i + 1]) end
 redis.call("HSET", INFO, "touched_at", now)
 keep(seconds)
 return 1

@@ -24,7 +24,7 @@ from . import sqlite_forgotten as forgotten
 from . import sqlite_jobs as jobs
 from . import sqlite_totals as totals
 from . import sqlite_turns as turns
-from .base import Begun, Change, Conversation, Job, Signal, Size, Store, Summary
+from .base import Begun, Change, Conversation, Job, Signal, Size, Store, Summary, check_unchanged
 from .group_commit import GroupCommit
 from .sqlite_checkpoints import Checkpointer
 from .sqlite_files import WorkerLock, check_pages, connect, create, worker_alive
@@ -165,12 +165,15 @@ class SQLiteStore(Store):
             assign(record, claimed)
         return claimed is not None
 
-    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> bool:
+    async def save(
+        self, record: TurnRecord, *, state: dict[str, Json] | None = None, based_on: Mapping[str, Json] | None = None
+    ) -> bool:
         save, conversation_id = turns.writing(record), record.conversation_id
 
         def write(db: sqlite3.Connection) -> bool:
             saved = save(db, self._recent)
             if saved and state:
+                check_unchanged(conversations.read(db, conversation_id).state, state, based_on)
                 self._recent.drop(conversation_id)
                 conversations.merge(db, conversation_id, state, {})
             return saved
@@ -219,10 +222,18 @@ class SQLiteStore(Store):
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         await self._change(conversation_id, lambda db: conversations.merge(db, conversation_id, {}, metadata))
 
-    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
+    async def save_state(
+        self,
+        conversation_id: str,
+        state: dict[str, Json],
+        *,
+        turn_id: str | None = None,
+        based_on: Mapping[str, Json] | None = None,
+    ) -> bool:
         def merge(db: sqlite3.Connection) -> bool:
             if turn_id is not None and not turns.is_stored(db, conversation_id, turn_id):
                 return False
+            check_unchanged(conversations.read(db, conversation_id).state, state, based_on)
             conversations.merge(db, conversation_id, state, {})
             return True
 

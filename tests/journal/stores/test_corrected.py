@@ -12,7 +12,7 @@ from layercode_app import Message, Turn, VoiceAgent
 from layercode_app.conversation import delivery
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.exceptions import StoreError
-from layercode_app.journal.record import Json, Status, TurnRecord
+from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.journal.stores.base import Signal, Store
 
 from .admitted import admit
@@ -138,7 +138,7 @@ async def test_if_its_save_is_late(worker: Open, monkeypatch: pytest.MonkeyPatch
     first, here = await worker(), await worker()
     saves = TurnHandler(first)
 
-    async def away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+    async def away(record: TurnRecord, **named: Any) -> None:
         raise StoreError("away")
 
     with monkeypatch.context() as outage:

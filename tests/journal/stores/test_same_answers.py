@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict
 from itertools import count
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 
 from layercode_app.journal import steady_clock
 from layercode_app.journal.record import Kind, Status, TurnRecord
-from layercode_app.journal.stores.base import Job, Store
+from layercode_app.journal.stores.base import Job, StateChangedError, Store
 from layercode_app.journal.stores.memory import MemoryStore
 
 from ...thoroughness import times
@@ -67,11 +67,17 @@ class Both:
         key, status = self.some_turn(), self.dice.choice([*Status])
         said, at = "word " * self.dice.choice([1, 100]), BEGAN + next(self.ids)
         state = {self.dice.choice("xy"): self.dice.random()} if self.dice.random() < 0.5 else None
+        based_on, answers = await self.based_on(key[0]), []
         for store in self.stores:
             record = await store.get(*key)
             if record is not None:
                 ended(record, said, status).ended_at = at
-                await store.save(record, state=state)
+                answers.append(await tried(store.save(record, state=state, based_on=based_on)))
+        same(answers or [None, None])
+
+    async def based_on(self, name: str) -> dict[str, Any] | None:
+        """The stored state of a conversation, the state that it never had, or None."""
+        return self.dice.choice([None, {"x": -1.0}, (await self.stores[0].conversation(name)).state])
 
     async def change(self) -> None:
         key, value = self.some_turn(), self.dice.random()
@@ -102,7 +108,9 @@ class Both:
                 same([await store.save_state(name, fields) for store in self.stores])
             case _:
                 turn_id = self.some_turn()[1]
-                same([await store.save_state(name, fields, turn_id=turn_id) for store in self.stores])
+                based_on = await self.based_on(name)
+                calls = [store.save_state(name, fields, turn_id=turn_id, based_on=based_on) for store in self.stores]
+                same([await tried(call) for call in calls])
 
     async def job(self) -> None:
         job, now = self.dice.choice(self.jobs), steady_clock.now()
@@ -148,6 +156,14 @@ class Both:
 def same(answers: Sequence[Any]) -> None:
     of_memory, of_store = answers
     assert of_store == of_memory
+
+
+async def tried(call: Awaitable[bool]) -> bool | str:
+    """Return the answer, or "changed" if the state was changed."""
+    try:
+        return await call
+    except StateChangedError:
+        return "changed"
 
 
 def plain(record: TurnRecord) -> dict[str, Any]:

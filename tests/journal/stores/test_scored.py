@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.feedback import take_feedback
 from layercode_app.exceptions import StoreError
-from layercode_app.journal.record import Json, TurnRecord
+from layercode_app.journal.record import TurnRecord
 from layercode_app.journal.stores.base import Signal, Store
 
 from .admitted import admit
@@ -74,7 +75,7 @@ async def test_if_its_save_is_late(worker: Open, monkeypatch: pytest.MonkeyPatch
     first, here = await worker(), await worker()
     saves = TurnHandler(first)
 
-    async def away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+    async def away(record: TurnRecord, **named: Any) -> None:
         raise StoreError("away")
 
     obeyed = list[Signal]()
