@@ -105,13 +105,14 @@ async def displace(
             return True
     if await store.held_elsewhere(turn):
         logger.warning("The worker that runs turn {} did not end the turn within {} s", turn.turn_id, DISPLACE_SECONDS)
-        await store.update(*turn.key, _supersede)
+        ended = await end_stuck(store, turn, mark=_supersede)
     else:
-        if not await end_stuck(store, turn, posts_handoffs=posts_handoffs, crashed=crashed):
-            current = await store.get(*turn.key)
-            if current is not None and not current.finished and current.owner != turn.owner:
-                # Another worker has claimed the turn, because the turn was delivered again.
-                return await displace(store, current, posts_handoffs=posts_handoffs, crashed=crashed)
+        ended = await end_stuck(store, turn, posts_handoffs=posts_handoffs, crashed=crashed)
+    if not ended:
+        current = await store.get(*turn.key)
+        if current is not None and not current.finished and current.owner != turn.owner:
+            # Another worker has claimed the turn, because the turn was delivered again.
+            return await displace(store, current, posts_handoffs=posts_handoffs, crashed=crashed)
     return False
 
 
@@ -144,8 +145,6 @@ async def wait_until(
 
 def _supersede(record: TurnRecord) -> None:
     """Mark a turn of an unresponsive worker as superseded. If the worker recovers, it overwrites the mark."""
-    if record.finished:
-        return
     record.status = Status.SUPERSEDED
     note_tools(record, cut_by="a newer turn")
 

@@ -1,4 +1,4 @@
-"""End the turns that are recorded as running although their workers have died."""
+"""End the turns that are recorded as running although their workers have died, or do not stop them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .crashed_turn import crash, given_up
 from .forget import enqueue_late
 from .record import TurnRecord
-from .stores.base import Job, Store
+from .stores.base import Change, Job, Store
 from .task_jobs import add_handoffs, task_jobs
 
 
@@ -18,10 +18,13 @@ async def end_stuck(
     posts_handoffs: bool = False,
     crashed: Callable[[TurnRecord], None] = lambda record: None,
     runs_again: Callable[[], bool] = lambda: False,
+    mark: Change = crash,
 ) -> bool:
-    """Mark a stuck turn as failed and enqueue its tasks. Return whether the turn was marked.
+    """Mark a stuck turn as ended and enqueue its tasks. Return whether the turn was marked.
 
-    The turn is not marked, for example, if another worker ended or claimed it first.
+    The turn is not marked, for example, if another worker ended or claimed it first. `mark` sets the status: `crash`
+    marks the turn as failed. If the turn's worker is alive after all, it enqueues the same tasks when it ends the turn.
+    This does no harm, because a job is enqueued only once.
 
     `posts_handoffs` tells whether to enqueue hand-offs of an earlier release too; see `add_handoffs`. `crashed` is
     called with the record, unless the turn's worker has reported the turn itself. If `runs_again` returns true, the turn
@@ -34,18 +37,18 @@ async def end_stuck(
         return False
     if posts_handoffs:
         add_handoffs(stored)
-    # Before the turn is marked, because the journal may become unavailable in between. A job is enqueued only once.
+    # Before the turn is marked, because the journal may become unavailable in between.
     jobs = await _enqueue(store, stored)
     ended = False
 
-    def mark(record: TurnRecord) -> None:
+    def end(record: TurnRecord) -> None:
         nonlocal ended
         ended = _is_same_attempt(record, turn) and not runs_again()
         if ended:
-            crash(record)
+            mark(record)
             record.tasks = []
 
-    record = await store.update(*turn.key, mark)
+    record = await store.update(*turn.key, end)
     if record is None:
         for job in jobs:  # The conversation was deleted meanwhile, so its jobs are deleted too.
             await store.settle(job)

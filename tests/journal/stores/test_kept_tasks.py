@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from layercode_app import Message, VoiceAgent
+from layercode_app.conversation import delivery
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.delivery import displace
 from layercode_app.exceptions import StoreError
@@ -15,7 +16,7 @@ from layercode_app.journal.check_journal import check_journal
 from layercode_app.journal.record import Json, Status, ToolCall, TurnRecord
 from layercode_app.journal.stores.base import Job, Store
 from layercode_app.journal.stuck_turns import end_stuck
-from layercode_app.journal.task_jobs import HANDOFF, HANDOFF_TASK
+from layercode_app.journal.task_jobs import HANDOFF, HANDOFF_TASK, enqueue_tasks
 from layercode_app.settings.limits import Limits
 from layercode_app.watch import crashed_turns
 from layercode_app.watch.crashed_turns import CrashedTurns
@@ -46,9 +47,15 @@ NOTICE = {
 
 
 async def dies_after_a_tool(store: Store, *tasks: Json) -> None:
+    """Begin a turn, and save it after a tool call. Then the worker dies, before the turn ends."""
+    await ends_a_tool(store, *tasks)
+    await store.close()
+
+
+async def ends_a_tool(store: Store, *tasks: Json) -> TurnRecord:
     """Begin a turn, and save it after a tool call. The tool has added a task and asked for a person to take over.
 
-    Then the worker dies, before the turn ends. `tasks` are the task calls in its record.
+    `tasks` are the task calls in its record.
     """
     record = turn("c", "old", agent="shop", session_id="s")
     await begin(store, record)
@@ -56,7 +63,7 @@ async def dies_after_a_tool(store: Store, *tasks: Json) -> None:
     record.outcomes = [{"name": "sold", "value": 1}, {"name": HANDOFF, "value": None, "reason": "a refund"}]
     record.tasks = list(tasks or (CALL, NOTICE))
     await store.save(record)
-    await store.close()
+    return record
 
 
 async def deliver(store: Store, turn_id: str, handoff_url: str | None = "http://crm.test") -> None:
@@ -93,6 +100,24 @@ async def test_by_the_next_turn(worker: Open) -> None:
     await dies_after_a_tool(dead)
     await deliver(here, "new")
     assert await jobs(here) == ENQUEUED
+
+
+async def test_by_the_next_turn_if_the_worker_does_not_stop_the_turn(
+    worker: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead worker counts as alive until its lease ends. A worker that is only slow enqueues nothing again."""
+    monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 0.1)
+    slow, here = await worker(), await worker()
+    record = await ends_a_tool(slow)
+    await deliver(here, "new")
+    assert await jobs(here) == ENQUEUED
+    old = await here.get("c", "old")
+    assert old is not None
+    assert (old.status, old.tasks) == (Status.SUPERSEDED, [])
+    for job in await here.pending_jobs():
+        await here.settle(job)
+    await enqueue_tasks(record, slow.enqueue)
+    assert await jobs(here) == []
 
 
 async def test_by_a_check_of_the_journal(worker: Open) -> None:
