@@ -84,7 +84,7 @@ def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
     pending = pending_of(turn.last)
     if pending is None or turn.last is None:
         return None
-    if for_model and turn.last.session_id == turn.session_id and turn.last.agent == turn.agent:
+    if for_model and turn.last.session_id == turn.session_id and pending.agent == turn.agent:
         return pending
     given_up(turn, pending)
     return None

@@ -1,13 +1,15 @@
 """Tool calls that wait for the caller's answer: how they are kept in a turn's record, and what the model is told.
 
 The turn that asks the question keeps the tool calls in its record. The next turn gets the caller's answer. This turn
-also keeps the tool calls in its record, until one of them runs or all are dropped. In both records, the tool calls are
-in the object `pending`, which has these keys:
+also keeps the tool calls in its record, until one of them runs or all are dropped. If the turn's worker dies, the worker
+that ends the turn adds the tool calls to its record. In all records, the tool calls are in the object `pending`, which
+has these keys:
 
 - `question`: the spoken text
 - `calls`: the tool calls, each with `id`, `name` and `args`
 - `heard`: whether the caller heard the question in an earlier turn; always false in the turn that asks the question
 - `stage`: the agent's stage in which the model made the tool calls; missing if the agent has no stages
+- `agent`: the agent that asked; missing if it is the agent of the record
 
 A turn can run or drop only the tool calls in the record of the turn directly before it.
 """
@@ -20,6 +22,8 @@ from dataclasses import dataclass
 from ..blank import is_blank
 from ..journal.record import Json, Status, TurnRecord
 from ..journal.record_json import sorted_json
+from ..journal.stores.base import LazyHistory
+from ..journal.waiting_calls import keep_calls
 from .plain_words import plain_words
 
 
@@ -35,6 +39,8 @@ class Pending:
     heard: bool
     stage: str = ""
     """The agent's stage in which the model made the tool calls; "" for an agent without stages."""
+    agent: str = ""
+    """The agent that asked."""
 
     @property
     def names(self) -> str:
@@ -54,8 +60,24 @@ def pending_of(last: TurnRecord | None) -> Pending | None:
     """Return the tool calls of the last turn that wait for the caller's answer; None if there are none."""
     if last is None or not last.pending:
         return None
-    question = str(last.pending["question"])
-    return Pending(question, last.pending["calls"], _was_heard(last, question), last.pending.get("stage", ""))
+    kept, question = last.pending, str(last.pending["question"])
+    heard = _was_heard(last, question)
+    return Pending(question, kept["calls"], heard, kept.get("stage", ""), kept.get("agent", last.agent))
+
+
+def asked_in(past: Sequence[TurnRecord]) -> TurnRecord | None:
+    """Return the newest of these turns if it has tool calls that wait for the caller's answer, else None."""
+    if not past or (isinstance(past, LazyHistory) and not past.newest_may_ask()):
+        return None
+    return past[-1] if past[-1].pending else None
+
+
+def keep_undecided(record: TurnRecord, past: Sequence[TurnRecord]) -> None:
+    """Keep waiting tool calls in the record of a turn that begins, in case it is stopped before its agent decides."""
+    asked = asked_in(past)
+    pending = pending_of(asked)
+    if asked is not None and pending is not None:
+        keep_calls(record, asked, heard=pending.heard)
 
 
 def key_of(name: str, args: Json) -> tuple[str, bytes]:

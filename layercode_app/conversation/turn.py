@@ -16,7 +16,6 @@ from ..jobs.tasks import task_name
 from ..journal.cost import FREE_MODEL
 from ..journal.outbound import DIRECTION, OUTBOUND
 from ..journal.record import DATA, Json, Source, ToolCall, TurnRecord
-from ..journal.stores.base import LazyHistory
 from ..webhook import Event
 from ..wellformed import Number
 from .caller_notes import CallerNotes
@@ -25,6 +24,7 @@ from .history import history_of
 from .late_work import start
 from .live import LiveTurn
 from .page_data import to_json
+from .pending import asked_in
 from .playback import say_progress
 from .recorded import record_count, record_outcome, record_score
 from .session_values import YES
@@ -197,9 +197,7 @@ class Turn(Generic[StateT, MetadataT]):
     @property
     def asked(self) -> TurnRecord | None:
         """The previous turn if it has tool calls that wait for the caller's answer, else None."""
-        if isinstance(self._past, LazyHistory) and not self._past.newest_may_ask():
-            return None
-        return self.last if self.last is not None and self.last.pending else None
+        return asked_in(self._past)
 
     @property
     def resumed(self) -> bool:

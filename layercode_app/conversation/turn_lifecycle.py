@@ -21,6 +21,7 @@ from .checkpoint import note_jobs
 from .fillers import Fillers
 from .flow import begin_again
 from .live import LiveTurn
+from .pending import keep_undecided
 from .prepare_and_save import Refusal, Work
 from .timeout import Timeout, under
 from .turn import Turn
@@ -36,6 +37,7 @@ class Run(Work):
     async def to_the_end(self) -> None:
         """Speak the answer, or an apology if that fails, then save and end the turn."""
         try:
+            keep_undecided(self.live.record, self.begun.history)
             turn = self.prepare()
             await self.recall(turn)
             if self.carried:

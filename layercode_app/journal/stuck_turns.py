@@ -9,6 +9,7 @@ from .forget import enqueue_late
 from .record import TurnRecord
 from .stores.base import Change, Job, Store
 from .task_jobs import add_handoffs, task_jobs
+from .waiting_calls import keep_calls
 
 
 async def end_stuck(
@@ -20,7 +21,9 @@ async def end_stuck(
     runs_again: Callable[[], bool] = lambda: False,
     mark: Change = crash,
 ) -> bool:
-    """Mark a stuck turn as ended and enqueue its tasks. Return whether the turn was marked.
+    """Mark a stuck turn as ended, and enqueue its tasks. Return whether the turn was marked.
+
+    If tool calls waited for the caller's answer in this turn, they wait for the next message.
 
     The turn is not marked, for example, if another worker ended or claimed it first. `mark` sets the status: `crash`
     marks the turn as failed. If the turn's worker is alive after all, it enqueues the same tasks when it ends the turn.
@@ -39,6 +42,7 @@ async def end_stuck(
         add_handoffs(stored)
     # Before the turn is marked, because the journal may become unavailable in between.
     jobs = await _enqueue(store, stored)
+    past = await store.history(turn.conversation_id, tokens=0, before=stored.position)
     ended = False
 
     def end(record: TurnRecord) -> None:
@@ -47,6 +51,8 @@ async def end_stuck(
         if ended:
             mark(record)
             record.tasks = []
+            for asked in past[-1:]:
+                keep_calls(record, asked)
 
     record = await store.update(*turn.key, end)
     if record is None:
