@@ -145,12 +145,14 @@ class TurnHandler(Draining):
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
         """Serve the request without a new turn if its turn has already begun or ended. Return whether this was done.
 
-        If a turn of the conversation runs here, there are four cases:
+        If a turn of the conversation runs here, there are five cases:
 
         - If it is the requested turn, the listener joins it.
         - If the requested turn has ended, it is replayed.
         - If the requested turn runs on another worker, and is older than the turn that runs here, the listener follows
           the requested turn.
+        - If the turn that runs here reports that the requested turn was interrupted, it is the newer one, and runs to
+          its end. After that, the requested turn begins, and is stopped at once.
         - In any other case, the requested turn is newer than the turn that runs here. The older turn is stopped.
 
         If no turn of the conversation runs here, or after the older turn was stopped, register the requested turn as
@@ -172,7 +174,8 @@ class TurnHandler(Draining):
                     return True
                 await other.ended.wait()  # The worker of this turn has died, so the newer turn ends its record.
                 continue
-            other.stop(Status.SUPERSEDED)
+            if known is not None or earlier_turns.report_in(other.record, turn_id) is None:
+                other.stop(Status.SUPERSEDED)
             await other.ended.wait()
         self._running[conversation_id] = live
         return False
@@ -261,6 +264,7 @@ class TurnHandler(Draining):
         self, agent: AgentProtocol, event: TurnEvent, live: LiveTurn, listener: Listener, begun: Begun
     ) -> None:
         live.add(listener)
+        earlier_turns.stop_if_interrupted(live, begun)
         tokens = self.services.tokens(agent)
         await earlier_turns.settle(self.services, event, begun, self._corrections, tokens=tokens)
         called, agent = agent, await current_agent.current(self.services, agent, live.record, begun)

@@ -1,13 +1,41 @@
-"""Prepare a turn's history before the agent speaks: end older turns, and correct their text to what was heard."""
+"""Prepare a turn's history before the agent speaks: end older turns, and correct their text to what was heard.
+
+Webhooks can arrive out of order. If a turn that has begun earlier reports the interruption of this turn, then this turn
+is the older one.
+"""
 
 from __future__ import annotations
 
-from ..journal.record import TurnRecord
-from ..journal.stores.base import Begun, Store
+from ..journal.record import Status, TurnRecord
+from ..journal.stores.base import Begun, LazyHistory, Store
 from ..webhook import InterruptionContext, Message, TurnEvent
 from . import delivery
 from .corrections import Corrections
+from .heard import correct
+from .live import LiveTurn
 from .prepare_and_save import Services
+
+
+def report_in(turn: TurnRecord, turn_id: str) -> InterruptionContext | None:
+    """Return the report in a turn's message that the turn `turn_id` was interrupted; None if there is none."""
+    event = turn.event if isinstance(turn.event, dict) else {}
+    told = event.get("interruption_context")
+    if not told or told.get("assistant_turn_id") != turn_id:
+        return None
+    context = InterruptionContext.model_validate(told)
+    return context if _tells_what_was_heard(context) else None
+
+
+def stop_if_interrupted(live: LiveTurn, begun: Begun) -> None:
+    """Stop a turn that begins if a newer turn already reports its interruption. The newer turn goes on."""
+    history, turn_id = begun.history, live.record.turn_id
+    if isinstance(history, LazyHistory) and not history.may_name(turn_id):
+        return
+    for turn in history:
+        if (context := report_in(turn, turn_id)) is not None:
+            begun.displaced = [running for running in begun.displaced if running.turn_id != turn.turn_id]
+            correct(live.record, context)
+            live.stop(Status.INTERRUPTED)
 
 
 async def settle(services: Services, event: TurnEvent, begun: Begun, corrections: Corrections, *, tokens: int) -> None:

@@ -40,7 +40,7 @@ class Run(Work):
             keep_undecided(self.live.record, self.begun.history)
             turn = self.prepare()
             await self.recall(turn)
-            if self.carried:
+            if self.carried and self.live.stopping is None:
                 await self._speak_carried()
             await self._speak_in_time(turn)
             if self.live.stopping is None:

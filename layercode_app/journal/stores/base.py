@@ -51,6 +51,10 @@ class LazyHistory(Sequence[TurnRecord]):
     def newest_may_differ(self, session_id: str) -> bool:
         """Return whether the newest turn may belong to another session. True may be wrong; False is certain."""
 
+    @abstractmethod
+    def may_name(self, turn_id: str) -> bool:
+        """Return whether the event of a turn may contain this turn id. True may be wrong; False is certain."""
+
 
 @dataclass(slots=True)
 class Begun:

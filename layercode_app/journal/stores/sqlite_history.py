@@ -112,6 +112,11 @@ class LazyRecords(LazyHistory):
         # The record's own field comes first; an event in the record has the key again.
         return not head.startswith(to_json(session_id), head.find(_SESSION) + len(_SESSION))
 
+    def may_name(self, turn_id: str) -> bool:
+        """Return whether the stored JSON of a turn contains this turn id, without decoding the JSON."""
+        encoded = to_json(turn_id)
+        return any(encoded in row[1] for row in self._rows)
+
     def running(self) -> list[TurnRecord]:
         """Return the turns that are still running."""
         return [load(row) for row in self._rows if row[4] == Status.RUNNING]
