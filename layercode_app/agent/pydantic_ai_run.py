@@ -85,7 +85,7 @@ async def _run_once(
                         break  # The call was handed over, so this agent says nothing more.
         finally:
             write_down(running, turn, responses, given.lead)
-            live.run.worked = may_have_worked(running.new_messages())
+            live.run.worked = may_have_worked(running.new_messages(), live.run.not_started)
     if running.result is not None:
         await speak_output(voice, turn, writer, running.result.output, responses)
     turn.live.run.answered = True

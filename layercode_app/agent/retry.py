@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from pydantic_ai.messages import ModelMessage, NativeToolCallPart, ToolCallPart, ToolReturnPart
@@ -70,14 +70,17 @@ class Retries:
             self._response, self._pauses, self._stalls = response, list(RETRY_SECONDS), 0
 
 
-def may_have_worked(messages: Sequence[ModelMessage]) -> bool:
+def may_have_worked(messages: Sequence[ModelMessage], not_started: Set[str] = frozenset()) -> bool:
     """Return whether a tool call in a run's messages may have taken effect, wherever it was executed.
 
     A tool does not run through TurnTools if another program executes it, if a capability of the agent answers the call,
-    or if the provider calls an MCP server. A call has no effect if its response broke off, or if it was refused.
+    or if the provider calls an MCP server. A call has no effect if its response broke off, if it was refused, or if its id
+    is in `not_started`.
     """
     parts = [(part, getattr(message, "state", "")) for message in messages for part in message.parts]
-    refused = {getattr(part, "tool_call_id", "") for part, _ in parts if getattr(part, "outcome", "") in REFUSED}
+    refused = not_started | {
+        getattr(part, "tool_call_id", "") for part, _ in parts if getattr(part, "outcome", "") in REFUSED
+    }
     return any(
         (isinstance(part, ToolCallPart) and state != "interrupted" and part.tool_call_id not in refused)
         or (isinstance(part, ToolReturnPart) and part.tool_call_id not in refused)

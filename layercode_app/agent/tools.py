@@ -141,11 +141,15 @@ class TurnTools(AbstractCapability[Any]):
             if await self.turn.live.checkpoint():
                 return
         except CrashedTurnError:
-            self._remove(entry)
+            self._not_started(entry)
             raise
-        self._remove(entry)
+        self._not_started(entry)
         await asyncio.sleep(0)  # Usually raises the CancelledError, because the turn was stopped.
         raise asyncio.CancelledError
+
+    def _not_started(self, entry: ToolCall) -> None:
+        self._remove(entry)
+        self.turn.live.run.not_started |= {entry.id}
 
     def _remove(self, entry: ToolCall) -> None:
         """Remove from the record a tool call that did not run."""

@@ -30,6 +30,8 @@ class RunProgress:
     """The tool calls that were still running when the turn was reported."""
     answered = False
     """Whether the reply is complete. After that no fillers are spoken, even if the agent continues to work."""
+    not_started: frozenset[str] = frozenset()
+    """The ids of the tool calls that were not started, because the turn has ended or runs on another worker."""
     worked = False
     """Whether a tool call of the run may have taken effect, although it may not be in the record; set when a run ends."""
     tool_timeout = 30.0
