@@ -232,7 +232,9 @@ class Work:
             logger.error("The turn could not be saved; saving is retried: {}", error)
             changes = Changes(self.state, live.flow, self.state.fields() if self.state else {})
             jobs = [*self.jobs, *task_jobs(record)]
-            self.services.late.keep(record, changes.values, jobs, keep_unspoken, based_on=changes.based_on)
+            self.services.late.keep(
+                record, changes.values, jobs, keep_unspoken, based_on=changes.based_on, fitted=changes.fitted
+            )
             record.error_category = record.error_category or "store"
         except Exception:
             live.saved.set()  # The turn is not saved again, and work that outlasts it waits for this.

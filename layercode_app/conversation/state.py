@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -273,14 +274,15 @@ class LiveState(Generic[ModelT]):
         """Return the values that the changes are based on, by their keys in the journal."""
         return {self.scope + name: value for name, value in self._based_on.items()}
 
-    def fitted(self, values: dict[str, Json]) -> dict[str, Json] | None:
+    def fitted(self, values: dict[str, Json], stored: Mapping[str, Json]) -> dict[str, Json] | None:
         """Return these values of the journal as this state would save them, with computed fields that fit the others.
 
-        Return None if the state cannot be loaded with these values.
+        Return None if the state cannot be loaded with these values and the other fields of the `stored` state.
         """
         own = stored_fields(values, self.scope)
-        fields = {name: value for name, value in (self.fields() | own).items() if value != REMOVED}
         try:
+            known = self.fields() | stored_fields(stored, self.scope) | own
+            fields = {name: value for name, value in known.items() if value != REMOVED}
             dumped = dump_model(load_model(type(self.model), fields))[0]
         except Exception:  # noqa: BLE001 - a validator of the model may raise anything
             return None

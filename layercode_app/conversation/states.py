@@ -33,9 +33,9 @@ class Changes:
         self.values = self._changed | self._moved
         self.based_on = (state.based_on() if state else {}) | (flow.based_on() if flow else {})
 
-    def fitted(self, values: dict[str, Json]) -> dict[str, Json] | None:
+    def fitted(self, values: dict[str, Json], stored: Mapping[str, Json]) -> dict[str, Json] | None:
         """Return merged values as the state would save them; None if the state cannot be loaded with them."""
-        return values if self.state is None else self.state.fitted(values)
+        return values if self.state is None else self.state.fitted(values, stored)
 
     def note_in(self, record: TurnRecord, values: dict[str, Json]) -> None:
         """Note the whole state in the record of the turn. `values` are the changes, or what they were merged to."""

@@ -13,7 +13,7 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from ..journal.forget import enqueue_late
-from ..journal.merge_state import is_newest, save_merged
+from ..journal.merge_state import Fitted, as_they_are, is_newest, save_merged
 from ..journal.record import Json, TurnRecord, clone
 from ..journal.stores.base import Job, Signal, Store
 
@@ -28,7 +28,8 @@ class _Kept:
     record: TurnRecord
     state: dict[str, Json]
     jobs: Sequence[Job]
-    based_on: Mapping[str, Json] | None = None
+    based_on: Mapping[str, Json] | None
+    fitted: Fitted
     before: Callable[[], Awaitable[object]] | None = None
     """A function that saves other data of the turn; None if there is no such data, or if it has been saved."""
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -64,13 +65,15 @@ class LateSaves:
         before: Callable[[], Awaitable[object]] | None = None,
         *,
         based_on: Mapping[str, Json] | None = None,
+        fitted: Fitted = as_they_are,
     ) -> None:
         """Keep a turn, its jobs and its changes to the state, and try in the background to save all of them.
 
         `before` saves other data that the turn left, such as output that was not spoken. It is called before the turn
-        is saved, and again if it raises StoreError. `based_on` are the values that the changed fields had before.
+        is saved, and again if it raises StoreError. `based_on` are the values that the changed fields had before; see
+        `save_merged` for `fitted`.
         """
-        kept = self.waiting[record.key] = _Kept(clone(record), state, jobs, based_on, before)
+        kept = self.waiting[record.key] = _Kept(clone(record), state, jobs, based_on, fitted, before)
         kept.task = self._start(self._try(kept))
 
     def waits(self, conversation_id: str) -> bool:
@@ -193,7 +196,8 @@ class LateSaves:
         record, changed = kept.record, kept.state
         dropped = bool(changed) and not awaited and not await is_newest(self._store, record)
         state = {} if dropped else changed
-        await save_merged(self._store, record, state, kept.based_on, partial(self._store.save, record))
+        write = partial(self._store.save, record)
+        await save_merged(self._store, record, state, kept.based_on, write, fitted=kept.fitted)
         logger.info("Turn {} was saved after a delay.", record.turn_id)
         if dropped:
             names = ", ".join(changed)

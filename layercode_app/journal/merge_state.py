@@ -20,8 +20,16 @@ ATTEMPTS = 10
 """How often changes are merged if other turns save the same fields each time. Then the changes are saved anyway."""
 
 
-Fitted: TypeAlias = Callable[[dict[str, Json]], dict[str, Json] | None]
-"""Returns merged values as the model of a state dumps them, or None if they do not fit the model."""
+Fitted: TypeAlias = Callable[[dict[str, Json], Mapping[str, Json]], dict[str, Json] | None]
+"""Returns merged values as the model of a state dumps them, or None if they do not fit the model.
+
+The second argument is the stored state, whose other fields the model would be loaded with.
+"""
+
+
+def as_they_are(values: dict[str, Json], stored: Mapping[str, Json]) -> dict[str, Json]:
+    """Return merged values that no model has to fit."""
+    return values
 
 
 class Write(Protocol):
@@ -38,7 +46,7 @@ async def save_merged(
     based_on: Mapping[str, Json] | None,
     write: Write,
     *,
-    fitted: Fitted = lambda values: None,
+    fitted: Fitted = as_they_are,
 ) -> dict[str, Json] | None:
     """Save a turn's changes to the state, and return the values that were saved; None if `write` returned False.
 
@@ -72,10 +80,10 @@ def _merge(
 ) -> tuple[dict[str, Json], list[str]]:
     """Return the merged fields, and the names of the fields in which a part of one change is lost."""
     merged, lost = _merge_fields(base, mine, stored, wins=wins, deep=True)
-    values = fitted(merged)
+    values = fitted(merged, stored)
     if values is None:
         merged, lost = _merge_fields(base, mine, stored, wins=wins, deep=False)
-        values = fitted(merged) or merged
+        values = fitted(merged, stored) or merged
     # A computed field is computed again, so it is not lost.
     return values, [name for name in lost if values[name] == merged[name]]
 
@@ -129,18 +137,32 @@ def _merge_objects(
 
 
 def _merge_lists(base: list[Json], mine: list[Json], theirs: list[Json]) -> list[Json] | None:
-    """Return `theirs`, with the items that `mine` added, and without those that it removed.
+    """Return a list with the changes of both; None if they cannot be told apart, or if both replaced the same item.
 
-    Return None if both changes replaced the same item.
+    Items that both added count once: `theirs` may be an earlier save of these changes whose answer was lost.
     """
-    if _equal(mine[: len(theirs)], theirs) and _equal(theirs[: len(base)], base):
-        return mine  # `theirs` may be an earlier save of these changes whose answer was lost.
-    removed, added = _without(base, mine), _without(mine, base)
-    removed_there = _without(base, theirs)
-    both_removed = len(_without(removed, removed_there)) < len(removed)
-    if both_removed and added and _without(theirs, base):
+    if _is_pure(base, mine) and _is_pure(base, theirs):
+        added = _without(_without(mine, base), _without(theirs, base))
+        return [*_without(theirs, _without(base, mine)), *added]
+    if not (_keeps_places(base, mine) and _keeps_places(base, theirs)):
         return None
-    return [*_without(theirs, removed), *added]
+    merged = [merge(*items, wins=True, deep=False) for items in zip(base, mine, theirs, strict=False)]
+    if any(lost for _, lost in merged):
+        return None
+    rest, rest_there = mine[len(base) :], theirs[len(base) :]
+    return [*(item for item, _ in merged), *rest_there, *_without(rest, rest_there)]
+
+
+def _is_pure(base: list[Json], changed: list[Json]) -> bool:
+    """Return whether items were only added, or only removed."""
+    fewer, more = sorted((base, changed), key=len)
+    items = iter(map(sorted_json, more))
+    return len(fewer) < len(more) and all(sorted_json(item) in items for item in fewer)
+
+
+def _keeps_places(base: list[Json], changed: list[Json]) -> bool:
+    """Return whether the items are still at their places: some were replaced, or others were appended, but not both."""
+    return len(changed) == len(base) or (len(changed) > len(base) and _equal(changed[: len(base)], base))
 
 
 def _equal(one: Json, other: Json) -> bool:

@@ -17,12 +17,28 @@ MERGED = [
     (["a"], ["a", "a"], ["a", "b"], ["a", "b", "a"]),
     (["a", "b"], ["a"], ["b"], []),
     ([], ["a", "b"], ["a"], ["a", "b"]),
-    ([ROLL], [ROLL | {"count": 2}], [ROLL, CAKE], [CAKE, ROLL | {"count": 2}]),
+    ([ROLL], [ROLL | {"count": 2}], [ROLL, CAKE], [ROLL | {"count": 2}, CAKE]),
     ({}, {"rolls": 1}, {"buns": 2}, {"buns": 2, "rolls": 1}),
     ({"a": 1, "b": 1}, {"a": 1}, {"a": 2, "b": 1}, {"a": 2}),
     ({"a": [1]}, {"a": [1, 2]}, {"a": [1], "b": 1}, {"a": [1, 2], "b": 1}),
     ([ROLL], [ROLL | {"count": 2}], [dict(reversed(ROLL.items()))], [ROLL | {"count": 2}]),
-    ([ROLL], [ROLL | {"count": 2}], [dict(reversed(ROLL.items())), CAKE], [CAKE, ROLL | {"count": 2}]),
+    ([ROLL], [ROLL | {"count": 2}], [dict(reversed(ROLL.items())), CAKE], [ROLL | {"count": 2}, CAKE]),
+    # Items keep their places.
+    ([9, 17], [10, 17], [9, 18], [10, 18]),
+    (["free", "free"], ["Ann", "free"], ["free", "free", "free"], ["Ann", "free", "free"]),
+    (
+        [ROLL, CAKE],
+        [ROLL | {"count": 2}, CAKE],
+        [ROLL, CAKE | {"count": 5}],
+        [ROLL | {"count": 2}, CAKE | {"count": 5}],
+    ),
+    ([1, 2, 3], [3, 2, 1], [1, 2, 3, 4], [3, 2, 1, 4]),
+    # Items of a set are added at any place.
+    (["b"], ["a", "b"], ["b", "c"], ["b", "c", "a"]),
+    # The other value is an earlier merge, which was saved although its answer was lost.
+    ([], ["coffee"], ["tea", "coffee"], ["tea", "coffee"]),
+    ([], ["coffee", "cake"], ["tea", "coffee"], ["tea", "coffee", "cake"]),
+    ({"a": []}, {"a": ["coffee"]}, {"a": ["tea", "coffee"]}, {"a": ["tea", "coffee"]}),
     (1, 2, 1, 2),
     (1, 1, 2, 2),
     (1, 2, 2, 2),
@@ -37,6 +53,9 @@ CONFLICTS = [
     (1, MISSING, 2),
     ([1.5, 2.5], [3.5, 4.5], [5.5, 6.5]),
     ([ROLL], [ROLL | {"count": 2}], [ROLL | {"count": 3}]),
+    ([ROLL, CAKE], [ROLL | {"count": 2}, CAKE], [CAKE]),
+    ([ROLL, CAKE], [CAKE, ROLL], [ROLL, CAKE | {"count": 5}]),
+    (["a", "b"], ["c", "a", "b"], ["a", "d"]),
 ]
 
 

@@ -112,12 +112,18 @@ class MemoryStore(Store):
         stored = self._turns.get(record.key)
         if stored is None or stored.owner != record.owner or (stored.finished and not record.finished):
             return False
-        if state:
-            check_unchanged((await self.conversation(record.conversation_id)).state, state, based_on)
+        self._check_unchanged(record.conversation_id, state, based_on)
         self._overwrite(stored, record)
         if state:
             await self.save_state(record.conversation_id, state)
         return True
+
+    def _check_unchanged(
+        self, conversation_id: str, state: dict[str, Json] | None, based_on: Mapping[str, Json] | None
+    ) -> None:
+        kept = self._conversations.get(conversation_id)
+        if state and kept is not None:
+            check_unchanged(kept.state, state, based_on)
 
     def _overwrite(self, stored: TurnRecord, record: TurnRecord) -> None:
         position = stored.position
@@ -188,7 +194,7 @@ class MemoryStore(Store):
     ) -> bool:
         if turn_id is not None and (conversation_id, turn_id) not in self._turns:
             return False
-        check_unchanged((await self.conversation(conversation_id)).state, state, based_on)
+        self._check_unchanged(conversation_id, state, based_on)
         self._kept(conversation_id).state.update(deepcopy(state))
         return True
 

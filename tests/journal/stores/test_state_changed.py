@@ -88,7 +88,7 @@ async def test_no_item_is_lost_if_many_workers_add_items(worker: Open) -> None:
         state = {"items": [*before.get("items", []), number]}
         write = partial(store.save, record) if number % 2 else partial(store.save_state, "c", turn_id=record.turn_id)
         based_on: dict[str, Any] = {"items": []} | before
-        assert await save_merged(store, record, state, based_on, write, fitted=lambda values: values)
+        assert await save_merged(store, record, state, based_on, write)
 
     for start in range(0, 30, 3):
         await asyncio.gather(*[add(start + number) for number in range(3)])
