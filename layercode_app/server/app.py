@@ -242,9 +242,11 @@ class LayerCode:
         try:
             yield
         finally:
-            await self.stop()
-            for end in self.on_stop:
-                await asyncio.to_thread(end)
+            try:
+                await self.stop()
+            finally:
+                for end in self.on_stop:
+                    await asyncio.to_thread(end)
 
     async def start(self) -> None:
         """Open the journal and the agents' connections, and start the jobs. Further calls do nothing until `stop`.

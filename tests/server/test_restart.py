@@ -98,3 +98,18 @@ def test_an_app_that_no_lifespan_stops_starts_again_on_each_event_loop(
     with TestClient(app):
         """Stop the app."""
     assert [*workers(tmp_path)] == []
+
+
+def test_the_sinks_are_closed_if_the_app_fails_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = LayerCode(echo(), settings=settings(tmp_path))
+    close, closed = app.store.close, threading.Event()
+    app.on_stop.append(closed.set)
+
+    async def fail() -> None:
+        await close()
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(app.store, "close", fail)
+    with pytest.raises(OSError, match="Read-only"), TestClient(app):
+        """Stop the app."""
+    assert closed.is_set()

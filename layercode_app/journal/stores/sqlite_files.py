@@ -11,6 +11,8 @@ from pathlib import Path
 from uuid import uuid4
 from weakref import WeakSet
 
+from loguru import logger
+
 from ...settings import make_folder
 from .sqlite_schema import has_journal
 
@@ -136,10 +138,14 @@ class WorkerLock:
         return [lock.name for lock in self._folder.iterdir() if lock.name[0] != "." and _is_held(lock)]
 
     def release(self) -> None:
-        """Delete the file and release the lock."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-        self.disown()
+        """Delete the file and release the lock. If the file cannot be deleted, a later worker deletes it."""
+        try:
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("The lock file of this worker cannot be deleted: {}", error)
+        finally:
+            self.disown()
 
     def disown(self) -> None:
         """Close the file without deleting it, because another process may hold the lock."""

@@ -92,3 +92,19 @@ async def test_workers_that_open_a_journal_through_a_link_and_directly_see_each_
     assert sorted(tmp_path.iterdir()) == [journal.parent, link]
     await through.close()
     await direct.close()
+
+
+def test_a_lock_file_that_cannot_be_deleted_is_left_to_a_later_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.sqlite3"
+    lock = WorkerLock(path)
+    owner = lock.take()
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        lock.release()
+    assert not worker_alive(path, owner)
