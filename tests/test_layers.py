@@ -81,6 +81,7 @@ ENVIRONMENT: dict[str, str] = {
 """The modules that touch os.environ, each with its reason."""
 
 NOT_PRIVATE: dict[str, str] = {
+    "os._exit": "the documentation of `os` describes it",
     "sys._getframe": "the documentation of `sys` describes it",
     "settings._sources": "it is a field of our own Settings, filled by its loader",
 }

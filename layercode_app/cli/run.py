@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -34,18 +40,42 @@ def run(
     yes: Yes = False,
 ) -> None:
     """Serve an agent. A webhook secret is mandatory."""
-    from ..server.serve import ServeOptions, serve
-    from .tunnel import confirm_tunnel
+    with _sigterm_ends_start():
+        from ..server.serve import ServeOptions, serve
+        from .tunnel import confirm_tunnel
 
-    options = ServeOptions(
-        agent=agent, examples=examples, agents_dir=_text(agents), model=model, verbose=verbose, env_file=_text(env_file),
-        workers=workers, reload=reload, tunnel=tunnel, update_webhook=update_webhook,
-        settings={"host": host, "port": port, "agent_route": agent_route, "authorize_route": authorize_route,
-                  "store": store},
-    )  # fmt: skip
-    confirm_tunnel(options, options.load(), yes=yes)
-    serve(options)
+        options = ServeOptions(
+            agent=agent, examples=examples, agents_dir=_text(agents), model=model, verbose=verbose, env_file=_text(env_file),
+            workers=workers, reload=reload, tunnel=tunnel, update_webhook=update_webhook,
+            settings={"host": host, "port": port, "agent_route": agent_route, "authorize_route": authorize_route,
+                      "store": store},
+        )  # fmt: skip
+        confirm_tunnel(options, options.load(), yes=yes)
+        serve(options)
 
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+@contextmanager
+def _sigterm_ends_start() -> Iterator[None]:
+    """End the process with exit code 0 if SIGTERM arrives before the server has replaced this handler.
+
+    Process 1 of a container needs a handler while it imports the agents: the kernel drops its signals that have none.
+    Does nothing outside the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    # An exception would not always end the process: the import of an agent file catches all exceptions.
+    os.write(2, b"Ended by SIGTERM.\n")
+    os._exit(0)
