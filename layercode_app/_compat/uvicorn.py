@@ -1,4 +1,4 @@
-"""Access Uvicorn's HTTP connections, their request-response cycles, its workers, and the server of this process."""
+"""Access Uvicorn's HTTP connections, their request-response cycles, and the server of this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.supervisors import Multiprocess
 
 CYCLE = (
     "body", "chunked_encoding", "default_headers", "disconnected", "flow", "keep_alive", "message_event", "more_body",
@@ -136,21 +135,3 @@ def server_of_this_process() -> uvicorn.Server | None:
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return server if isinstance(server, uvicorn.Server) else None
-
-
-class ClosingWorkers(Multiprocess):
-    """Uvicorn's supervisor of worker processes. Unlike uvicorn's own class, it notices at once if a worker ends.
-
-    The supervisor asks each worker over a pipe whether the worker is alive. A worker may exit before it answers, such
-    as after Ctrl-C. Uvicorn's own class would then wait for the answer until a timeout, because the supervisor's
-    process has a copy of the worker's side of the pipe, and this copy stays open. This class closes the copy. So when
-    the worker exits, the supervisor sees at once that the pipe is closed. If uvicorn lacks `keep_subprocess_alive` or
-    the pipe, this class waits until the timeout, like uvicorn's own class.
-    """
-
-    def keep_subprocess_alive(self) -> None:
-        """Replace workers that have ended or do not answer."""
-        for process in getattr(self, "processes", ()):
-            if (ours := getattr(process, "child_conn", None)) is not None:
-                ours.close()
-        super().keep_subprocess_alive()

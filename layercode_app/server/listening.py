@@ -7,9 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
-from uvicorn.supervisors import ChangeReload
 
-from .._compat.uvicorn import ClosingWorkers
+from .._compat.uvicorn_workers import ClosingWorkers, ReloadedWorker
 from .port import accept_connections
 
 STARTUP_FAILURE = 3
@@ -52,6 +51,6 @@ def supervise(config: uvicorn.Config, told: Told) -> None:
     told(listener.getsockname()[1])
     with suppress(KeyboardInterrupt):
         if config.reload:
-            ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+            ReloadedWorker(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
         else:
             ClosingWorkers(config, sockets=[listener]).run()

@@ -3,6 +3,8 @@
 Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot report that the app is draining. At the
 end it raises the signal again, which kills the process. We replace the handler in every process that uvicorn starts,
 and let uvicorn exit when the turns have ended.
+
+A worker process closes its socket only if another worker answers new calls: when the worker is replaced (SIGHUP).
 """
 
 from __future__ import annotations
@@ -21,11 +23,10 @@ import uvicorn
 from loguru import logger
 
 from .._compat.uvicorn import server_of_this_process
+from .._compat.uvicorn_workers import REPLACE, SAME_REQUEST_SECONDS, STOP
 from .app import LayerCode
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SAME_REQUEST_SECONDS = 0.2
-"""Signals that follow each other within this time count as one request to stop."""
 CUT_SECONDS = 1.0
 """Seconds that the turns may take to send the goodbye after the second signal."""
 
@@ -73,22 +74,28 @@ class _Shutdown:
             shutdown = cls(app, server)
             for number in SIGNALS:
                 signal.signal(number, shutdown.handle)
-            # Handle SIGHUP only in a worker: in other processes `hangup_as_term` handles SIGHUP, or SIGHUP is ignored.
-            # A closed terminal sends SIGHUP to the workers too. Then their parent sends them SIGTERM, which must not
-            # count as a second request to stop.
-            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-                signal.signal(signal.SIGHUP, shutdown.handle)
+            if multiprocessing.parent_process() is not None:
+                shutdown.obey()
+
+    def obey(self) -> None:
+        """Handle the signals of this worker's supervisor."""
+        signal.signal(STOP, self.handle)
+        # With --reload and `nohup`, SIGHUP is ignored. Then the supervisor's SIGTERM follows.
+        if signal.getsignal(REPLACE) is signal.SIG_DFL:
+            signal.signal(REPLACE, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         # One request to stop may send several signals. A terminal sends Ctrl-C to the workers too, and then their
-        # parent sends them SIGTERM. `timeout`, and an init that signals its whole group, send the same signal twice.
+        # parent sends them STOP. `timeout`, and an init that signals its whole group, send the same signal twice.
         twice = time.monotonic() - self._last < SAME_REQUEST_SECONDS
         self._last = time.monotonic()
         if twice:
             return
         again = bool(self._seen) and (number in self._seen or multiprocessing.parent_process() is None)
         self._seen.append(number)
-        self._loop.call_soon_threadsafe(self._begin, self._give_up if again else self._drain)
+        # REPLACE is never a second request: a closed terminal sends it to the workers, and so does their supervisor.
+        begin = self._replaced if number == REPLACE else self._give_up if again else self._drain
+        self._loop.call_soon_threadsafe(self._begin, begin)
 
     def _begin(self, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = self._loop.create_task(what(), name="shutdown")
@@ -97,14 +104,17 @@ class _Shutdown:
 
     async def _drain(self) -> None:
         logger.info("Shutting down: no new turns are accepted, {} are running.", len(self._app.turns.running))
-        if multiprocessing.parent_process() is not None:
-            # Leave new calls to the other workers, or to the new worker after a reload.
-            for listener in self._server.servers:
-                listener.close()
         try:
             await self._app.drain()
         finally:
             self._server.should_exit = True
+
+    async def _replaced(self) -> None:
+        """Leave new calls to the other workers, or to the worker or server that replaces this one, and drain."""
+        # While the server starts, it has no listeners, and uvicorn's `Server` has no `servers`.
+        for listener in getattr(self._server, "servers", ()):
+            listener.close()
+        await self._drain()
 
     async def _give_up(self) -> None:
         logger.warning("Second stop signal: ending the {} running turns now.", len(self._app.turns.running))

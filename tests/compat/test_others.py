@@ -31,6 +31,7 @@ from layercode_app._compat import openai as private_openai
 from layercode_app._compat import prometheus as private_prometheus
 from layercode_app._compat import sentry as private_sentry
 from layercode_app._compat import uvicorn as private
+from layercode_app._compat.uvicorn_workers import ClosingWorkers
 from layercode_app.agent.open_calls import connect
 from layercode_app.observability import own_registry, tracing
 from layercode_app.server import shutdown
@@ -124,12 +125,28 @@ def test_the_supervisor_closes_the_workers_end_of_each_pipe(monkeypatch: pytest.
     worker, bare = Process(config, []), SimpleNamespace()
     checked: list[Any] = []
     monkeypatch.setattr(Multiprocess, "keep_subprocess_alive", lambda self: checked.extend(self.processes))
-    supervisor = object.__new__(private.ClosingWorkers)
+    supervisor = object.__new__(ClosingWorkers)
     supervisor.processes = [worker, bare]  # type: ignore[list-item]
     supervisor.keep_subprocess_alive()
     assert worker.child_conn.closed
     assert checked == [worker, bare]
     worker.parent_conn.close()
+
+
+def test_uvicorns_supervisors_call_what_ours_override() -> None:
+    assert "self.terminate_all()" in inspect.getsource(Multiprocess.run)
+    assert "self.restart_all()" in inspect.getsource(Multiprocess.handle_hup)
+    assert "handle_{sig_name.lower()}" in inspect.getsource(Multiprocess.handle_signals)
+
+
+def test_sigttou_ends_a_worker_but_not_the_last() -> None:
+    supervisor = object.__new__(ClosingWorkers)
+    first: Any = SimpleNamespace(exitcode=0)
+    second: Any = SimpleNamespace(exitcode=0)
+    supervisor.processes, supervisor.processes_num = [first, second], 2
+    supervisor.handle_ttou()
+    supervisor.handle_ttou()
+    assert (supervisor.processes, supervisor.processes_num) == ([first], 1)
 
 
 # --- prometheus_client

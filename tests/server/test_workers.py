@@ -1,0 +1,115 @@
+"""Several workers, or one with --reload: how they stop and are replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from layercode_app.exceptions import DeliveryError
+
+from ..waiting import until
+from .test_shutdown import Server, assert_ended_once, begin, running
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+DRAINING = "no new turns are accepted"
+
+
+async def logged(folder: Path, text: str, times: int = 1) -> None:
+    await until(lambda: (folder / "output.txt").read_text().count(text) >= times, seconds=100)
+
+
+@asynccontextmanager
+async def two_workers(folder: Path, drain_seconds: int) -> AsyncIterator[Server]:
+    """A server whose two workers have both started."""
+    more = {"LAYERCODE_DRAIN_SECONDS": str(drain_seconds), "LAYERCODE_BUSY": "Busy!", "LOG_LEVEL": "DEBUG"}
+    async with running(folder, "--workers", "2", **more) as server:
+        await logged(folder, "Application startup complete", 2)
+        yield server
+
+
+async def test_callers_of_workers_that_stop_hear_that_the_server_is_busy(tmp_path: Path) -> None:
+    async with two_workers(tmp_path, 300) as server:
+        tasks = await begin(server, 12, "1000 0.2")
+        server.process.send_signal(signal.SIGTERM)
+        await logged(tmp_path, DRAINING, 2)
+        late = await server.talk(99, "1 0")
+        async with httpx.AsyncClient() as client:
+            ready = await client.get(server.url + "/ready")
+        (tmp_path / "enough").touch()
+        streams = await asyncio.gather(*tasks)
+        code = await server.exit_code()
+
+    assert late.spoken == "Busy!"
+    assert ready.status_code == 503
+    assert_ended_once([*streams, late])
+    assert code == 0
+
+
+async def test_one_signal_to_all_processes_of_the_server_is_one_request(tmp_path: Path) -> None:
+    """An init such as systemd sends it. The supervisor may handle it later than the workers."""
+    async with two_workers(tmp_path, 300) as server:
+        tasks = await begin(server, 6, "1000 0.2")
+        server.process.send_signal(signal.SIGSTOP)
+        os.killpg(server.process.pid, signal.SIGTERM)
+        await logged(tmp_path, DRAINING, 2)
+        await asyncio.sleep(0.4)
+        server.process.send_signal(signal.SIGCONT)
+        await logged(tmp_path, "Waiting for child process")  # The supervisor has told the workers to stop.
+        await asyncio.sleep(0.6)
+        assert not any(task.done() for task in tasks)
+        (tmp_path / "enough").touch()
+        streams = await asyncio.gather(*tasks)
+        code = await server.exit_code()
+
+    assert "Second stop signal" not in (tmp_path / "output.txt").read_text()
+    assert_ended_once(streams)
+    assert code == 0
+
+
+async def test_a_second_signal_to_the_supervisor_ends_the_workers_turns_at_once(tmp_path: Path) -> None:
+    async with two_workers(tmp_path, 600) as server:
+        tasks = await begin(server, 6, "10000 0.2")
+        server.process.send_signal(signal.SIGTERM)
+        await logged(tmp_path, DRAINING, 2)
+        await asyncio.sleep(0.6)
+        server.process.send_signal(signal.SIGTERM)
+        streams = await asyncio.gather(*tasks)
+        code = await server.exit_code()
+
+    assert "Second stop signal" in (tmp_path / "output.txt").read_text()
+    assert_ended_once(streams)
+    assert code == 0
+
+
+async def test_sigterm_ends_a_rolling_restart(tmp_path: Path) -> None:
+    async with two_workers(tmp_path, 600) as server:
+        tasks = await begin(server, 12, "10000 0.2")
+        server.process.send_signal(signal.SIGHUP)
+        await logged(tmp_path, DRAINING)
+        server.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(100):
+            while not await refused(server):
+                await asyncio.sleep(0.1)
+        assert not any(task.done() for task in tasks)
+        (tmp_path / "enough").touch()
+        streams = await asyncio.gather(*tasks)
+        code = await server.exit_code()
+
+    assert_ended_once(streams)
+    assert code == 0
+
+
+async def refused(server: Server) -> bool:
+    """Whether a new caller hears that the server is busy, or finds no worker because all that are left were replaced."""
+    try:
+        return (await server.talk(99, "1 0")).spoken == "Busy!"
+    except DeliveryError:
+        return True
