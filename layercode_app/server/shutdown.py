@@ -4,7 +4,8 @@ Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot 
 end it raises the signal again, which kills the process. We replace the handler in every process that uvicorn starts,
 and let uvicorn exit when the turns have ended.
 
-A worker process closes its socket only if another worker answers new calls: when the worker is replaced (SIGHUP).
+A worker process closes its socket only if another worker answers new calls: when the worker is replaced (SIGHUP), or
+when its supervisor has died.
 """
 
 from __future__ import annotations
@@ -74,15 +75,21 @@ class _Shutdown:
             shutdown = cls(app, server)
             for number in SIGNALS:
                 signal.signal(number, shutdown.handle)
-            if multiprocessing.parent_process() is not None:
-                shutdown.obey()
+            if (parent := multiprocessing.parent_process()) is not None:
+                shutdown.obey(parent.sentinel)
 
-    def obey(self) -> None:
-        """Handle the signals of this worker's supervisor."""
+    def obey(self, parent: int) -> None:
+        """Handle the signals of this worker's supervisor, and drain if it dies: `parent` becomes readable then."""
         signal.signal(STOP, self.handle)
         # With --reload and `nohup`, SIGHUP is ignored. Then the supervisor's SIGTERM follows.
         if signal.getsignal(REPLACE) is signal.SIG_DFL:
             signal.signal(REPLACE, self.handle)
+        self._loop.add_reader(parent, self._orphaned, parent)
+
+    def _orphaned(self, parent: int) -> None:
+        self._loop.remove_reader(parent)
+        logger.error("The process that supervises this worker has died, so this worker drains and ends.")
+        self._begin(self._replaced)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         # One request to stop may send several signals. A terminal sends Ctrl-C to the workers too, and then their

@@ -1,4 +1,4 @@
-"""Several workers, or one with --reload: how they stop and are replaced."""
+"""Several workers, or one with --reload: how they stop, are replaced, and notice that their supervisor has died."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from layercode_app.exceptions import DeliveryError
+from layercode_app.exceptions import ConfigurationError, DeliveryError
+from layercode_app.server.port import check_port
 
+from ..processes import runs
 from ..waiting import until
 from .test_shutdown import Server, assert_ended_once, begin, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 DRAINING = "no new turns are accepted"
+
+
+def workers_of(server: Server) -> list[int]:
+    """The workers of a server. It has one more child, which is the resource tracker of `multiprocessing`."""
+    children = psutil.Process(server.process.pid).children()
+    return [child.pid for child in children if "spawn_main" in str(child.cmdline())]
 
 
 async def logged(folder: Path, text: str, times: int = 1) -> None:
@@ -113,3 +122,28 @@ async def refused(server: Server) -> bool:
         return (await server.talk(99, "1 0")).spoken == "Busy!"
     except DeliveryError:
         return True
+
+
+@pytest.mark.parametrize("options", [("--workers", "2"), ("--reload",)], ids=["workers", "reload"])
+async def test_workers_whose_supervisor_was_killed_free_the_port_and_drain(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    async with running(tmp_path, *options, LAYERCODE_DRAIN_SECONDS="600") as server:
+        tasks = await begin(server, 6, "15 0.2")
+        workers = workers_of(server)
+        server.process.kill()
+        port = int(server.url.rpartition(":")[2])
+        await until(lambda: is_free(port), seconds=100)
+        streams = await asyncio.gather(*tasks)
+        await until(lambda: not any(runs(worker) for worker in workers), seconds=100)
+
+    assert "has died" in (tmp_path / "output.txt").read_text()
+    assert_ended_once(streams)
+
+
+def is_free(port: int) -> bool:
+    try:
+        check_port("127.0.0.1", port)
+    except ConfigurationError:
+        return False
+    return True
