@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from socket import socket
 from types import FrameType
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from loguru import logger
 from uvicorn.config import Config
 from uvicorn.supervisors import ChangeReload, Multiprocess
+from watchfiles import watch
 
 REPLACE = signal.SIGHUP
 """Tells a worker to leave new calls to the other workers, or to the worker that replaces it, and to drain."""
@@ -26,6 +28,8 @@ to stop, which ends all turns at once.
 SAME_REQUEST_SECONDS = 0.2
 """Signals that follow each other within this time count as one request to stop."""
 POLL_SECONDS = 0.1
+WATCH_MILLISECONDS = 1000
+"""Interval at which `ReloadedWorker` looks for changed settings files."""
 
 
 class ClosingWorkers(Multiprocess):
@@ -132,10 +136,33 @@ class ClosingWorkers(Multiprocess):
 
 
 class ReloadedWorker(ChangeReload):  # type: ignore[misc, valid-type]
-    """Uvicorn's supervisor of one worker, which is replaced when files change.
+    """Uvicorn's supervisor of one worker, which is replaced when files change. It also watches single files.
 
-    New calls wait while the worker is replaced, and are refused when the server stops.
+    New calls wait while the worker is replaced, and are refused when the server stops. If uvicorn lacks `watcher`, a
+    change of the single files is noticed after up to five seconds.
     """
+
+    def __init__(self, config: Config, *, files: Iterable[Path], **more: Any) -> None:
+        super().__init__(config, **more)
+        self._files = list(files)
+        self._before = self._versions()
+        self.watcher = watch(
+            *config.reload_dirs,
+            watch_filter=None,
+            stop_event=self.should_exit,
+            rust_timeout=WATCH_MILLISECONDS,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        )
+
+    def should_restart(self) -> list[Path] | None:
+        """Return the changed files."""
+        found = super().should_restart() or []
+        before, self._before = self._before, self._versions()
+        return [*found, *(path for path in self._files if self._before[path] != before[path])]
+
+    def _versions(self) -> Mapping[Path, tuple[int, int, int] | None]:
+        return {path: _version(path) for path in self._files}
 
     def restart(self) -> None:
         """Replace the worker."""
@@ -147,6 +174,14 @@ class ReloadedWorker(ChangeReload):  # type: ignore[misc, valid-type]
         for listener in self.sockets:
             listener.close()
         super().shutdown()
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file's content, or None if there is no file."""
+    with suppress(OSError):
+        about = path.stat()
+        return about.st_ino, about.st_mtime_ns, about.st_size
+    return None
 
 
 def _tell(worker: Any, number: int) -> None:

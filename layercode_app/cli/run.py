@@ -34,7 +34,7 @@ def run(
     ] = None,
     env_file: EnvFile = None,
     workers: Annotated[int, typer.Option(min=1, help="Server processes. Not with --reload.")] = 1,
-    reload: Annotated[bool, typer.Option(help="Restart when agent files change.")] = False,
+    reload: Annotated[bool, typer.Option(help="Restart when agent files or settings change.")] = False,
     tunnel: Tunnel = False,
     update_webhook: UpdateWebhook = False,
     yes: Yes = False,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import uvicorn
 
@@ -39,11 +40,12 @@ def run_server(config: uvicorn.Config, told: Told) -> None:
         raise SystemExit(STARTUP_FAILURE)
 
 
-def supervise(config: uvicorn.Config, told: Told) -> None:
+def supervise(config: uvicorn.Config, told: Told, *, files: Iterable[Path] = ()) -> None:
     """Serve in worker processes until stopped.
 
-    If `config.reload` is true, one worker process serves, and is restarted when files change. If `config.reload` is
-    false, `config.workers` worker processes serve, and each worker process that dies is replaced.
+    If `config.reload` is true, one worker process serves, and is restarted when files in the watched folders, or
+    `files`, change. If `config.reload` is false, `config.workers` worker processes serve, and each worker process that
+    dies is replaced.
     """
     listener = config.bind_socket()
     # The first connections wait for the workers, which import the agents first.
@@ -51,6 +53,6 @@ def supervise(config: uvicorn.Config, told: Told) -> None:
     told(listener.getsockname()[1])
     with suppress(KeyboardInterrupt):
         if config.reload:
-            ReloadedWorker(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+            ReloadedWorker(config, files=files, target=uvicorn.Server(config).run, sockets=[listener]).run()
         else:
             ClosingWorkers(config, sockets=[listener]).run()

@@ -22,7 +22,15 @@ from ..agent.voice_agent import VoiceAgent
 from ..exceptions import ConfigurationError
 from ..observability.setup import configure, keep_ours, shutdown
 from ..observability.uncaught import catch_all
-from ..settings import ENV_FILE, Settings, export_env_file, load_settings, options_for_workers, pass_to_workers
+from ..settings import (
+    ENV_FILE,
+    TOML_FILE,
+    Settings,
+    export_env_file,
+    load_settings,
+    options_for_workers,
+    pass_to_workers,
+)
 from .announce import announce, announce_address, tell_of, tell_of_settings
 from .app import LayerCode, create_app
 from .collector import spare_the_collector
@@ -76,6 +84,8 @@ class ServeOptions:
     needs_tunnel: bool = False
     """End with exit code 1 when the tunnel is lost."""
     settings: dict[str, Any] = field(default_factory=dict)
+    exported: dict[str, str] = field(default_factory=dict)
+    """The variables of `.env` that this process or its parent has exported to the environment."""
 
     def __post_init__(self) -> None:
         if self.workers > 1 and self.reload:
@@ -102,6 +112,10 @@ class ServeOptions:
         local = {"authorize_origins": LOCAL_ORIGINS, "authorize_agents": ("*",)}
         given |= {name: value for name, value in local.items() if settings.sources[name] == "default"}
         return load_settings(given, env_file=self.env_file or ENV_FILE)
+
+    def export(self) -> None:
+        """Export the variables of `.env` as the file is now. A variable that the file no longer has is removed."""
+        self.exported = export_env_file(self.env_file or ENV_FILE, exported=self.exported)
 
 
 def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambda app: None) -> None:
@@ -162,10 +176,10 @@ def _run(options: ServeOptions, settings: Settings, app: LayerCode) -> None:
         workers=options.workers,
         reload=options.reload,
         reload_dirs=folders if options.reload else None,
-        reload_includes=["*.py", "*.md", ".env"] if options.reload else None,
+        reload_includes=["*.py", "*.md"] if options.reload else None,
         **common,
     )
-    supervise(config, told)
+    supervise(config, told, files=[Path(options.env_file or ENV_FILE), Path(TOML_FILE)])
 
 
 def _tell_address(app: LayerCode, settings: Settings, port: int) -> None:
@@ -178,12 +192,14 @@ def _tell_address(app: LayerCode, settings: Settings, port: int) -> None:
 def worker_app() -> LayerCode:
     """Return the app of a worker process, built from the options that its parent passed."""
     options = ServeOptions(**options_for_workers())
+    # Before the settings are loaded, because the parent's values are in the environment, and the file may have changed.
+    options.export()
     return build(options, options.load())
 
 
 def build(options: ServeOptions, settings: Settings, *, serving: bool = True) -> LayerCode:
     """Configure this process and return its app. `serving` is false in a process that only supervises workers."""
-    export_env_file(options.env_file or ENV_FILE)
+    options.export()
     configure(settings, verbose=options.verbose, serving=serving, developing=options.developing, quiet=options.quiet)
     found, first = _agents(options, settings)
     keep_ours(voice.agent for voice in (*found.agents.values(), first))

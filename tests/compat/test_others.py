@@ -22,7 +22,7 @@ import uvicorn
 from pydantic_ai import Agent
 from pydantic_ai.models import infer_model
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import ChangeReload, Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from layercode_app import LayerCode, VoiceAgent
@@ -137,6 +137,7 @@ def test_uvicorns_supervisors_call_what_ours_override() -> None:
     assert "self.terminate_all()" in inspect.getsource(Multiprocess.run)
     assert "self.restart_all()" in inspect.getsource(Multiprocess.handle_hup)
     assert "handle_{sig_name.lower()}" in inspect.getsource(Multiprocess.handle_signals)
+    assert "next(self.watcher)" in inspect.getsource(ChangeReload.should_restart)
 
 
 def test_sigttou_ends_a_worker_but_not_the_last() -> None:
