@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ class Consent:
         self._voice, self._turn, self._offered = voice, turn, offered
         self.given = {call_id for call_id, decision in (decided or {}).items() if decision is True}
         """The ids of the tool calls to which the caller has agreed."""
-        self._left = {key_of(asked["name"], asked["args"]) for asked in (offered.calls if offered else ())}
+        self._left = _keys(offered.calls if offered else ())
         """The tool calls of `offered` that the model has not repeated yet."""
 
     def unapproved(self, ctx: Any, tools: Sequence[ToolDefinition]) -> list[ToolDefinition]:
@@ -48,6 +48,10 @@ class Consent:
             for tool in tools
         ]
 
+    def asked_about(self, call: Any) -> bool:
+        """Return whether this tool call waits for the caller's answer. It may run without: a capability may approve it."""
+        return _key(call) in _keys((self._turn.record.pending or {}).get("calls", ()))
+
     async def to(self, call: Any) -> bool:
         """Return whether the caller has agreed to this tool call.
 
@@ -56,8 +60,7 @@ class Consent:
         """
         if call.tool_call_id in self.given:
             return True
-        args = call.args_as_dict()
-        key = key_of(call.tool_name, jsonable(args))
+        args, key = call.args_as_dict(), _key(call)
         if self._offered is None or key not in self._left:
             return False
         self._left.discard(key)
@@ -66,3 +69,11 @@ class Consent:
             return False
         self.given.add(call.tool_call_id)
         return True
+
+
+def _key(call: Any) -> tuple[str, bytes]:
+    return key_of(call.tool_name, jsonable(call.args_as_dict()))
+
+
+def _keys(calls: Iterable[Mapping[str, Any]]) -> set[tuple[str, bytes]]:
+    return {key_of(call["name"], call["args"]) for call in calls}

@@ -112,7 +112,7 @@ class TurnTools(AbstractCapability[Any]):
         started = live.elapsed_ms()
         entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), started, policy=policy, effects={})
         record.tools.append(entry)
-        if call.tool_call_id in self.consent.given:
+        if call.tool_call_id in self.consent.given or self.consent.asked_about(call):
             record.pending = None  # From here on the call may have taken effect, so no answer may run it again.
         if live.run.tool_started is not None:
             live.run.tool_started()

@@ -114,6 +114,32 @@ async def test_an_agents_own_approver_decides_about_tools_that_are_not_in_confir
     assert (done.spoken, [tool.result for tool in done.tools]) == ("Done.", ["paid 3"])
 
 
+@pytest.mark.parametrize("by", ["an approver", "the condition"])
+async def test_a_call_that_runs_without_the_answer_is_not_asked_about_again(by: str) -> None:
+    runs: list[int] = []
+    waits = [True]
+
+    def charge(euros: int) -> str:
+        runs.append(euros)
+        return "charged"
+
+    def later(ctx: RunContext[Any], requests: DeferredToolRequests) -> DeferredToolResults | None:
+        return requests.build_results(approve_all=True) if by == "an approver" and not waits else None
+
+    tools = FunctionToolset([charge]).approval_required(lambda ctx, tool, args: by == "an approver" or bool(waits))
+    agent = Agent(deps_type=Turn, toolsets=[tools], capabilities=[HandleDeferredToolCalls(later)])
+    charging = Call("charge", {"euros": 50})
+    async with open_call(
+        VoiceAgent("till", agent, filler=False), model=scripted(charging, charging, "Charged.", "Again.")
+    ) as call:
+        call.interrupt(after=1, playing=True)
+        await call.say("I want to pay.")
+        waits.clear()
+        assert (await call.say("It is from Monday, as I told your colleague.")).spoken == "Charged."
+        assert (await call.say("yes")).spoken == "Again."
+    assert runs == [50]
+
+
 async def test_an_output_that_is_not_text_does_not_prevent_the_question() -> None:
     agent = Agent(deps_type=Turn, output_type=Reply, tools=[Tool(pay_if_approved, name="pay")])
     voice = VoiceAgent("till", agent, speak=lambda reply: reply.text, filler=False)
