@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
     from pydantic_ai.toolsets import AbstractToolset
 
+    from .speakable import Speakable
     from .voice_agent import VoiceAgent
 
 
@@ -56,6 +57,8 @@ class TurnTools(AbstractCapability[Any]):
     consent: Consent
     _results: dict[tuple[str, bytes], tuple[asyncio.Future[Any], set[str]]] = field(default_factory=dict, init=False)
     """The results of the current response's tool calls, by tool and arguments, and the ids of the calls that have them."""
+    _asked_again: bool = field(default=False, init=False)
+    """Whether a response of this run was silent, so that the model was asked again."""
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
@@ -65,8 +68,20 @@ class TurnTools(AbstractCapability[Any]):
         """
         response = without_thoughts(clean_response(response))
         if self.voice.speakable is not None and self.voice.speak is None:
-            response = without_silent_text(response, self.voice.speakable)
+            response = self._without_silent_text(response, self.voice.speakable)
         return with_new_ids(response, request_context.messages)
+
+    def _without_silent_text(self, response: ModelResponse, speakable: Speakable) -> ModelResponse:
+        """Remove silent text, so that the model is asked again.
+
+        If the turn has already said something, the model is asked only once, and not at all before a hang-up.
+        """
+        live = self.turn.live
+        if live.spoken.more_than_fillers and (self._asked_again or live.hang_up.asked):
+            return response
+        emptied = without_silent_text(response, speakable)
+        self._asked_again = self._asked_again or (emptied is not response and not response.tool_calls)
+        return emptied
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Remove or replace the parts of the messages that a provider would refuse."""

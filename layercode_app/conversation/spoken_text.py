@@ -90,6 +90,11 @@ class SpokenText:
         return any(source in BY_MODEL and not is_blank(text) for source, _, text in self._pieces)
 
     @property
+    def more_than_fillers(self) -> bool:
+        """Whether words other than fillers were sent to be spoken."""
+        return any(source != "filler" and not is_blank(text) for source, _, text in self._pieces)
+
+    @property
     def in_mid_sentence(self) -> bool:
         """Whether the text so far ends in the middle of a sentence."""
         return bool(self._pieces) and not ends_sentence("".join(text for _, _, text in self._pieces[-LAST_PIECES:]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent
+from pydantic_ai import Agent, RunContext
 
 from layercode_app import Speakable, Turn, VoiceAgent
 from layercode_app.testing import open_call
@@ -35,6 +35,28 @@ async def test_a_reply_that_the_filter_empties_is_asked_for_again(silent: list[s
 async def test_replies_that_stay_silent_end_in_an_apology() -> None:
     voice = VoiceAgent("shop", Agent(Script(*[["👍"]] * 9).model), filler=False, speakable=True, apology="Sorry!")
     assert await replies_to(voice, "thanks") == ["Sorry!"]
+
+
+@pytest.mark.parametrize(("hangs_up", "requests"), [(True, 2), (False, 3)])
+@pytest.mark.parametrize("by_tool", [False, True])
+async def test_a_turn_that_has_said_something_may_end_with_a_silent_reply(
+    hangs_up: bool, requests: int, by_tool: bool
+) -> None:
+    script = Script([*["Goodbye."] * (not by_tool), call("end_call")], ["👋"], ["👋"])
+    agent = Agent(script.model, deps_type=Turn)
+
+    @agent.tool
+    async def end_call(ctx: RunContext[Turn]) -> str:
+        if by_tool:
+            ctx.deps.say("Goodbye.")
+        if hangs_up:
+            ctx.deps.hangup()
+        return "ok"
+
+    async with open_call(VoiceAgent("shop", agent, filler=False, speakable=True)) as line:
+        assert (await line.say("bye")).spoken == "Goodbye."
+        assert (await line.records())[-1].error is None
+    assert len(script.requests) == requests
 
 
 async def test_a_silent_text_before_a_tool_call_does_not_stop_the_tool() -> None:
