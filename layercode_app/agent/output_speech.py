@@ -47,7 +47,8 @@ async def speak_output(
     elif voice.speak is not None:
         await writer.speak_output(voice.speak(output))
     elif writer.holds:
-        await (writer.speak_output(output) if isinstance(output, str) else writer.release())
+        text = responses[-1].text if responses else None
+        await (writer.speak_output(output) if isinstance(output, str) else writer.release(text))
     elif isinstance(output, str):
         if not _was_spoken(output, responses):
             await writer.speak_output(output)

@@ -77,7 +77,7 @@ async def _run_once(
                     turn.live.run.response += 1
                 elif Agent.is_call_tools_node(node):
                     if writer.holds and any(isinstance(part, ToolCallPart) for part in node.model_response.parts):
-                        await writer.release()
+                        await writer.release(node.model_response.text)
                     async with node.stream(running.ctx) as events:
                         async for _ in events:
                             pass

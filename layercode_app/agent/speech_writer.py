@@ -79,16 +79,22 @@ class SpeechWriter:
 
     # --- text that is spoken once the response is complete
 
-    async def release(self) -> None:
-        """Speak the held text of the last response without validation, for example before tool calls."""
-        text, self._held = "".join(self._held), []
-        await self._speak_whole(text, "model")
+    async def release(self, text: str | None) -> None:
+        """Speak the text of the last response without validation, for example before tool calls, if it was held.
+
+        `text` is the text of the complete response, because the agent's hooks may have changed it.
+        """
+        if any(self._held):
+            await self._speak_whole(self._filtered(text or ""), "model")
 
     async def speak_output(self, text: str) -> None:
         """Speak the output of the run: the accepted text of the last response, or a text that no response contained."""
+        await self._speak_whole(self._filtered(text), "output")
+
+    def _filtered(self, text: str) -> str:
+        """Return a whole text without what is not spoken. Text that was held is dropped."""
         self._reset()
-        text = self._filter.feed(text) + self._filter.flush()
-        await self._speak_whole(text, "output")
+        return self._filter.feed(text) + self._filter.flush()
 
     async def _speak_whole(self, text: str, source: Literal["model", "output"]) -> None:
         if is_blank(text):

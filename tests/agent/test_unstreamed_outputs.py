@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, ToolOutput
+from pydantic_ai import Agent, TextOutput, ToolOutput
 from pydantic_ai.capabilities import AbstractCapability, Hooks
-from pydantic_ai.messages import ModelMessage, TextPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.run import AgentRunResult
 
 from layercode_app import VoiceAgent
@@ -122,3 +123,32 @@ async def test_a_streamed_text_that_is_changed_after_the_run_is_not_spoken_again
     agent = Agent(Script(["Hello."]).model, capabilities=[Louder()])
     async with open_call(VoiceAgent("shop", agent, filler=False)) as line:
         assert await spoken_in(line) == [("model", 0, "Hello.")]
+
+
+redacting: Hooks[Any] = Hooks()
+
+
+@redacting.on.after_model_request
+async def redact(ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
+    parts = [
+        replace(part, content=part.content.replace("4821", "hidden")) if isinstance(part, TextPart) else part
+        for part in response.parts
+    ]
+    return replace(response, parts=parts)
+
+
+def in_words(text: str) -> list[str]:
+    return text.split()
+
+
+@pytest.mark.parametrize("kind", [str, TextOutput(in_words)])
+async def test_text_is_spoken_as_hooks_have_changed_it(kind: Any) -> None:
+    script = Script(["Your pin is *4821*.", call("look")], ["It *is* 4821."])
+    agent: Agent[None, Any] = Agent(script.model, output_type=kind, capabilities=[redacting])
+
+    @agent.tool_plain
+    async def look() -> str:
+        return "it"
+
+    async with open_call(VoiceAgent("shop", agent, filler=False, speakable=True)) as line:
+        assert (await line.say("my pin")).spoken == "Your pin is hidden. It is hidden."
