@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..conversation.plain_words import plain_words
 from ..conversation.turn import Turn
 from ..exceptions import HookError
 from ..journal.record import ToolCall
@@ -46,12 +47,11 @@ async def speak_output(
             await ask(voice, turn, output)
     elif voice.speak is not None:
         await writer.speak_output(voice.speak(output))
-    elif writer.holds:
-        text = responses[-1].text if responses else None
-        await (writer.speak_output(output) if isinstance(output, str) else writer.release(text))
     elif isinstance(output, str):
-        if not _was_spoken(output, responses):
+        if not _was_spoken(writer, output, responses):
             await writer.speak_output(output)
+    elif writer.holds:
+        await writer.release(responses[-1].text if responses else None)
     elif output is not None and not turn.live.spoken.begun:
         raise HookError(
             f"Agent {voice.name!r} answered with {type(output).__name__}, which is not text, so nothing was said. "
@@ -68,14 +68,20 @@ def _speaks_approvals(voice: VoiceAgent[Any, Any]) -> bool:
     return voice.speak is not None and not voice.asks_first and not voice.confirm
 
 
-def _was_spoken(output: str, responses: Sequence[ModelResponse]) -> bool:
-    """Return whether the output is the text of the last response, which was spoken while it streamed.
+def _was_spoken(writer: SpeechWriter, output: str, responses: Sequence[ModelResponse]) -> bool:
+    """Return whether the output is the text of the last response, which was already spoken, or the last words of it.
 
     This also holds if a capability of the agent has changed the text since: the caller must not hear it twice.
     """
     if not responses or not (text := responses[-1].text):
         return False
-    return output in text or (responses[-1].state == "complete" and not responses[-1].tool_calls)
+    if not responses[-1].tool_calls:
+        if writer.holds:
+            return False
+        if responses[-1].state == "complete":
+            return True
+    said, words = (plain_words(writer.filtered(one)) for one in (text, output))
+    return f" {said}".endswith(f" {words}")
 
 
 def _refuse_external(turn: Turn[Any, Any], calls: Sequence[Any], *, say: bool) -> None:

@@ -85,13 +85,13 @@ class SpeechWriter:
         `text` is the text of the complete response, because the agent's hooks may have changed it.
         """
         if any(self._held):
-            await self._speak_whole(self._filtered(text or ""), "model")
+            await self._speak_whole(self.filtered(text or ""), "model")
 
     async def speak_output(self, text: str) -> None:
         """Speak the output of the run: the accepted text of the last response, or a text that no response contained."""
-        await self._speak_whole(self._filtered(text), "output")
+        await self._speak_whole(self.filtered(text), "output")
 
-    def _filtered(self, text: str) -> str:
+    def filtered(self, text: str) -> str:
         """Return a whole text without what is not spoken. Text that was held is dropped."""
         self._reset()
         return self._filter.feed(text) + self._filter.flush()

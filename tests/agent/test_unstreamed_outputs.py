@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -152,3 +153,25 @@ async def test_text_is_spoken_as_hooks_have_changed_it(kind: Any) -> None:
 
     async with open_call(VoiceAgent("shop", agent, filler=False, speakable=True)) as line:
         assert (await line.say("my pin")).spoken == "Your pin is hidden. It is hidden."
+
+
+@pytest.mark.parametrize("capabilities", [[], [redacting]], ids=["streamed", "held"])
+@pytest.mark.parametrize(
+    ("text", "output", "spoken"),
+    [
+        ("*Goodbye*, Ann! ", "Goodbye Ann.", "Goodbye, Ann! "),
+        ("Okay, I see. Goodbye. ", "**Goodbye.**", "Okay, I see. Goodbye. "),
+        ("Now let me see. ", "No", "Now let me see. No"),
+        ("I see. ", "see", "I see. "),
+        ("No, let me see. ", "No", "No, let me see. No"),
+    ],
+)
+async def test_an_output_is_spoken_unless_the_text_before_it_ended_with_its_words(
+    capabilities: Any, text: str, output: str, spoken: str
+) -> None:
+    script = Script([text, call("end", json.dumps({"response": output}))])
+    agent: Agent[None, str] = Agent(
+        script.model, output_type=[str, ToolOutput(str, name="end")], capabilities=capabilities
+    )
+    async with open_call(VoiceAgent("shop", agent, filler=False, speakable=True)) as line:
+        assert (await line.say("hello")).spoken == spoken
