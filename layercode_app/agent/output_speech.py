@@ -71,10 +71,13 @@ def _speaks_approvals(voice: VoiceAgent[Any, Any]) -> bool:
 def _was_spoken(writer: SpeechWriter, output: str, responses: Sequence[ModelResponse]) -> bool:
     """Return whether the output is the text of the last response, which was already spoken, or the last words of it.
 
-    This also holds if a capability of the agent has changed the text since: the caller must not hear it twice.
+    This also holds if a capability of the agent has changed the text since: the caller must not hear it twice. It also
+    holds for a summary of the history, which is not meant for the caller.
     """
-    if not responses or not (text := responses[-1].text):
+    if not responses:
         return False
+    if not (text := responses[-1].text):
+        return _is_summary(responses[-1])
     if not responses[-1].tool_calls:
         if writer.holds:
             return False
@@ -82,6 +85,11 @@ def _was_spoken(writer: SpeechWriter, output: str, responses: Sequence[ModelResp
             return True
     said, words = (plain_words(writer.filtered(one)) for one in (text, output))
     return f" {said}".endswith(f" {words}")
+
+
+def _is_summary(response: ModelResponse) -> bool:
+    """Return whether a response is only the provider's summary of the history, which PydanticAI takes for the output."""
+    return not response.tool_calls and any(part.part_kind == "compaction" for part in response.parts)
 
 
 def _refuse_external(turn: Turn[Any, Any], calls: Sequence[Any], *, say: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic_ai import Agent, TextOutput, ToolOutput
 from pydantic_ai.capabilities import AbstractCapability, Hooks
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
+from pydantic_ai.messages import CompactionPart, ModelMessage, ModelResponse, TextPart
 from pydantic_ai.run import AgentRunResult
 
 from layercode_app import VoiceAgent
@@ -175,3 +175,16 @@ async def test_an_output_is_spoken_unless_the_text_before_it_ended_with_its_word
     )
     async with open_call(VoiceAgent("shop", agent, filler=False, speakable=True)) as line:
         assert (await line.say("hello")).spoken == spoken
+
+
+async def test_a_summary_of_the_history_is_not_read_to_the_caller() -> None:
+    hooks: Hooks[Any] = Hooks()
+
+    @hooks.on.model_request_error
+    async def compact(ctx: Any, *, request_context: Any, error: Exception) -> ModelResponse:
+        return ModelResponse(parts=[CompactionPart(content="The caller's card number is 4821.")])
+
+    agent = Agent(Script([BROKEN], ["Hello again."]).model, capabilities=[hooks])
+    async with open_call(VoiceAgent("shop", agent, filler=False)) as line:
+        assert await spoken_in(line) == []
+        assert await spoken_in(line) == [("model", 0, "Hello again.")]
