@@ -50,7 +50,7 @@ PHRASES = {
     "lowercase": "", "g mail": "gmail", "hot mail": "hotmail", "out look": "outlook", "i cloud": "icloud",
     "proton mail": "protonmail", "under score": "underscore", "at sign": "at", "full stop": "dot", "c o m": "com",
     "dot calm": "dot com", "o r g": "org", "n e t": "net", "u k": "uk", "fast mail": "fastmail", "google mail": "googlemail",
-    "e mail": "email",
+    "mail address": "mail address", "email address": "email address", "e mail": "email", "uh huh": "uh", "mm hmm": "hmm",
 }  # fmt: skip
 NUMBERS = {*ONES, *TENS, *ORDINALS}
 TALK = {
@@ -84,7 +84,7 @@ def understand(heard: str) -> Result[str]:
     tokens = _without_lead(respelled(_phrases(_split(heard))))
     if not tokens:
         return Unclear(AGAIN)
-    if any(word in DOUBT for word in tokens):
+    if any(word in DOUBT for word in tokens if word not in _hyphenated(heard)):
         return Unclear("I heard more than one thing. Please say the whole e-mail address once more.")
     if ambiguous_hundreds(tokens):
         return Unclear("I am not sure about the number. Please say the whole e-mail address, with single digits.")
@@ -111,10 +111,16 @@ def _split(heard: str) -> list[str]:
 def _with_hyphen(match: re.Match[str]) -> str:
     """Return a word and the hyphen after it, or a space if the hyphen is only spelling: "a-n-n", "forty-two", "e-mail"."""
     left, right = match[1], match[2]
-    letters = len(left) == len(right) == 1
+    letters = len(right) == 1 and (len(left) == 1 or left in ("capital", "uppercase", "lowercase"))
     known = f"{left} {right}" in PHRASES or (left in NUMBERS and right in NUMBERS)
     said = {*SIGNS, *REPEATS} & {left, right}
     return f"{left} " if letters or known or said else f"{left} - "
+
+
+def _hyphenated(heard: str) -> set[str]:
+    """Return the words that are joined by a hyphen, as in "no-reply". They correct nothing, unlike those of "no-no"."""
+    joined = [found.split("-") for found in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)+", heard.lower())]
+    return {word for words in joined if not DOUBT.issuperset(words) for word in words}
 
 
 def _may_begin(tokens: Sequence[str]) -> bool:

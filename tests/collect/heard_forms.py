@@ -41,6 +41,11 @@ EMAILS = [
     ("Mary-Ann at gmail dot com", "mary-ann@gmail.com"),
     ("jean-luc.picard at my-company dot co dot uk", "jean-luc.picard@my-company.co.uk"),
     ("my e-mail is a-n-n at g-mail", "ann@gmail.com"),
+    ("my e-mail-address is bob at gmail dot com", "bob@gmail.com"),
+    ("the email-address is bob at gmail dot com", "bob@gmail.com"),
+    ("uh-huh, capital-a n n at gmail dot com", "ann@gmail.com"),
+    ("capital-city at example dot com", "capital-city@example.com"),
+    ("no-reply at example dot com", "no-reply@example.com"),
     ("double-n forty-two at example dot com", "nn42@example.com"),
     ("ann period smith at sign example period com", "ann.smith@example.com"),
 ]
@@ -324,6 +329,7 @@ ASKED_BACK = {
         "ann dot smith", "ann dot smith at", "ann at acme", "at gmail dot com", "I don't have one", "what do you mean", "",
         "ann at gmail dot", "ann or bob at gmail dot com", "ann at gmail no wait at yahoo", "hello", "ann at dot com",
         "ann one hundred twenty three at gmail", "ann two hundred and five at gmail",
+        "no-no ann at gmail dot com",
     ],
     "phone": [
         "four one five", "555 0199", "415 555 01", "call me", "", "415 555 0199 00", "0 0 0 0 0 0 0 0 0 0", "555 010 0199",
