@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Final, Literal
@@ -106,10 +107,7 @@ NO: Final = {
 }
 """Answers that mean no, by language."""
 ENDING: Final = {
-    "en": (
-        *("cancel", "call off", "stop", "end", "delet", "remov", "drop", "clos", "terminat", "abort"),
-        *("unsubscrib", "withdraw", "quit", "leav"),
-    ),
+    "en": (*("cancel", "call off", "delet", "remov", "terminat", "abort", "unsubscrib", "withdraw"),),
     "de": (
         *("abbrech", "abzubrech", "brech", "stopp", "storn", "lösch", "beend", "kündig", "absag", "abzusag"),
         *("entfern", "streich", "lass"),
@@ -121,6 +119,11 @@ ENDING: Final = {
     "pt": ("cancel", "anul", "desmarc", "elimin", "apag", "exclu", "encerr", "termina", "deix"),
 }
 """Beginnings of verbs such as "cancel", by language. "Cancel it" agrees with a question such as "Shall I cancel it?"."""
+_NOUN_OR_VERB = r"(?:end|ending|stop|stopping|drop|dropping|close|closing|quit|quitting)\b"
+_VERB = re.compile(
+    rf"(?:^|\b(?:i|we|you|to|and) ){_NOUN_OR_VERB}|\b{_NOUN_OR_VERB} (?:it|this|that|these|those|the|your|my|our|all)\b"
+)
+"""English verbs such as "stop", after "I" or before "the", for example. Elsewhere they may be nouns: "the bus stop"."""
 POLITE: Final = (
     *("please", "thanks", "thank you", "thank you very much", "uh", "um", "er", "well", "oh", "ah"),
     *("bitte", "danke", "ähm", "s'il vous plaît", "merci", "por favor", "gracias", "per favore", "grazie"),
@@ -136,26 +139,32 @@ def plain_answer(
 
     If the `question` asks whether to cancel, stop or end something, an answer such as "cancel it" is no plain no.
     """
-    agrees, refuses = _phrases(tuple(texts_of("yes", tuple(yes))), tuple(texts_of("no", tuple(no))), _ends(question))
+    ending = _ending(question) if question else frozenset()
+    agrees, refuses = _phrases(tuple(texts_of("yes", tuple(yes))), tuple(texts_of("no", tuple(no))), ending)
     if agrees.fit(text):
         return "yes"
     return "no" if refuses.fit(text) else None
 
 
-def _ends(text: str) -> bool:
-    """Return whether the text contains a verb of ENDING."""
-    plain = f" {plain_words(text)}"
-    return any(f" {verb}" in plain for verbs in ENDING.values() for verb in verbs)
+def _ending(text: str) -> frozenset[str]:
+    """Return the languages in which the text contains a verb of ENDING."""
+    clauses = [plain_words(clause) for clause in re.split(r"[.,;:!?¿¡]", text)]
+    found = {
+        language
+        for language, verbs in ENDING.items()
+        if any(f" {verb}" in f" {clause}" for verb in verbs for clause in clauses)
+    }
+    return frozenset(found | ({"en"} if any(map(_VERB.search, clauses)) else set()))
 
 
 @cache
-def _phrases(yes: Sequence[str], no: Sequence[str], ending: bool) -> tuple[Phrases, Phrases]:
+def _phrases(yes: Sequence[str], no: Sequence[str], ending: frozenset[str]) -> tuple[Phrases, Phrases]:
     """Return the phrases for yes and no. Additional answers override known ones: "okay" may mean no for some agents.
 
-    If `ending`, the known answers with a verb of ENDING are omitted.
+    The known answers with a verb of ENDING are omitted in the languages `ending`.
     """
     mine, theirs = {plain_words(one) for one in yes}, {plain_words(one) for one in no}
-    known = {one for language in NO.values() for one in language if not (ending and _ends(one))}
+    agreeing = {one for language in ending for one in NO[language] if language in _ending(one)}
     agree = {plain_words(one) for language in YES.values() for one in language} - theirs | mine
-    refuse = {plain_words(one) for one in known} - mine | theirs
+    refuse = {plain_words(one) for language in NO.values() for one in language if one not in agreeing} - mine | theirs
     return Phrases(agree, beside=POLITE), Phrases(refuse, beside=POLITE)

@@ -492,6 +492,29 @@ def test_other_words_mean_no_to_a_question_about_cancelling_too(no: str) -> None
     assert plain_answer(no, question="Shall I cancel your booking?") == "no"
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Shall I book a table for the end of May?",
+        "Shall I book a taxi from the bus stop?",
+        "Shall I leave a message for Bob?",
+        "Shall I send the closing documents?",
+        "Book the Ferm Hotel. Shall I go ahead?",
+        "Are you quite sure about the terminal?",
+    ],
+)
+def test_a_word_that_only_looks_like_a_verb_of_ending_changes_no_answer(question: str) -> None:
+    assert plain_answer("Cancel that, please.", question=question) == "no"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Shall I close it?", "It is paid. Stop it now?", "Do you want to quit?", "Shall I now end your plan?"],
+)
+def test_a_word_that_may_be_a_noun_counts_where_it_is_a_verb(question: str) -> None:
+    assert plain_answer("Cancel that, please.", question=question) is None
+
+
 @pytest.mark.parametrize("text", ["", "please", "yes but two", "not yet", "yes no", "thanks", "no problem"])
 def test_anything_else_is_left_to_the_model(text: str) -> None:
     assert plain_answer(text) is None
