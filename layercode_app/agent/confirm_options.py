@@ -77,7 +77,7 @@ async def question_of(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], name: s
     The default question is used if `confirm` has no question. It is also used if making the question fails; that error
     is logged.
     """
-    confirm, tool = voice.confirm.get(name, DEFAULT_CONFIRM), _tool_of(voice, name)
+    confirm, tool = voice.confirm.get(name, DEFAULT_CONFIRM), _tool_of(voice, turn, name)
     try:
         asked = await _own_question(confirm.question, turn, _defaults_of(tool) | args)
     except Exception as error:  # noqa: BLE001 - a question that fails must neither run the tool nor end the turn
@@ -139,15 +139,19 @@ def has_tools(agent: HasToolsets) -> bool:
     return any(getattr(toolset, "tools", True) for toolset in agent.toolsets)
 
 
-def _tool_of(agent: HasToolsets, name: str) -> Any:
-    """Return the tool of this name, or None if it is not one of the agent's functions."""
+def _tool_of(agent: HasToolsets, turn: Turn[Any, Any], name: str) -> Any:
+    """Return the definition of the tool that the model knows by this name, or None if there is none.
+
+    Before the first model request of a turn, only the agent's own functions are known. A toolset may have renamed them.
+    """
     leaves = (leaf for toolset in agent.toolsets for leaf in _unwrapped(toolset))
-    return next((leaf.tools[name] for leaf in leaves if name in getattr(leaf, "tools", ())), None)
+    own = (getattr(leaf.tools[name], "tool_def", None) for leaf in leaves if name in getattr(leaf, "tools", ()))
+    return next((tool for tool in turn.live.run.tools if tool.name == name), None) or next(own, None)
 
 
 def _defaults_of(tool: Any) -> dict[str, Any]:
     """Return the defaults of a tool's arguments, except None."""
-    schema = getattr(getattr(tool, "function_schema", None), "json_schema", {})
+    schema = getattr(tool, "parameters_json_schema", {})
     defaults = {name: field.get("default") for name, field in schema.get("properties", {}).items()}
     return {name: default for name, default in defaults.items() if default is not None}
 

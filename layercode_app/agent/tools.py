@@ -86,6 +86,7 @@ class TurnTools(AbstractCapability[Any]):
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Remove or replace the parts of the messages that a provider would refuse."""
         self.turn.live.run.stage = self.turn.stage
+        self.turn.live.run.tools = request_context.model_request_parameters.function_tools
         self._results.clear()
         request_context.messages = sendable(request_context.messages)
         note_changes(self.turn, request_context.model_request_parameters, remembers=self.voice.remembers)

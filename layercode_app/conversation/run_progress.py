@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from ..journal.record import Json, ModelCall, Stage, ToolCall
 
@@ -19,6 +20,8 @@ class RunProgress:
     """The failed attempts of the running model request that are already counted as retries."""
     stage = ""
     """The stage in which the agent made its latest model request. Tool calls of the response belong to this stage."""
+    tools: Sequence[Any] = ()
+    """PydanticAI's definitions of the tools in the agent's latest model request."""
     helpers: Stage | None = None
     """The usage of helper agents' models that has not been added to the record yet; None if there is none."""
     late_requests: list[ModelCall] | None = None

@@ -23,7 +23,7 @@ from pydantic_ai import (
 )
 from pydantic_ai.capabilities import AbstractCapability, HandleDeferredToolCalls, PrepareTools
 
-from layercode_app import Call, Turn, VoiceAgent
+from layercode_app import Call, Confirm, Turn, VoiceAgent
 from layercode_app.agent.output_speech import NOT_APPROVED
 from layercode_app.testing import open_call, scripted
 
@@ -112,6 +112,44 @@ async def test_an_agents_own_approver_decides_about_tools_that_are_not_in_confir
     async with open_call(voice, model=scripted(Call("pay", {"bill": 3}), "Done.")) as call:
         done = await call.say("I want to pay.")
     assert (done.spoken, [tool.result for tool in done.tools]) == ("Done.", ["paid 3"])
+
+
+def cancel_order(order: int, fee: int = 10) -> str:
+    """Cancel the order."""
+    return "cancelled"
+
+
+def remind(order: int, reason: str = "none") -> str:
+    """Send a reminder for the invoice."""
+    return "sent"
+
+
+ORDERS, BILLING = (FunctionToolset[Turn]([Tool(tool, name="cancel")]) for tool in (cancel_order, remind))
+
+
+@pytest.mark.parametrize(
+    ("name", "toolsets"),
+    [
+        ("cancel", [BILLING.prefixed("billing"), ORDERS]),
+        ("cancel", [ORDERS, BILLING.prefixed("billing")]),
+        ("shop_cancel", [ORDERS.prefixed("shop"), BILLING]),
+        ("stop", [ORDERS.renamed({"stop": "cancel"}), BILLING]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [(None, "Cancel the order. Shall I go ahead?"), ("Cancel {order} for {fee} euros?", "Cancel 3 for 10 euros?")],
+)
+async def test_the_question_is_about_the_tool_that_the_model_knows_by_the_name(
+    name: str, toolsets: Any, question: Any, asked: str
+) -> None:
+    voice = VoiceAgent(
+        "till", Agent(deps_type=Turn, toolsets=toolsets), filler=False, confirm={name: Confirm(question)}
+    )
+    async with open_call(voice, model=scripted(Call(name, {"order": 3}), "Done.")) as call:
+        assert (await call.say("Cancel it.")).spoken == asked
+        assert (await call.say("yes")).spoken == "Done."
+        assert (await call.records())[-1].tools[0].result == "cancelled"
 
 
 @pytest.mark.parametrize("by", ["an approver", "the condition"])
