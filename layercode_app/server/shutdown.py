@@ -1,11 +1,12 @@
-"""Handle SIGTERM, SIGHUP and Ctrl-C: the first signal drains the app, a second ends it at once; the exit code is 0.
+"""Handle signals: the first request to stop drains the app, a second one ends it at once; the exit code is 0.
 
 Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot report that the app is draining. At the
 end it raises the signal again, which kills the process. We replace the handler in every process that uvicorn starts,
 and let uvicorn exit when the turns have ended.
 
-A worker process closes its socket only if another worker answers new calls: when the worker is replaced (SIGHUP), or
-when its supervisor has died.
+A supervisor stops its workers with SIGUSR1. While a worker drains, it keeps its socket open, so that new callers hear
+that the server is busy. It closes the socket in two cases: when it is replaced (SIGHUP), because other workers or the new
+worker answer, and when its supervisor has died, because a restarted server needs the port.
 """
 
 from __future__ import annotations
@@ -70,13 +71,18 @@ class _Shutdown:
     def install(cls, app: LayerCode) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        server = server_of_this_process()
+        server, parent = server_of_this_process(), multiprocessing.parent_process()
         if server is not None:
             shutdown = cls(app, server)
             for number in SIGNALS:
                 signal.signal(number, shutdown.handle)
-            if (parent := multiprocessing.parent_process()) is not None:
+            if parent is not None:
                 shutdown.obey(parent.sentinel)
+        elif parent is not None:
+            # Uvicorn's own handlers stay in place. They know only SIGTERM, and without a handler these signals kill.
+            for number in (STOP, REPLACE):
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
 
     def obey(self, parent: int) -> None:
         """Handle the signals of this worker's supervisor, and drain if it dies: `parent` becomes readable then."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -13,9 +14,13 @@ import httpx
 import psutil
 import pytest
 
+from layercode_app import LayerCode, VoiceAgent
+from layercode_app._compat.uvicorn_workers import REPLACE, STOP
 from layercode_app.exceptions import ConfigurationError, DeliveryError
+from layercode_app.server import shutdown
 from layercode_app.server.port import check_port
 
+from ..calling import settings
 from ..processes import runs
 from ..waiting import until
 from .test_shutdown import Server, assert_ended_once, begin, running
@@ -139,6 +144,25 @@ async def test_workers_whose_supervisor_was_killed_free_the_port_and_drain(
 
     assert "has died" in (tmp_path / "output.txt").read_text()
     assert_ended_once(streams)
+
+
+def test_a_worker_whose_server_is_not_found_stops_as_uvicorn_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "server_of_this_process", lambda: None)
+    monkeypatch.setattr(multiprocessing, "parent_process", object)
+    stopped: list[int] = []
+    signals = (signal.SIGTERM, STOP, REPLACE)
+    before = [signal.signal(number, signal.SIG_DFL) for number in signals]
+    try:
+        signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+        shutdown._Shutdown.install(LayerCode(VoiceAgent("shop"), settings=settings(tmp_path)))
+        signal.raise_signal(STOP)
+        signal.raise_signal(REPLACE)
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+    assert stopped == [signal.SIGTERM] * 2
 
 
 def is_free(port: int) -> bool:
