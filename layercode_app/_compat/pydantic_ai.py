@@ -78,7 +78,8 @@ def has_hook(capability: AbstractCapability[Any], name: str) -> bool:
     """Return whether a capability, or one inside it, has its own code for a hook, such as `after_model_request`.
 
     Code of PydanticAI does not count, except `Hooks` for which such a hook is registered. If the installed release of
-    PydanticAI does not tell which hooks are registered, `Hooks` do not count either.
+    PydanticAI does not tell which hooks are registered, `Hooks` do not count either. A capability that a function returns
+    for each run is not known before the run, so it does not count.
     """
     if not getattr(type(capability), name).__module__.startswith("pydantic_ai."):
         return True

@@ -35,7 +35,7 @@ def bounded(agent: Any, model: Any, retries: Retries, seconds: float) -> Any:
     An instrumented model stays outermost, so that its spans still surround its requests. The model is returned
     unchanged if a capability of the agent handles failed requests; see `RetriedRequests`.
     """
-    if others_retry(agent):
+    if others_handle_failures(agent):
         return model
     if isinstance(model, InstrumentedModel):
         instrumented = copy.copy(model)
@@ -46,10 +46,10 @@ def bounded(agent: Any, model: Any, retries: Retries, seconds: float) -> Any:
 
 def has_several(agent: Any, model: Any) -> bool:
     """Return whether one request of a run may go to several models, each with its own timeout."""
-    return falls_back(model) or others_retry(agent)
+    return falls_back(model) or others_handle_failures(agent)
 
 
-def others_retry(agent: Any) -> bool:
+def others_handle_failures(agent: Any) -> bool:
     """Return whether a capability of the agent, such as ModelFallback, handles failed model requests."""
     given = getattr(getattr(agent, "root_capability", None), "capabilities", ())
     return any(handles_failed_requests(one) for one in given)

@@ -49,7 +49,10 @@ class Consent:
         ]
 
     def asked_about(self, call: Any) -> bool:
-        """Return whether this tool call waits for the caller's answer. It may run without: a capability may approve it."""
+        """Return whether this tool call waits for the caller's answer.
+
+        It may nevertheless run, because a capability of the agent may approve it before the caller has answered.
+        """
         return _key(call) in _keys((self._turn.record.pending or {}).get("calls", ()))
 
     async def to(self, call: Any) -> bool:

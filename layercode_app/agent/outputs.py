@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 HOOKS: Final = ("after_model_request", "before_output_process", "after_output_process", "wrap_output_process")
-"""The hooks of capabilities that get a complete reply. They may reject or change it."""
+"""The hooks of capabilities that may reject or change a complete reply, so that the reply is held back.
+
+`wrap_model_request` is left out: such a hook must not change the reply.
+"""
 
 
 def speaks_text(agent: AbstractAgent[Any, Any]) -> bool:

@@ -18,7 +18,7 @@ from ..conversation.model_requests import Hedge, insert_hedge
 from ..conversation.tool_call_ids import with_unique_ids
 from ..conversation.turn import Turn
 from ..exceptions import ModelStalledError
-from .bounded_model import SETTING, bounded, has_several, others_retry
+from .bounded_model import SETTING, bounded, has_several, others_handle_failures
 from .capabilities import watch
 from .confirmation import RunInput
 from .consent import Consent
@@ -115,7 +115,7 @@ def _model_options(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], retries: Retries, watching: AbstractCapability[Any]
 ) -> dict[str, Any]:
     """Return the arguments that set a run's model, model settings and capabilities. One capability is `watching`."""
-    added = [watching, RetriedRequests(turn, retries)] if others_retry(voice.agent) else [watching]
+    added = [watching, RetriedRequests(turn, retries)] if others_handle_failures(voice.agent) else [watching]
 
     def wrap(model: Any) -> Any:
         return bounded(voice.agent, _hedged(voice, turn, model), retries, _model_settings(voice, turn, model)[1])

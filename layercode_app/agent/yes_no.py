@@ -137,7 +137,8 @@ def plain_answer(
 ) -> Literal["yes", "no"] | None:
     """Return "yes" or "no" if the text is a plain yes or no, else None. `yes` and `no` are additional answers.
 
-    If the `question` asks whether to cancel, stop or end something, an answer such as "cancel it" is no plain no.
+    If the `question` asks whether to cancel, stop or end something, an answer such as "cancel it" is left to the
+    model: the result is None.
     """
     ending = _ending(question) if question else frozenset()
     agrees, refuses = _phrases(tuple(texts_of("yes", tuple(yes))), tuple(texts_of("no", tuple(no))), ending)

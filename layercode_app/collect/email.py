@@ -118,7 +118,10 @@ def _with_hyphen(match: re.Match[str]) -> str:
 
 
 def _hyphenated(heard: str) -> set[str]:
-    """Return the words that are joined by a hyphen, as in "no-reply". They correct nothing, unlike those of "no-no"."""
+    """Return the words of compounds such as "no-reply". A "no" in such a compound corrects nothing that was said before.
+
+    Compounds of corrections only, such as "no-no", are left out.
+    """
     joined = [found.split("-") for found in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)+", heard.lower())]
     return {word for words in joined if not DOUBT.issuperset(words) for word in words}
 

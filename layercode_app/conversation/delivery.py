@@ -97,7 +97,8 @@ async def displace(
 
     Return whether the worker itself ended the turn. If it did not, it may still overwrite the mark with its own record.
     `posts_handoffs` tells whether hand-offs to a person are posted to LAYERCODE_HANDOFF_URL. `crashed` is called with
-    the turn's record if the worker is dead, unless another worker has ended the turn first; see `end_stuck`.
+    the turn's record if the worker is dead, unless another worker has ended the turn first; see `end_stuck`. If the
+    worker still counts as alive, the hand-offs that only an earlier release recorded are left to it.
     """
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))

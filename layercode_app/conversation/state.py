@@ -310,7 +310,7 @@ class LiveState(Generic[ModelT]):
         """Mark these changes as saved in the journal.
 
         `written` are the values that were saved. They differ from `changes` if these were merged with the changes of
-        other turns. The state then takes them over.
+        other turns. The state then takes over `written`.
         """
         self._note_saved({self._name(key): value for key, value in changes.items()})
         self.saved_at = time.perf_counter()

@@ -161,7 +161,7 @@ def _is_pure(base: list[Json], changed: list[Json]) -> bool:
 
 
 def _keeps_places(base: list[Json], changed: list[Json]) -> bool:
-    """Return whether the items are still at their places: some were replaced, or others were appended, but not both."""
+    """Return whether each old item is still at its place: either items were replaced, or new ones were appended."""
     return len(changed) == len(base) or (len(changed) > len(base) and _equal(changed[: len(base)], base))
 
 

@@ -58,6 +58,7 @@ class BoundedConnection(CycleConnection):
     """A connection that is checked by one timer, every second by default, instead of timers for each request."""
 
     _descriptors = Descriptors()
+    """Shared by all connections, so that the warning is logged once a minute and not for each connection."""
 
     def __init__(self, *arguments: Any, bounds: Bounds, **more: Any) -> None:
         super().__init__(*arguments, **more)

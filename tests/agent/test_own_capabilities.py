@@ -266,7 +266,7 @@ class Again(AbstractCapability[Any]):
 
 
 def books(tool: Callable[..., str], capability: AbstractCapability[Any], *, calls: int = 1) -> Agent[Any, str]:
-    """An agent that calls this tool in its first response, several times with the same arguments if `calls` is greater."""
+    """An agent that calls this tool `calls` times with the same arguments in its first response."""
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
         if len(messages) == 1:

@@ -59,7 +59,7 @@ export function patch(old, now) {
     if (old.data !== now.data) old.data = now.data;
     return;
   }
-  for (const { name } of Array.from(old.attributes)) if (!now.hasAttribute(name) && !isOpened(old, name)) old.removeAttribute(name);
+  for (const { name } of Array.from(old.attributes)) if (!now.hasAttribute(name) && !isKept(old, name)) old.removeAttribute(name);
   for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const name of handlers) old[name] = now[name];
   const [before, after] = [Array.from(old.childNodes), Array.from(now.childNodes)];
@@ -67,8 +67,8 @@ export function patch(old, now) {
   before.slice(after.length).forEach((child) => child.remove());
 }
 
-// Whether the attribute says that the user, and not the page, has opened a `details` element.
-function isOpened(element, attribute) {
+// Whether to keep this attribute: a `details` element that is open stays open, because the user may have opened it.
+function isKept(element, attribute) {
   return attribute === "open" && element.nodeName === "DETAILS";
 }
 
