@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from ..output.terminal import print_from_signal_handler
 from .options import Agent, AgentsDir, EnvFile, Model, Port, Tunnel, UpdateWebhook, Verbose, Yes
 
 
@@ -77,5 +78,5 @@ def _sigterm_ends_start() -> Iterator[None]:
 
 def _end(number: int, frame: FrameType | None) -> None:
     # An exception would not always end the process: the import of an agent file catches all exceptions.
-    os.write(2, b"Ended by SIGTERM.\n")
+    print_from_signal_handler("Ended by SIGTERM.")
     os._exit(0)

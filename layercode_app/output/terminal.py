@@ -101,6 +101,11 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
         console.print(Text.assemble(hanging if number else head, line), style=style, soft_wrap=True)
 
 
+def print_from_signal_handler(text: str) -> None:
+    """Print an ASCII line to stderr. The buffered streams may be in use when a signal arrives, so they are not used here."""
+    os.write(2, f"{text}\n".encode("ascii"))
+
+
 def columns() -> int:
     """Return the width for output to a file or another program: COLUMNS if it is set, else WIDE."""
     return shutil.get_terminal_size(fallback=(WIDE, 24)).columns
