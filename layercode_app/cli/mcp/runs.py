@@ -94,5 +94,7 @@ async def fork_conversation(
     shown = page(pairs, offset=0, more=False)
     answer = masked.row(told | {"turns": []}) | {"turns": shown["rows"]}
     if len(shown["rows"]) < len(pairs):
-        answer["more"] = f"{len(pairs)} turns were answered. To see all of them, fork with fewer texts in `say`."
+        answer["more"] = (
+            f"{len(pairs)} turns were answered, too many to show here. Fork with fewer texts in `say` to see each turn."
+        )
     return answer

@@ -105,7 +105,7 @@ async def test_leases_that_cannot_be_renewed_are_an_outage(monkeypatch: pytest.M
 
 
 class Shared(Slow):
-    """A worker whose server answers at once, and also stores the lease of another worker.
+    """A worker and its server. The server answers at once, and also stores the lease of another worker.
 
     Each read of that lease returns the next of `leases`, and "expired" when there are no more.
     """
