@@ -24,7 +24,7 @@ from . import sqlite_forgotten as forgotten
 from . import sqlite_jobs as jobs
 from . import sqlite_totals as totals
 from . import sqlite_turns as turns
-from .base import Begun, Change, Conversation, Job, Signal, Size, Store, Summary, check_unchanged
+from .base import Begun, Change, Conversation, Job, Signal, Size, Store, Summary
 from .group_commit import GroupCommit
 from .sqlite_checkpoints import Checkpointer
 from .sqlite_files import WorkerLock, check_pages, connect, create, worker_alive
@@ -173,9 +173,8 @@ class SQLiteStore(Store):
         def write(db: sqlite3.Connection) -> bool:
             saved = save(db, self._recent)
             if saved and state:
-                check_unchanged(conversations.read(db, conversation_id).state, state, based_on)
+                conversations.merge(db, conversation_id, state, {}, based_on)
                 self._recent.drop(conversation_id)
-                conversations.merge(db, conversation_id, state, {})
             return saved
 
         return await self._run(write)
@@ -233,8 +232,7 @@ class SQLiteStore(Store):
         def merge(db: sqlite3.Connection) -> bool:
             if turn_id is not None and not turns.is_stored(db, conversation_id, turn_id):
                 return False
-            check_unchanged(conversations.read(db, conversation_id).state, state, based_on)
-            conversations.merge(db, conversation_id, state, {})
+            conversations.merge(db, conversation_id, state, {}, based_on)
             return True
 
         return await self._change(conversation_id, merge)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Mapping
 
 from ..record import Json, Status
 from ..record_json import from_json, to_json
-from .base import Conversation, Signal, Summary
+from .base import Conversation, Signal, Summary, check_unchanged
 
 _LIST = """
 SELECT conversation_id, (SELECT agent FROM turns WHERE position = first), spoken, started_at, last_at FROM (
@@ -36,9 +37,16 @@ def read(db: sqlite3.Connection, conversation_id: str) -> Conversation:
     return Conversation(conversation_id, *map(from_json, kept(db, conversation_id)))
 
 
-def merge(db: sqlite3.Connection, conversation_id: str, state: dict[str, Json], metadata: dict[str, Json]) -> None:
-    """Merge these fields into a conversation's state and metadata."""
+def merge(
+    db: sqlite3.Connection,
+    conversation_id: str,
+    state: dict[str, Json],
+    metadata: dict[str, Json],
+    based_on: Mapping[str, Json] | None = None,
+) -> None:
+    """Merge these fields into a conversation's state and metadata. Raises StateChangedError; see `Store.save`."""
     before = read(db, conversation_id)
+    check_unchanged(before.state, state, based_on)
     row = (conversation_id, to_json(before.state | state), to_json(before.metadata | metadata), time.time())
     db.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?)", row)
 
