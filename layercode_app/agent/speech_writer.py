@@ -14,6 +14,7 @@ from .think_tags import ThinkTags
 from .thinking import Thinking
 
 if TYPE_CHECKING:
+    from .speakable import Speakable
     from .voice_agent import VoiceAgent
 
 
@@ -34,11 +35,7 @@ class SpeechWriter:
         """Prepare for the text of a new response."""
         self._response = self._turn.live.run.response
         """The number of the response that began last."""
-        self._reset()
-
-    def _reset(self) -> None:
-        """Reset the filters."""
-        self._filter = self._speakable.fresh() if self._speakable else ThinkTags()
+        self._filter = self._fresh_filter()
         self._space: str | None = ""
         """White space at the start of the response, held back until the first word; None after that."""
         self._held: list[str] = []
@@ -84,7 +81,8 @@ class SpeechWriter:
 
         `text` is the text of the complete response, because the agent's hooks may have changed it.
         """
-        if any(self._held):
+        held, self._held = self._held, []
+        if any(held):
             await self._speak_whole(self.filtered(text or ""), "model")
 
     async def speak_output(self, text: str) -> None:
@@ -92,9 +90,12 @@ class SpeechWriter:
         await self._speak_whole(self.filtered(text), "output")
 
     def filtered(self, text: str) -> str:
-        """Return a whole text without what is not spoken. Text that was held is dropped."""
-        self._reset()
-        return self._filter.feed(text) + self._filter.flush()
+        """Return a whole text without what is not spoken."""
+        words = self._fresh_filter()
+        return words.feed(text) + words.flush()
+
+    def _fresh_filter(self) -> Speakable | ThinkTags:
+        return self._speakable.fresh() if self._speakable else ThinkTags()
 
     async def _speak_whole(self, text: str, source: Literal["model", "output"]) -> None:
         if is_blank(text):
